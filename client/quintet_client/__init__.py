@@ -1,0 +1,1 @@
+"""The bulk client: feeds folders of pages to a Quintet service and keeps account of every page."""

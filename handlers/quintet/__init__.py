@@ -1,0 +1,1 @@
+"""The five-model chain that reads pages. It knows PyTorch and no server."""
