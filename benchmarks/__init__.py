@@ -1,0 +1,1 @@
+"""Sample pages, scores and benchmarks: run from the repository root, never installed."""

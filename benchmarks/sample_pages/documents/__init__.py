@@ -1,0 +1,24 @@
+"""The kinds of documents: one file each, one function each, from a generator and a brief to a drawn sheet."""
+
+import random
+from collections.abc import Callable
+
+from benchmarks.sample_pages.documents.article import draw_article
+from benchmarks.sample_pages.documents.form import draw_form
+from benchmarks.sample_pages.documents.invoice import draw_invoice
+from benchmarks.sample_pages.documents.letter import draw_letter
+from benchmarks.sample_pages.documents.note import draw_note
+from benchmarks.sample_pages.documents.receipt import draw_receipt
+from benchmarks.sample_pages.records import Brief
+from benchmarks.sample_pages.sheet import Sheet
+
+DOCUMENTS: dict[str, Callable[[random.Random, Brief], Sheet]] = {
+    "letter": draw_letter,
+    "invoice": draw_invoice,
+    "receipt": draw_receipt,
+    "form": draw_form,
+    "article": draw_article,
+    "note": draw_note,
+}
+# A note is small, for tests of many pages; it is drawn when asked for.
+DEFAULT_KINDS = ("letter", "invoice", "receipt", "form", "article")

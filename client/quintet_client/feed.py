@@ -1,0 +1,187 @@
+"""The main path of `quintet read`: loader → senders → writers → ledger, with bounded work between them.
+
+Every arrow is a bounded queue: a slow disk holds up the writers, full writers the senders, busy senders the loader.
+A page is entered as ok only after its file is in place, and has exactly one end a run.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from quintet_client.clerk import Clerk
+from quintet_client.delivery import Delivered, Delivery, Patience
+from quintet_client.errors import ExitCode, QuintetError
+from quintet_client.ledger import Ledger, Row
+from quintet_client.outcomes import Answered
+from quintet_client.pages import LoadedPage, PageLoader
+from quintet_client.pipeline import Halt, Stage
+from quintet_client.plan import Plan, make_plan
+from quintet_client.progress import Progress
+from quintet_client.report import Clock, Report, Tally
+from quintet_client.settings import ReadSettings
+from quintet_client.sources import find_sources
+from quintet_client.transport import Item, Transport
+from quintet_client.writer import Output, write_atomically
+
+# What an interrupted run waits for answers on their way; a supervisor's patience is usually twice that or more.
+GRACE_S = 5.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A page on its way from sender to writer: the row it will have, and its answer if it was read."""
+
+    row: Row
+    outcome: Answered | None
+
+
+def read_all(settings: ReadSettings, transport: Transport, halt: Halt) -> Report:
+    """Read every page of INPUT that has no end yet, and give account.
+
+    Args:
+        settings: the run.
+        transport: how pages reach the server.
+        halt: ends the run early; pages without an end are left for the next run.
+
+    Returns:
+        The report, already written to OUTPUT. Faults during the run are in it, as exit code and reason.
+
+    Raises:
+        QuintetError: the run could not begin.
+    """
+    clock = Clock()
+    output = Output(settings.output_path)
+    sources = find_sources(settings.input_path, settings.limit)
+    with output.claim():
+        plan = make_plan(sources, output, retry_failed=settings.retry_failed, overwrite=settings.overwrite)
+        tally = Tally(len(sources), plan.skipped_ok, plan.skipped_failed)
+        _log.info("%d pages: %d to read, %d done earlier", tally.inputs, len(plan.todo), tally.skipped)
+        run = _Run(settings, halt, output, tally, clock)
+        model = _Feed(run, transport).read(plan)
+        return _close(run, model)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What all parts of a run share."""
+
+    settings: ReadSettings
+    halt: Halt
+    output: Output
+    tally: Tally
+    clock: Clock
+
+
+class _Feed:
+    """The stages of one run."""
+
+    def __init__(self, run: _Run, transport: Transport) -> None:
+        self._halt = run.halt
+        self._output = run.output
+        self._clock = run.clock
+        self._run = run
+        patience = Patience(run.settings.give_up_s, run.settings.timeout_s)
+        self._delivery = Delivery(transport, patience, run.settings.retries, run.halt.wait)
+
+    def read(self, plan: Plan) -> str | None:
+        """Bring the planned pages to their end; returns the fingerprint of the model that OUTPUT now holds."""
+        if not plan.todo:
+            return plan.model
+        at_most, halt, tally = self._run.settings, self._halt, self._run.tally
+        loader = PageLoader(plan.todo, at_most.batch, at_most.loaders)  # forks, so before the threads
+        with Progress(tally, self._clock):
+            self._clerk = Clerk(self._output.ledger, plan.model, halt, tally.add)
+            self._writers = Stage(
+                self._write, threads=at_most.writers, room=at_most.in_flight, halt=halt, drops_on_halt=False
+            )
+            senders = Stage(
+                self._send,
+                threads=min(at_most.in_flight, len(plan.todo)),
+                room=at_most.batch,
+                halt=halt,
+                drops_on_halt=True,
+            )
+            for page in self._timed(loader):
+                senders.put(page)
+            senders.finish(GRACE_S)
+            self._writers.finish(GRACE_S)
+            self._clerk.close()
+        return self._clerk.model
+
+    def _timed(self, loader: PageLoader) -> Iterator[LoadedPage]:
+        """Yield loaded pages until the run ends, timing how long each kept us waiting."""
+        pages = iter(loader)
+        while not self._halt.pulled:
+            begin = time.monotonic()
+            page = next(pages, None)
+            if page is None:
+                return
+            self._clock.load.add(time.monotonic() - begin)
+            yield page
+
+    def _send(self, page: LoadedPage) -> None:
+        """Have one page read; what comes of it goes to the writers."""
+        row = Row(page.page_id, "sent", size_bytes=page.stamp.size_bytes, mtime_ns=page.stamp.mtime_ns)
+        if page.error_code:
+            self._writers.put(Finished(replace(row, state="failed", code=page.error_code, message=page.error), None))
+            return
+        self._clerk.record(row)
+        begin = time.monotonic()
+        delivered = self._delivery.deliver(Item(page.page_id, page.body))
+        if delivered is not None:
+            self._clock.request.add(time.monotonic() - begin)
+            self._writers.put(_finished(row, delivered))
+
+    def _write(self, finished: Finished) -> None:
+        """Put one answer in place, then enter the page's end."""
+        if finished.outcome is None:
+            self._output.remove_page(finished.row.page_id)  # an earlier answer is not this file's answer any more
+            _log.info("%s failed: %s: %s", finished.row.page_id, finished.row.code, finished.row.message)
+        else:
+            begin = time.monotonic()
+            self._clerk.claim(finished.outcome.model)
+            self._output.write_page(finished.row.page_id, finished.outcome.document)
+            self._clock.write.add(time.monotonic() - begin)
+        self._clerk.record(finished.row)
+
+
+def _finished(row: Row, delivered: Delivered) -> Finished:
+    outcome = delivered.outcome
+    if isinstance(outcome, Answered):
+        ok = replace(row, state="ok", tries=delivered.tries, output_bytes=len(outcome.document))
+        return Finished(replace(ok, request_id=outcome.request_id), outcome)
+    return Finished(
+        replace(row, state="failed", tries=delivered.tries, code=outcome.code, message=outcome.message), None
+    )
+
+
+def _close(run: _Run, model: str | None) -> Report:
+    """Check the account, write it down and return it."""
+    exit_code, reason = _verdict(run.halt, run.tally)
+    report = Report(run.tally, run.clock, run.clock.seconds, model, run.settings, exit_code, reason)
+    with Ledger.open(run.output.ledger) as ledger:
+        failed = [_failure_line(row) for row in ledger.rows("failed")]
+    write_atomically(run.output.failed, b"".join(failed))
+    write_atomically(run.output.report, report.to_json())
+    run.output.settle()
+    return report
+
+
+def _verdict(halt: Halt, tally: Tally) -> tuple[ExitCode, str]:
+    if isinstance(halt.cause, QuintetError):
+        return halt.cause.exit_code, str(halt.cause)
+    if halt.cause is not None:
+        return ExitCode.UNEXPECTED, f"{type(halt.cause).__name__}: {halt.cause}"
+    if tally.left:
+        return ExitCode.UNEXPECTED, f"the account does not add up: {tally.left} of {tally.inputs} pages have no end"
+    if tally.failed or tally.skipped_failed:
+        return ExitCode.SOME_FAILED, f"{tally.failed + tally.skipped_failed} pages failed, listed in failed.jsonl"
+    return ExitCode.OK, ""
+
+
+def _failure_line(row: Row) -> bytes:
+    line = {"page_id": row.page_id, "code": row.code, "message": row.message, "tries": row.tries}
+    return json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"

@@ -1,0 +1,142 @@
+"""The account: one row a page in SQLite, so that a run can be killed at any moment and go on.
+
+States: pending (to do), sent (a request was made; after a crash the same as pending), ok (its output file is in place),
+failed. WAL with synchronous=NORMAL: a killed process loses nothing that was committed; a power cut may lose the last
+commits, whose pages are then read again, to the same bytes.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from quintet_client.errors import OutputUnwritableError
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pages (
+  page_id TEXT PRIMARY KEY,
+  state TEXT NOT NULL CHECK (state IN ('pending', 'sent', 'ok', 'failed')),
+  tries INTEGER NOT NULL DEFAULT 0,
+  code TEXT NOT NULL DEFAULT '',
+  message TEXT NOT NULL DEFAULT '',
+  size_bytes INTEGER NOT NULL DEFAULT -1,
+  mtime_ns INTEGER NOT NULL DEFAULT -1,
+  output_bytes INTEGER NOT NULL DEFAULT -1,
+  request_id TEXT NOT NULL DEFAULT '',
+  updated_at TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+_COLUMNS = "page_id, state, tries, code, message, size_bytes, mtime_ns, output_bytes, request_id"
+_SELECT = f"SELECT {_COLUMNS} FROM pages"  # noqa: S608 - a constant of this file
+_UPSERT = f"INSERT OR REPLACE INTO pages ({_COLUMNS}, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_MODEL = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the ledger knows of a page.
+
+    Attributes:
+        page_id: the page.
+        state: pending, sent, ok or failed.
+        tries: tries used up by the last run that read it.
+        code: stable code of a failure, else empty.
+        message: what was said about the failure, else empty.
+        size_bytes: size of the source file when it was read; -1 if unknown.
+        mtime_ns: its modification time when it was read; -1 if unknown.
+        output_bytes: size of the output file; -1 without one.
+        request_id: what the server's log calls the last request.
+    """
+
+    page_id: str
+    state: str
+    tries: int = 0
+    code: str = ""
+    message: str = ""
+    size_bytes: int = -1
+    mtime_ns: int = -1
+    output_bytes: int = -1
+    request_id: str = ""
+
+
+class Ledger:
+    """One connection to the ledger of one OUTPUT; belongs to the thread that opened it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path) -> Iterator["Ledger"]:
+        """Open the ledger, making it if it is not there.
+
+        Raises:
+            OutputUnwritableError: the file cannot be written or is no ledger of this version.
+        """
+        try:
+            with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+                _prepare(connection, path)
+                yield cls(connection)
+        except sqlite3.Error as error:
+            raise OutputUnwritableError(f"{path}: {error}; free space or give another OUTPUT") from error
+
+    def find(self, page_id: str) -> Row | None:
+        """Return what is known of a page."""
+        found = self._connection.execute(_SELECT + " WHERE page_id = ?", (page_id,)).fetchone()
+        return Row(*found) if found else None
+
+    def rows(self, state: str) -> Iterator[Row]:
+        """Yield all rows in a state, sorted by id."""
+        for found in self._connection.execute(_SELECT + " WHERE state = ? ORDER BY page_id", (state,)):
+            yield Row(*found)
+
+    def record(self, rows: Iterable[Row], model: str | None = None) -> None:
+        """Write rows, and the model fingerprint if given, in one transaction."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            if model is not None:
+                self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (_MODEL, model))
+            self._connection.executemany(_UPSERT, ((*_values(row), now) for row in rows))
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def model(self) -> str | None:
+        """Return the fingerprint of the model that made the results so far."""
+        found = self._connection.execute("SELECT value FROM facts WHERE name = ?", (_MODEL,)).fetchone()
+        return str(found[0]) if found else None
+
+    def forget(self) -> None:
+        """Empty the ledger."""
+        self._connection.executescript("BEGIN IMMEDIATE; DELETE FROM pages; DELETE FROM facts; COMMIT;")
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA busy_timeout = 10000")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version not in (0, SCHEMA_VERSION):
+        raise OutputUnwritableError(f"{path} has version {version}, this client writes {SCHEMA_VERSION}: upgrade it")
+    if version == 0:
+        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+
+
+def _values(row: Row) -> tuple[str | int, ...]:
+    return (
+        row.page_id,
+        row.state,
+        row.tries,
+        row.code,
+        row.message,
+        row.size_bytes,
+        row.mtime_ns,
+        row.output_bytes,
+        row.request_id,
+    )

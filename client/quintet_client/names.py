@@ -1,0 +1,55 @@
+"""Page ids: from any file name to a safe, unique, reversible name below OUTPUT, and back."""
+
+import hashlib
+import os
+import re
+from urllib.parse import unquote_to_bytes
+
+# ext4, XFS and APFS allow 255 bytes a component; ".json" and a page number still have to fit behind it.
+MAX_COMPONENT_BYTES = 200
+
+# Control characters, the escape sign itself, and (as surrogates) every byte that is not valid UTF-8.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f%\u2028\u2029\udc80-\udcff]")
+
+
+def page_id_of(relative: str) -> str:
+    r"""Name a page after its path below INPUT.
+
+    Distinct paths get distinct ids ("a/./b" and "a//b" are the same path). What could leave OUTPUT or break a line
+    is percent-encoded: ".." becomes "%2E%2E", a leading "/" becomes "%2F", a newline "%0A".
+
+    Args:
+        relative: a POSIX path as `os.fsdecode` gives it (undecodable bytes as surrogates); may be absolute.
+
+    Returns:
+        Valid UTF-8 text without control characters, whose components are never empty, "." or "..".
+    """
+    root = "%2F" if relative.startswith("/") else ""
+    parts = [part for part in relative.split("/") if part not in ("", ".")]
+    folders = [_shortened(_folder(_escaped(part))) for part in parts[:-1]]
+    return root + "/".join([*folders, _shortened(_escaped(parts[-1]))]) if parts else root or "%2E"
+
+
+def path_of(page_id: str) -> str:
+    """Undo `page_id_of` for ids without a shortened component; returns the path as `os.fsdecode` would."""
+    return os.fsdecode(unquote_to_bytes(page_id.encode()))
+
+
+def _escaped(part: str) -> str:
+    if part == "..":
+        return "%2E%2E"
+    return _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in os.fsencode(found.group())), part)
+
+
+def _folder(part: str) -> str:
+    # The answer of page "a" is the file "a.json"; a folder of that name beside it must not want the same place.
+    return part[: -len(".json")] + "%2Ejson" if part.endswith(".json") else part
+
+
+def _shortened(part: str) -> str:
+    encoded = part.encode()
+    if len(encoded) <= MAX_COMPONENT_BYTES:
+        return part
+    digest = hashlib.sha256(encoded).hexdigest()[:32]
+    # "%~" is no valid escape, so a shortened name can never equal one that was not shortened.
+    return encoded[: MAX_COMPONENT_BYTES - 40].decode("utf-8", "ignore") + "%~" + digest

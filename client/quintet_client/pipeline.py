@@ -1,0 +1,97 @@
+"""Bounded stages of threads, and the one switch that ends a run early."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from queue import Full, Queue
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_POLL_S = 0.2
+_log = logging.getLogger(__name__)
+
+
+class Halt:
+    """Ends a run early: whoever finds a reason pulls it, everybody looks at it; the first cause counts."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self.cause: BaseException | None = None
+
+    @property
+    def pulled(self) -> bool:
+        """Whether the run is to end."""
+        return self._event.is_set()
+
+    def pull(self, cause: BaseException) -> None:
+        """End the run for this cause, unless it is ending already."""
+        with self._lock:
+            self.cause = self.cause or cause
+        self._event.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, but not beyond the end of the run; returns whether it is ending."""
+        return self._event.wait(seconds)
+
+
+class Stage(Generic[T]):
+    """A bounded queue and the threads that work on it: a full queue holds up whoever feeds it.
+
+    An exception in the work pulls the halt. A stage that `drops_on_halt` then lets go of what has not begun; any other
+    finishes what it was given.
+    """
+
+    def __init__(self, work: Callable[[T], None], *, threads: int, room: int, halt: Halt, drops_on_halt: bool) -> None:
+        self._work = work
+        self._halt = halt
+        self._drops_on_halt = drops_on_halt
+        self._queue: Queue[T | None] = Queue(maxsize=room)
+        # Daemons: a sender that waits for an answer must not keep an interrupted client from ending.
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def put(self, item: T) -> bool:
+        """Hand over an item, waiting for room; returns False if it was dropped because the run is ending."""
+        while not self._offer(item, _POLL_S):
+            if self._drops_on_halt and self._halt.pulled:
+                return False
+        return True
+
+    def finish(self, grace_s: float) -> bool:
+        """Wait until all that was handed over is done, but only so long once the run is ending.
+
+        Returns:
+            True if every thread has ended.
+        """
+        told = False
+        ends_at: float | None = None
+        while alive := [thread for thread in self._threads if thread.is_alive()]:
+            told = told or self._offer(None, _POLL_S)
+            alive[0].join(_POLL_S if told else 0)
+            if self._halt.pulled:
+                ends_at = ends_at or time.monotonic() + grace_s
+                if time.monotonic() > ends_at:
+                    return False
+        return True
+
+    def _offer(self, item: T | None, timeout_s: float) -> bool:
+        try:
+            self._queue.put(item, timeout=timeout_s)
+        except Full:
+            return False
+        return True
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            if self._drops_on_halt and self._halt.pulled:
+                continue
+            try:
+                self._work(item)
+            except BaseException as error:  # noqa: BLE001 - the thread's outermost boundary; the run ends with it
+                _log.debug("stage ends the run", exc_info=error)
+                self._halt.pull(error)
+        self._queue.put(None)  # pass the end on to the next thread of this stage

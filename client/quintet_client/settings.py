@@ -1,0 +1,68 @@
+"""Every setting of one `quintet read`, with units; read once, validated before anything starts."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from quintet_client.errors import UsageError
+
+DEFAULT_SERVER = "http://127.0.0.1:8080"
+# TorchServe hands its worker 64 pages at a time; with two workers, three batches keep both fed while one travels.
+DEFAULT_IN_FLIGHT = 64 * (2 + 1)
+# The last of 192 pages in flight waits for 191 others: on two CPU cores (0.5 pages/s) that is over six minutes.
+DEFAULT_TIMEOUT_S = 600.0
+
+
+def default_loaders() -> int:
+    """Half the cores, between 1 and 8: reading files is cheap and the server may share the machine."""
+    return max(1, min(8, (os.cpu_count() or 2) // 2))
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSettings:
+    """The settings of one run.
+
+    Attributes:
+        input_path: folder, file or `.txt` list to read.
+        output_path: folder to write.
+        server: base URL of the inference address.
+        token_file: plain token or TorchServe's key_file.json; None sends no token.
+        batch: pages the loader's processes read at a time.
+        loaders: loader processes; 0 reads in this process.
+        in_flight: most requests waiting for an answer at any time.
+        writers: threads that write answers.
+        timeout_s: longest silence of the server within one request.
+        retries: tries a page has before a fault of its own (worker died, timeout) makes it failed.
+        give_up_s: longest time without reaching the server before the run ends.
+        retry_failed: read pages again that failed in an earlier run.
+        overwrite: forget earlier results and start anew.
+        limit: read only the first so many pages.
+    """
+
+    input_path: Path
+    output_path: Path
+    server: str = DEFAULT_SERVER
+    token_file: Path | None = None
+    batch: int = 64
+    loaders: int = 1
+    in_flight: int = DEFAULT_IN_FLIGHT
+    writers: int = 4
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    retries: int = 3
+    give_up_s: float = 120.0
+    retry_failed: bool = False
+    overwrite: bool = False
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("batch", 1), ("loaders", 0), ("in_flight", 1), ("writers", 1), ("retries", 1)):
+            _at_least(name, getattr(self, name), least)
+        _at_least("limit", 1 if self.limit is None else self.limit, 1)
+        for name in ("timeout_s", "give_up_s"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; give seconds above 0")
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise UsageError(f"--{name.replace('_', '-')} is {value}; the least allowed is {least}")

@@ -1,0 +1,101 @@
+"""What there is to read: a folder, one file or a list of files becomes a sorted list of sources."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from quintet_client.errors import UsageError
+from quintet_client.names import page_id_of
+
+EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+LIST_EXTENSION = ".txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One page to read.
+
+    Attributes:
+        page_id: its name in OUTPUT and in the ledger (see `names.page_id_of`).
+        path: where its bytes are; undecodable bytes of the name as surrogates.
+    """
+
+    page_id: str
+    path: str
+
+
+def find_sources(input_path: Path, limit: int | None = None) -> list[Source]:
+    """List the pages of INPUT, sorted by id; what cannot be read is listed too, so that it fails by name.
+
+    Args:
+        input_path: a folder (searched recursively, links followed), one file, or a `.txt` list of files.
+        limit: keep only the first so many pages.
+
+    Returns:
+        Sources with distinct ids; a path named twice in a list is one page.
+
+    Raises:
+        UsageError: INPUT does not exist or the list cannot be read.
+    """
+    unique = {source.page_id: source for source in _listed(input_path)}
+    return sorted(unique.values(), key=lambda source: source.page_id)[:limit]
+
+
+def _listed(input_path: Path) -> Iterator[Source]:
+    if input_path.is_dir():
+        return _from_folder(str(input_path))
+    if not os.path.lexists(input_path):
+        raise UsageError(f"INPUT {input_path} does not exist; give a folder, an image or a {LIST_EXTENSION} list")
+    if input_path.suffix.lower() == LIST_EXTENSION:
+        return _from_list(input_path)
+    return iter([Source(page_id_of(input_path.name), str(input_path))])
+
+
+def _from_folder(root: str) -> Iterator[Source]:
+    for path in _walk(root, frozenset()):
+        yield Source(page_id_of(os.path.relpath(path, root)), path)
+
+
+def _walk(folder: str, ancestors: frozenset[tuple[int, int]]) -> Iterator[str]:
+    """Yield image paths below a folder, and the folder itself where it cannot be listed."""
+    try:
+        status = os.stat(folder)  # noqa: PTH116 - surrogate-escaped names stay plain strings here
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        yield folder
+        return
+    here = (status.st_dev, status.st_ino)
+    if here in ancestors:
+        return  # a link back up: its pages have been listed under their real folder
+    for entry in entries:
+        if _is_folder(entry):
+            yield from _walk(entry.path, ancestors | {here})
+        elif entry.name.lower().endswith(EXTENSIONS):
+            yield entry.path
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: reading it says so, by name
+        return False
+
+
+def _from_list(list_path: Path) -> Iterator[Source]:
+    try:
+        lines = list_path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise UsageError(f"the list {list_path} cannot be read ({error.strerror}); make it readable") from error
+    root = str(list_path.parent)
+    for line in lines:
+        name = os.fsdecode(line.rstrip(b"\r"))
+        if name:
+            path = os.path.join(root, name)  # noqa: PTH118 - Path would fold "..", which may pass through a link
+            yield Source(page_id_of(_below(root, name)), path)
+
+
+def _below(root: str, name: str) -> str:
+    """Make an absolute name inside the list's folder relative to it: it is the same page either way."""
+    prefix = os.path.abspath(root).rstrip("/") + "/"  # noqa: PTH100 - resolve() would follow links
+    return name.removeprefix(prefix)

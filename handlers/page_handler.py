@@ -1,0 +1,76 @@
+"""TorchServe's entry point: requests in, responses out, a status for each request. Nothing else knows TorchServe."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from quintet.errors import HTTP_STATUS, Code, Failure
+
+logger = logging.getLogger(__name__)
+
+Outcome = dict[str, Any] | Failure
+
+
+class PageHandler:
+    """Hosts the chain that `model-config.yaml` names.
+
+    The chain gets a batch of bodies and returns one result or failure a body, so that a bad page is answered with its
+    own code while its neighbours are answered with 200.
+    """
+
+    def initialize(self, context: Any) -> None:
+        """Load the chain from the archive's own folder; TorchServe calls this once a worker.
+
+        Raises:
+            ValueError: the settings are wrong, in words for whoever wrote them.
+            WeightsError: the archive's weights are not what its provenance says.
+        """
+        properties = context.system_properties
+        options = dict(context.model_yaml_config["handler"])
+        module, _, name = options.pop("chain").partition(":")
+        gpu = properties.get("gpu_id")
+        chain_class = getattr(importlib.import_module(module), name)
+        self._chain = chain_class.from_options(options, Path(properties["model_dir"]), device_index=gpu)
+        logger.warning("%s is ready on %s", name, self._chain.engine.device)
+
+    def handle(self, requests: list[dict[str, Any]], context: Any) -> list[bytes]:
+        """Answer a batch of requests, each with its own status."""
+        bodies = [request.get("body", request.get("data", b"")) for request in requests]
+        outcomes = self._outcomes(bodies)
+        return [self._respond(number, outcome, context) for number, outcome in enumerate(outcomes)]
+
+    def _outcomes(self, bodies: Sequence[Any]) -> list[Outcome]:
+        """One outcome a body; what TorchServe parsed as JSON or text was no image."""
+        usable = [isinstance(body, bytes | bytearray) for body in bodies]
+        read = iter(self._read([bytes(body) for body, good in zip(bodies, usable, strict=True) if good]))
+        refused = Failure(Code.UNSUPPORTED_FORMAT, "the body was sent as JSON or text: send it as application/octet-stream")
+        return [next(read) if good else refused for good in usable]
+
+    def _read(self, bodies: list[bytes]) -> list[Outcome]:
+        """Run the chain; when it fails, halve the batch until the page that makes it fail stands alone."""
+        try:
+            return self._chain(bodies) if bodies else []
+        except Exception as error:  # noqa: BLE001 - the worker's outermost boundary: recorded here, answered per page
+            logger.exception("a batch of %d failed", len(bodies))
+            if len(bodies) == 1:
+                return [Failure(Code.INFERENCE_FAILED, f"the models failed on this page ({type(error).__name__})")]
+        middle = len(bodies) // 2
+        return self._read(bodies[:middle]) + self._read(bodies[middle:])
+
+    def _respond(self, number: int, outcome: Outcome, context: Any) -> bytes:
+        """The body of one response; status and headers go into the context."""
+        request_id = context.get_request_header(number, "X-Request-Id") or uuid4().hex
+        context.set_response_content_type(number, "application/json")
+        context.set_response_header(number, "X-Request-Id", request_id)
+        if isinstance(outcome, Failure):
+            context.set_response_status(HTTP_STATUS[outcome.code], outcome.code.value, number)
+            error = {"code": outcome.code.value, "message": outcome.message, "request_id": request_id}
+            return json.dumps({"error": error}).encode()
+        head = {"schema": self._chain.schema, "request_id": request_id, "model": self._chain.fingerprint}
+        return json.dumps({**head, **outcome}, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,29 @@
+"""Greedy CTC decoding in tensors.
+
+Source: A. Graves et al., Connectionist Temporal Classification (ICML 2006), best-path decoding.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+BLANK = 0
+
+
+def collapse(probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """The best path of each line, repeats and blanks taken out in place.
+
+    Args:
+        probabilities: (N, T, classes), class 0 the blank.
+
+    Returns:
+        tokens: (N, T) int32, the class where a character begins and 0 elsewhere.
+        scores: (N,) float32, mean probability of the characters; 0 where there is none.
+    """
+    best, classes = probabilities.max(dim=2)
+    repeated = torch.zeros_like(classes, dtype=torch.bool)
+    repeated[:, 1:] = classes[:, 1:] == classes[:, :-1]
+    begins = (classes != BLANK) & ~repeated
+    total = (best.float() * begins).sum(dim=1)
+    return (classes * begins).to(torch.int32), total / begins.sum(dim=1).clamp(min=1)

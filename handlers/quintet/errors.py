@@ -1,0 +1,55 @@
+"""What can go wrong with a page, under stable codes, and what can go wrong at start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """Stable codes of failed pages."""
+
+    EMPTY_BODY = "EMPTY_BODY"
+    IMAGE_DECODE_FAILED = "IMAGE_DECODE_FAILED"
+    UNSUPPORTED_FORMAT = "UNSUPPORTED_FORMAT"
+    IMAGE_TOO_SMALL = "IMAGE_TOO_SMALL"
+    IMAGE_TOO_LARGE = "IMAGE_TOO_LARGE"
+    INVALID_PARAMETER = "INVALID_PARAMETER"
+    INFERENCE_FAILED = "INFERENCE_FAILED"
+
+
+# The HTTP status that each code is answered with.
+HTTP_STATUS = {
+    Code.EMPTY_BODY: 400,
+    Code.IMAGE_DECODE_FAILED: 400,
+    Code.UNSUPPORTED_FORMAT: 400,
+    Code.IMAGE_TOO_SMALL: 400,
+    Code.IMAGE_TOO_LARGE: 413,
+    Code.INVALID_PARAMETER: 422,
+    Code.INFERENCE_FAILED: 500,
+}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A page that has no result: an outcome like any other, never an exception that its neighbours would feel.
+
+    Attributes:
+        code: the stable code.
+        message: one sentence for a person: actual, allowed, remedy.
+    """
+
+    code: Code
+    message: str
+
+
+class PageError(Exception):
+    """Raised while one page is decoded; becomes that page's `Failure`."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.failure = Failure(code, message)
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or out of range: names the key, the value, what is allowed and what to do."""

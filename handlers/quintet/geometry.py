@@ -1,0 +1,112 @@
+"""Pure tensor transforms between frames. Frames, shapes and the pixel convention are in `records`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def scaling(scales: Tensor) -> Tensor:
+    """Homographies that multiply x and y.
+
+    Args:
+        scales: (N, 2) factors of x and y.
+
+    Returns:
+        (N, 3, 3) float32.
+    """
+    ones = torch.ones_like(scales[:, :1])
+    return torch.diag_embed(torch.cat([scales, ones], dim=1))
+
+
+def translation(offsets: Tensor) -> Tensor:
+    """Homographies that add (N, 2) offsets: (N, 3, 3)."""
+    matrices = torch.eye(3, dtype=offsets.dtype, device=offsets.device).repeat(len(offsets), 1, 1)
+    matrices[:, :2, 2] = offsets
+    return matrices
+
+
+def upright_to_image(quarter_turns: Tensor, sizes_px: Tensor) -> Tensor:
+    """Where a point of the upright page lies in the image whose content is turned clockwise.
+
+    Args:
+        quarter_turns: (P,) int64, clockwise turns of 90 degrees that the content shows in the image.
+        sizes_px: (P, 2) float32, width and height of the image.
+
+    Returns:
+        (P, 3, 3) float32, upright frame to image frame.
+    """
+    # One clockwise turn takes the upright point (x, y) to (W - y, x), W being the image's width; and so on.
+    linear = sizes_px.new_tensor(
+        [[[1, 0], [0, 1]], [[0, -1], [1, 0]], [[-1, 0], [0, -1]], [[0, 1], [-1, 0]]],
+    )[quarter_turns]
+    carries = sizes_px.new_tensor([[0, 0], [1, 0], [1, 1], [0, 1]])[quarter_turns]
+    matrices = torch.zeros(len(quarter_turns), 3, 3, dtype=sizes_px.dtype, device=sizes_px.device)
+    matrices[:, :2, :2] = linear
+    matrices[:, :2, 2] = carries * sizes_px
+    matrices[:, 2, 2] = 1
+    return matrices
+
+
+def rectangle_to_quad(quads: Tensor, sizes_px: Tensor) -> Tensor:
+    """Homographies from rectangles with a corner at the origin to quads.
+
+    Source: P. Heckbert, Fundamentals of Texture Mapping and Image Warping (1989), section 2.2.3.
+
+    Args:
+        quads: (N, 4, 2) float32 corners; the rectangle's (0, 0), (w, 0), (w, h), (0, h) map to them in this order.
+        sizes_px: (N, 2) float32 width and height of the rectangles, positive.
+
+    Returns:
+        (N, 3, 3) float32. Degenerate quads give finite matrices.
+    """
+    first, second, third, fourth = quads.unbind(1)
+    d1, d2, d3 = second - third, fourth - third, first - second + third - fourth
+    determinant = _cross(d1, d2)
+    safe = torch.where(determinant.abs() < 1e-9, torch.ones_like(determinant), determinant)
+    g, h = _cross(d3, d2) / safe, _cross(d1, d3) / safe
+    x_column = second - first + g[:, None] * second
+    y_column = fourth - first + h[:, None] * fourth
+    top = torch.stack([x_column, y_column, first], dim=2)
+    bottom = torch.stack([g, h, torch.ones_like(g)], dim=1)[:, None]
+    return torch.cat([top, bottom], dim=1) @ scaling(1 / sizes_px)
+
+
+def map_points(matrices: Tensor, points: Tensor) -> Tensor:
+    """Points moved by one homography an item.
+
+    Args:
+        matrices: (N, 3, 3).
+        points: (N, K, 2).
+
+    Returns:
+        (N, K, 2).
+    """
+    moved = points @ matrices[:, :, :2].transpose(1, 2) + matrices[:, None, :, 2]
+    return moved[..., :2] / moved[..., 2:]
+
+
+def quad_sizes(quads: Tensor) -> Tensor:
+    """Width and height of quads: the longer of each pair of opposite edges, (N, 4, 2) to (N, 2)."""
+    edges = (quads - quads.roll(-1, dims=1)).norm(dim=2)
+    return torch.stack([edges[:, 0::2].amax(dim=1), edges[:, 1::2].amax(dim=1)], dim=1)
+
+
+def bounding_boxes(quads: Tensor) -> Tensor:
+    """Smallest upright boxes (x0, y0, x1, y1) around quads, (N, 4, 2) to (N, 4)."""
+    return torch.cat([quads.amin(dim=1), quads.amax(dim=1)], dim=1)
+
+
+def box_corners(boxes: Tensor) -> Tensor:
+    """The four corners of boxes (x0, y0, x1, y1), clockwise from the top left, (N, 4) to (N, 4, 2)."""
+    return boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].view(-1, 4, 2)
+
+
+def _cross(first: Tensor, second: Tensor) -> Tensor:
+    """The z component of the cross product of plane vectors, (N, 2) x (N, 2) to (N,)."""
+    return first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
+
+
+def item_numbers(items: Tensor) -> Tensor:
+    """0 to N - 1 for the N rows of a tensor: (N,) int64 on its device."""
+    return torch.arange(len(items), device=items.device)

@@ -1,0 +1,286 @@
+"""One network as a flat list of operations, stored as JSON beside its tensors, built into an ``fx.GraphModule``.
+
+The format (``quintet.graph/1``) holds no code: every operation is a name from `OPERATORS` below. One node:
+
+    {"name": "conv2d_3", "op": "conv2d", "inputs": ["relu_2", "conv2d_3_weight", "conv2d_3_bias"],
+     "attributes": {"stride": [2, 2], "padding": [1, 1], "dilation": [1, 1], "groups": 1}}
+
+An input is the name of the network's input, of an earlier node or of a tensor. A string inside an attribute names an
+earlier ``size`` node: sizes are Python integers when the network runs and symbols when it is traced, so that neither
+torch.export nor torch.compile nor a CUDA graph ever waits for the device or sees a shape baked in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (the field's name for it)
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, fx, nn
+
+FORMAT = "quintet.graph/1"
+
+Attribute = int | float | Sequence[int | str]
+
+
+class WeightsError(RuntimeError):
+    """A network's files are missing, damaged or not what was pinned: says what, and what to do."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation: where its inputs come from and how it is set."""
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    attributes: Mapping[str, Attribute]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network: nodes in the order they run, and its tensors (float32) by name.
+
+    Attributes:
+        inputs: shape of each input; a string is a dimension that may vary, such as "N".
+        nodes: each uses only inputs, tensors and nodes before it.
+        outputs: names of the nodes the network returns.
+        tensors: weights, by the name under which nodes take them.
+    """
+
+    inputs: Mapping[str, tuple[int | str, ...]]
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+    tensors: Mapping[str, Tensor]
+
+
+class Operator(NamedTuple):
+    """What a node's name stands for: the function, the numbers of inputs it takes, the attributes it must have."""
+
+    function: Callable[..., Any]
+    arity: tuple[int, ...] = (1,)
+    attributes: frozenset[str] = frozenset()
+
+
+def _add(x: Tensor, y: Tensor | float) -> Tensor:
+    return x + y
+
+
+def _multiply(x: Tensor, y: Tensor | float) -> Tensor:
+    return x * y
+
+
+def _concat(*tensors: Tensor, dim: int) -> Tensor:
+    return torch.cat(tensors, dim)
+
+
+def _permute(x: Tensor, dims: list[int]) -> Tensor:
+    return x.permute(dims)
+
+
+def _size(x: Tensor, dim: int) -> int:
+    return x.size(dim)
+
+
+def _pad_zero(x: Tensor, amounts: list[int]) -> Tensor:
+    return F.pad(x, amounts)
+
+
+def _pad_lowest(x: Tensor, amounts: list[int]) -> Tensor:
+    # JSON has no infinity, hence an operation of its own.
+    return F.pad(x, amounts, value=float("-inf"))
+
+
+def _upsample_nearest(x: Tensor, factor: int) -> Tensor:
+    # Sizes rather than scale_factor: a product of integers stays exact when height and width are symbols.
+    return F.interpolate(x, size=(x.size(2) * factor, x.size(3) * factor), mode="nearest")
+
+
+def _attention(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    return F.scaled_dot_product_attention(query, key, value, scale=scale)
+
+
+def _takes(function: Callable[..., Any], *attributes: str, arity: tuple[int, ...] = (1,)) -> Operator:
+    return Operator(function, arity, frozenset(attributes))
+
+
+_CONVOLUTION = ("stride", "padding", "dilation", "groups")
+_WEIGHTED = (2, 3)  # input and weight, and perhaps a bias
+OPERATORS: Mapping[str, Operator] = {
+    "add": _takes(_add, arity=(2,)),
+    "add_scalar": _takes(_add, "y"),
+    "attention": _takes(_attention, "scale", arity=(3,)),
+    "avg_pool2d": _takes(F.avg_pool2d, "kernel_size", "stride", "padding"),
+    "concat": _takes(_concat, "dim", arity=tuple(range(1, 17))),
+    "conv2d": _takes(F.conv2d, *_CONVOLUTION, arity=_WEIGHTED),
+    "conv_transpose2d": _takes(F.conv_transpose2d, *_CONVOLUTION, arity=_WEIGHTED),
+    "gelu": _takes(F.gelu),
+    "hardsigmoid": _takes(F.hardsigmoid),
+    "hardswish": _takes(F.hardswish),
+    "layer_norm": _takes(F.layer_norm, "normalized_shape", "eps", arity=(3,)),
+    "linear": _takes(F.linear, arity=_WEIGHTED),
+    "matmul": _takes(torch.matmul, arity=(2,)),
+    "max_pool2d": _takes(F.max_pool2d, "kernel_size", "stride", "padding"),
+    "mean": _takes(torch.mean, "dim", "keepdim"),
+    "multiply": _takes(_multiply, arity=(2,)),
+    "multiply_scalar": _takes(_multiply, "y"),
+    "narrow": _takes(torch.narrow, "dim", "start", "length"),
+    "pad_lowest": _takes(_pad_lowest, "amounts"),
+    "pad_zero": _takes(_pad_zero, "amounts"),
+    "permute": _takes(_permute, "dims"),
+    "relu": _takes(F.relu),
+    "reshape": _takes(torch.reshape, "shape"),
+    "select": _takes(torch.select, "dim", "index"),
+    "sigmoid": _takes(torch.sigmoid),
+    "silu": _takes(F.silu),
+    "size": _takes(_size, "dim"),
+    "softmax": _takes(torch.softmax, "dim"),
+    "squeeze": _takes(torch.squeeze, "dim"),
+    "unsqueeze": _takes(torch.unsqueeze, "dim"),
+    "upsample_nearest": _takes(_upsample_nearest, "factor"),
+}
+# F.layer_norm takes its shape before its weights; every other function takes the inputs first.
+_BY_KEYWORD: Mapping[str, tuple[str, ...]] = {"layer_norm": ("input", "weight", "bias")}
+
+
+def build_module(graph: Graph) -> fx.GraphModule:
+    """Build the network: eval mode, float32 parameters that need no gradient, moved and cast with ``.to`` as usual.
+
+    Args:
+        graph: the network.
+
+    Returns:
+        A module that takes the graph's inputs in order and returns one tensor, or a tuple where there are several.
+
+    Raises:
+        WeightsError: an operation is unknown or wrongly set, a name is undefined or taken twice, a tensor is unused.
+    """
+    root = nn.Module()
+    for name, tensor in graph.tensors.items():
+        root.register_parameter(name, nn.Parameter(tensor, requires_grad=False))
+    built = fx.Graph()
+    values: dict[str, fx.Node] = {name: built.placeholder(name) for name in graph.inputs}
+    # Parameters stand first, so that the operations below read without interruption.
+    values.update({name: built.get_attr(name) for name in graph.tensors})
+    for node in graph.nodes:
+        if node.name in values:
+            raise WeightsError(f"two values of the network are called {node.name!r}; run `make models` again")
+        values[node.name] = _call(built, node, values)
+    outputs = tuple(_value(name, values, "the outputs") for name in graph.outputs)
+    built.output(outputs if len(outputs) > 1 else outputs[0])
+    unused = sorted(name for name in graph.tensors if not values[name].users)
+    if unused:
+        raise WeightsError(f"no node uses the tensors {unused[:5]}; run `make models` again")
+    return fx.GraphModule(root, built).eval()
+
+
+def _call(built: fx.Graph, node: Node, values: Mapping[str, fx.Node]) -> fx.Node:
+    operator = OPERATORS.get(node.op)
+    if operator is None:
+        raise WeightsError(f"node {node.name!r} has the unknown operation {node.op!r}; run `make models` again")
+    if len(node.inputs) not in operator.arity or set(node.attributes) != operator.attributes:
+        raise WeightsError(
+            f"node {node.name!r}: {node.op} takes {operator.arity} inputs and {sorted(operator.attributes)}, "
+            f"not {len(node.inputs)} and {sorted(node.attributes)}; run `make models` again"
+        )
+    inputs = tuple(_value(name, values, node.name) for name in node.inputs)
+    attributes = {key: _attribute(value, values, node.name) for key, value in node.attributes.items()}
+    if node.op in _BY_KEYWORD:
+        return built.call_function(
+            operator.function, (), dict(zip(_BY_KEYWORD[node.op], inputs, strict=True)) | attributes
+        )
+    return built.call_function(operator.function, inputs, attributes)
+
+
+def _value(name: str, values: Mapping[str, fx.Node], user: str) -> fx.Node:
+    if name not in values:
+        raise WeightsError(f"{user} uses {name!r}, which nothing before it defines; run `make models` again")
+    return values[name]
+
+
+def _attribute(attribute: Attribute, values: Mapping[str, fx.Node], user: str) -> Any:  # noqa: ANN401 (fx's arguments)
+    if isinstance(attribute, Sequence):
+        return [_value(item, values, user) if isinstance(item, str) else item for item in attribute]
+    return attribute
+
+
+def save_graph(graph: Graph, json_path: Path, tensors_path: Path) -> None:
+    """Write the structure as JSON, one node a line, and the tensors as safetensors.
+
+    Args:
+        graph: the network.
+        json_path: where the structure goes.
+        tensors_path: where the tensors go.
+    """
+    head = {
+        "format": FORMAT,
+        "inputs": {name: list(shape) for name, shape in graph.inputs.items()},
+        "outputs": list(graph.outputs),
+        "tensors": {name: list(tensor.shape) for name, tensor in graph.tensors.items()},
+    }
+    nodes = (
+        {"name": n.name, "op": n.op, "inputs": list(n.inputs), "attributes": dict(n.attributes)} for n in graph.nodes
+    )
+    lines = [f" {json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
+    body = ",\n".join(f"  {json.dumps(node)}" for node in nodes)
+    json_path.write_text("\n".join(["{", *lines, ' "nodes": [', body, " ]", "}"]) + "\n", encoding="utf-8")
+    # Not save_file, which makes files that only their owner may read.
+    tensors_path.write_bytes(save({name: tensor.contiguous() for name, tensor in graph.tensors.items()}))
+
+
+def load_graph(json_path: Path, tensors_path: Path) -> Graph:
+    """Read a graph and its tensors, which must be exactly those the structure declares.
+
+    Args:
+        json_path: the structure.
+        tensors_path: the tensors.
+
+    Returns:
+        The graph, tensors on the CPU in float32.
+
+    Raises:
+        WeightsError: a file is missing or damaged, or a tensor is missing, unused, mis-shaped or not float32.
+    """
+    try:
+        stored = json.loads(json_path.read_text(encoding="utf-8"))
+        tensors = load_file(tensors_path)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise WeightsError(f"cannot read {json_path.name} with its tensors ({error}); run `make models`") from error
+    if stored.get("format") != FORMAT:
+        raise WeightsError(f"{json_path.name} has format {stored.get('format')!r}, not {FORMAT!r}; run `make models`")
+    declared = {name: (tuple(shape), torch.float32) for name, shape in stored["tensors"].items()}
+    present = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
+    wrong = sorted(name for name in declared.keys() | present.keys() if declared.get(name) != present.get(name))
+    if wrong:
+        details = ", ".join(f"{n}: {present.get(n)} where {declared.get(n)} is declared" for n in wrong[:3])
+        raise WeightsError(f"{tensors_path.name} does not fit {json_path.name} ({details}); run `make models`")
+    return Graph(
+        inputs={name: tuple(shape) for name, shape in stored["inputs"].items()},
+        nodes=tuple(Node(n["name"], n["op"], tuple(n["inputs"]), n["attributes"]) for n in stored["nodes"]),
+        outputs=tuple(stored["outputs"]),
+        tensors={name: tensors[name] for name in declared},
+    )
+
+
+def without_final_softmax(graph: Graph) -> Graph:
+    """Return the network up to its logits: argmax and log-probabilities need no softmax over thousands of classes.
+
+    Args:
+        graph: a network with one output.
+
+    Returns:
+        The same network without its last node.
+
+    Raises:
+        WeightsError: the network does not end with a softmax.
+    """
+    last = graph.nodes[-1]
+    if graph.outputs != (last.name,) or last.op != "softmax":
+        raise WeightsError(f"the network ends with {last.op!r}, not with a softmax: its output cannot be logits")
+    return Graph(graph.inputs, graph.nodes[:-1], last.inputs, graph.tensors)

@@ -1,0 +1,84 @@
+"""Text recognition: what each line says."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from quintet.calls import joined, plan_calls
+from quintet.crops import crop_lines
+from quintet.ctc import collapse
+from quintet.engine import Engine
+from quintet.records import Readings, Texts, UprightPages
+from quintet.settings import Settings
+
+STEP_PX = 8  # one time step of the network
+
+
+class Recognition:
+    """A CTC recogniser over the lines of all pages together, in buckets of equal width.
+
+    Attention sees the padding, so a line's bucket depends on that line alone.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._network = engine.network("recognition")
+        self._settings = settings
+
+    def __call__(self, pages: UprightPages, readings: Readings) -> Texts:
+        """Read the lines. The host learns the widths, because calls are planned there."""
+        (widths,) = self._engine.to_host(readings.widths_px)
+        buckets = bucket_widths(widths, self._settings)
+        calls = plan_calls(buckets[:, None], self._settings.line_call_columns)
+        read = [self._read(pages, readings, self._engine.to_device(call), int(buckets[call[0]])) for call in calls]
+        return self._decode(readings, buckets, calls, read)
+
+    def _read(self, pages: UprightPages, readings: Readings, call: Tensor, canvas_px: int) -> tuple[Tensor, Tensor]:
+        """One call: tokens (n, T) and scores (n,). Collapsed at once, since 64 lines' probabilities fill 383 MB."""
+        widths = readings.widths_px[call]
+        crops = crop_lines(pages, readings.quads_px[call], readings.page[call], widths, canvas_px, self._engine.dtype)
+        (probabilities,) = self._network(crops)
+        return collapse(probabilities)
+
+    def _decode(
+        self, readings: Readings, buckets: Tensor, calls: list[Tensor], read: list[tuple[Tensor, Tensor]]
+    ) -> Texts:
+        """Put the calls' results in the lines' order and keep the more confident reading of each line."""
+        order = joined(calls, buckets)
+        steps = buckets // STEP_PX
+        ends = steps[order].cumsum(0)
+        begin = torch.empty_like(steps).scatter_(0, order, ends - steps[order])
+        tokens = joined([tokens.view(-1) for tokens, _ in read], readings.line.new_empty(0, dtype=torch.int32))
+        in_call_order = joined([scores for _, scores in read], readings.quads_px.new_empty(0))
+        scores = torch.empty_like(in_call_order).scatter_(0, self._engine.to_device(order), in_call_order)
+        chosen = most_confident(readings.line, scores, readings.line_count)
+        begin, steps = self._engine.to_device(begin)[chosen], self._engine.to_device(steps)[chosen]
+        return Texts(readings.quads_px[chosen], readings.page[chosen], scores[chosen], tokens, begin, steps)
+
+
+def bucket_widths(widths_px: Tensor, settings: Settings) -> Tensor:
+    """Widths rounded up to an eighth of the power of two below them, (N,) int64: at most 12.5 % padding.
+
+    Nothing is narrower than the least bucket: 320 pixels read best (0.951 against 0.949 at 192 and 0.9475 at 96).
+    """
+    widths = widths_px.clamp(min=settings.min_bucket_px)
+    step = torch.exp2(widths.double().log2().floor() - 3).long().clamp(min=STEP_PX)
+    return (widths + step - 1) // step * step
+
+
+def most_confident(line: Tensor, scores: Tensor, line_count: int) -> Tensor:
+    """Which reading of each line to keep.
+
+    Args:
+        line: (N,) int64, the line of each reading; the first L readings are lines 0 to L - 1, in order.
+        scores: (N,) float32.
+        line_count: L.
+
+    Returns:
+        (L,) int64, the chosen reading; of equals the first.
+    """
+    readings = torch.arange(len(line), device=line.device)
+    chosen, again, line_again = readings[:line_count].clone(), readings[line_count:], line[line_count:]
+    chosen[line_again] = torch.where(scores[line_count:] > scores[line_again], again, line_again)
+    return chosen

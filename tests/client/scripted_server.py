@@ -1,0 +1,120 @@
+"""A real HTTP server whose answers a test scripts: for what TorchServe cannot be made to do on demand."""
+
+import hashlib
+import json
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+MODEL = "scripted-model-1"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the server saw: the how-manieth request for this very body (from 1), and the headers."""
+
+    body: bytes
+    times_seen: int
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What it answers; `drop` closes the connection without a word."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    drop: bool = False
+
+
+def page_answer(request: Request, model: str = MODEL) -> Reply:
+    """Answer as the service does; the text depends on the body alone, the request id on the request."""
+    text = hashlib.sha256(request.body).hexdigest()
+    document = {
+        "schema": "quintet.page/1",
+        "request_id": request.headers.get("x-request-id", ""),
+        "model": model,
+        "width_px": 1240,
+        "height_px": 1754,
+        "orientation": {"angle_deg": 0, "score": 0.99},
+        "regions": [{"label": "text", "score": 0.93, "box_px": [0, 0, 100, 50]}],
+        "lines": [{"text": text, "score": 0.98, "quad_px": [[0, 0], [9, 0], [9, 5], [0, 5]], "region": 0}],
+        "text": text,
+    }
+    return Reply(200, json.dumps(document).encode())
+
+
+def our_error(status: int, code: str, **headers: str) -> Reply:
+    body = json.dumps({"error": {"code": code, "message": f"scripted {code}", "request_id": "r"}}).encode()
+    return Reply(status, body, tuple((name.replace("_", "-"), value) for name, value in headers.items()))
+
+
+def torchserve_error(status: int, kind: str, message: str = "scripted") -> Reply:
+    return Reply(status, json.dumps({"code": status, "type": kind, "message": message}).encode())
+
+
+class ScriptedServer:
+    """Serves on a free loopback port until closed; `seen` counts the requests per body."""
+
+    def __init__(self, script: Callable[[Request], Reply] = page_answer, port: int = 0):
+        self.script = script
+        self.seen: Counter[bytes] = Counter()
+        self._lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
+        self._server.daemon_threads = True
+        self.port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception):
+        self._server.shutdown()
+        self._server.server_close()
+
+    def wait(self):
+        self._thread.join()
+
+    def reply_to(self, body: bytes, headers: dict[str, str]) -> Reply:
+        with self._lock:
+            self.seen[body] += 1
+            times = self.seen[body]
+        return self.script(Request(body, times, headers))
+
+    def _handler(self):
+        scripted = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            wbufsize = -1  # one packet an answer
+            disable_nagle_algorithm = True
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                reply = scripted.reply_to(body, {name.lower(): value for name, value in self.headers.items()})
+                if reply.drop:
+                    self.close_connection = True
+                    return
+                self.send_response(reply.status)
+                for name, value in (*reply.headers, ("Content-Length", str(len(reply.body)))):
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(reply.body)
+                self.close_connection = self.close_connection or reply.status >= 400  # as TorchServe does
+
+            def log_message(self, *_arguments):
+                pass
+
+        return Handler
+
+
+if __name__ == "__main__":
+    ThreadingHTTPServer.request_queue_size = 512
+    with ScriptedServer(port=int(sys.argv[1])) as server:
+        server.wait()
