@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from quintet.errors import HTTP_STATUS, Code, Failure
+from ts.metrics.dimension import Dimension
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class PageHandler:
         """Answer a batch of requests, each with its own status."""
         bodies = [request.get("body", request.get("data", b"")) for request in requests]
         outcomes = self._outcomes(bodies)
+        _count(outcomes, context.metrics)
         return [self._respond(number, outcome, context) for number, outcome in enumerate(outcomes)]
 
     def _outcomes(self, bodies: Sequence[Any]) -> list[Outcome]:
@@ -65,12 +67,19 @@ class PageHandler:
 
     def _respond(self, number: int, outcome: Outcome, context: Any) -> bytes:
         """The body of one response; status and headers go into the context."""
-        request_id = context.get_request_header(number, "X-Request-Id") or uuid4().hex
+        request_id = context.get_request_header(number, "X-Request-Id") or context.get_request_id(number)
         context.set_response_content_type(number, "application/json")
-        context.set_response_header(number, "X-Request-Id", request_id)
         if isinstance(outcome, Failure):
             context.set_response_status(HTTP_STATUS[outcome.code], outcome.code.value, number)
             error = {"code": outcome.code.value, "message": outcome.message, "request_id": request_id}
             return json.dumps({"error": error}).encode()
         head = {"schema": self._chain.schema, "request_id": request_id, "model": self._chain.fingerprint}
         return json.dumps({**head, **outcome}, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _count(outcomes: Sequence[Outcome], metrics: Any) -> None:
+    """Metrics of one batch, under the names that metrics.yaml lists."""
+    metrics.add_counter("quintet_batches_total", 1, idx=0, dimensions=[Dimension("pages", str(len(outcomes)))])
+    codes = Counter(outcome.code.value if isinstance(outcome, Failure) else "ok" for outcome in outcomes)
+    for code, pages in codes.items():
+        metrics.add_counter("quintet_pages_total", pages, idx=0, dimensions=[Dimension("outcome", code)])

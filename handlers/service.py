@@ -167,7 +167,8 @@ def _configure(run_dir: Path, replaced: Mapping[str, str]) -> dict[str, str]:
     for folder in ("logs", "tmp"):
         (run_dir / folder).mkdir(parents=True, exist_ok=True)
     text = (ROOT / "config.properties").read_text()
-    for key, value in replaced.items():
+    here = {"metrics_config": str(ROOT / "handlers" / "metrics.yaml")}
+    for key, value in {**here, **replaced}.items():
         text, found = re.subn(rf"^{re.escape(key)}=.*$", f"{key}={value}", text, flags=re.MULTILINE)
         text += "" if found else f"\n{key}={value}\n"
     (run_dir / "config.properties").write_text(text)

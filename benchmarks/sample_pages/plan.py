@@ -16,7 +16,7 @@ def plan_pages(
 ) -> list[PagePlan]:
     """Plan a set of pages.
 
-    Every fourth page is turned, by 90, 180 and 270 degrees in turn; every sixth is a PNG as a program would write it,
+    Every fourth page is turned, by 90, 180 and 270 degrees in turn; every seventh is a PNG as a program would write it,
     the rest are JPEGs as a scanner would. A page's plan depends on its index and the seed alone: a longer set begins
     with the shorter one.
 
@@ -46,7 +46,7 @@ def _plan_damage(index: int, seed: int, scale: float) -> Damage:
     """What happens to one page."""
     rng = random.Random(f"damage/{seed}/{index}")
     turn_deg = _TURNS[index // 4 % 3] if index % 4 == 3 else 0
-    if index % 6 == 5:
+    if index % 7 == 5:
         return Damage(turn_deg=turn_deg, jpeg_quality=None)
     return Damage(
         turn_deg=turn_deg,

@@ -5,8 +5,9 @@ from PIL import Image, ImageDraw
 from benchmarks.sample_pages.fonts import Pen, load_font
 from benchmarks.sample_pages.records import Colour, Point, TruthLine
 
-# Beyond the outermost ink: glyph edges are soft, and a truth that cuts them would fail any reader.
-_QUAD_MARGIN_PX = 1.0
+# Around the outermost ink, in document units. People who mark text leave about as much, and detectors more: with quads
+# cut to the ink, RapidOCR's own boxes reach IoU 0.5 on 80 % of the lines instead of 97 %.
+_QUAD_MARGIN = 3.0
 
 
 class Sheet:
@@ -48,7 +49,8 @@ class Sheet:
         anchor = {"left": "la", "middle": "ma", "right": "ra"}[align]
         self._draw.text(at, text, font=font, fill=pen.colour, anchor=anchor)
         x0, y0, x1, y1 = self._draw.textbbox(at, text, font=font, anchor=anchor)
-        x0, y0, x1, y1 = x0 - _QUAD_MARGIN_PX, y0 - _QUAD_MARGIN_PX, x1 + _QUAD_MARGIN_PX, y1 + _QUAD_MARGIN_PX
+        margin = _QUAD_MARGIN * self.scale
+        x0, y0, x1, y1 = x0 - margin, y0 - margin, x1 + margin, y1 + margin
         self.lines.append(TruthLine(text, ((x0, y0), (x1, y0), (x1, y1), (x0, y1))))
         return y + pen.line_height
 

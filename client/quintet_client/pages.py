@@ -130,7 +130,7 @@ class PageLoader:
             for batch in self._batches:
                 yield from batch.pages()
                 done += len(batch.heads)
-        except RuntimeError as error:  # what the DataLoader raises when a worker is gone
+        except (RuntimeError, OSError, EOFError) as error:  # a worker is gone, or its end of a socket or pipe
             _log.warning("a loader process died, reading on in this one (/dev/shm full? try --loaders 0): %s", error)
             for batch in _start(self._sources[done:], self._batch, 0):
                 yield from batch.pages()

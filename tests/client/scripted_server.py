@@ -57,6 +57,14 @@ def torchserve_error(status: int, kind: str, message: str = "scripted") -> Reply
     return Reply(status, json.dumps({"code": status, "type": kind, "message": message}).encode())
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 512
+    daemon_threads = True
+
+    def handle_error(self, _request, _client_address):
+        """Say nothing: killed clients reset their connections."""
+
+
 class ScriptedServer:
     """Serves on a free loopback port until closed; `seen` counts the requests per body."""
 
@@ -64,8 +72,7 @@ class ScriptedServer:
         self.script = script
         self.seen: Counter[bytes] = Counter()
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", port), self._handler())
         self.port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -115,6 +122,5 @@ class ScriptedServer:
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer.request_queue_size = 512
     with ScriptedServer(port=int(sys.argv[1])) as server:
         server.wait()

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from quintet.records import Raster
 from rapidocr.ch_ppocr_det.utils import DBPostProcess
-from shapely.geometry import Polygon
+from shapely.geometry import Polygon  # type: ignore[import-untyped]
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]

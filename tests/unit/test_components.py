@@ -5,19 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from opencv_reference import Mask, raster_of, reference_dilation, reference_partition
 from quintet.components import Runs, label_runs, threshold_and_dilate
 
+from tests.unit.opencv_reference import Mask, raster_of, reference_dilation, reference_partition
+
+# On a busy machine a first call takes seconds.
+PATIENT = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 DENSITIES = (0.02, 0.1, 0.3, 0.4, 0.5, 0.6, 0.8, 0.98)
 # Sides from 1: maps of one column or one row are where rows or maps would leak into each other.
 SIDES = st.integers(1, 12)
 BATCHES = st.lists(arrays(np.bool_, st.tuples(SIDES, SIDES)), min_size=1, max_size=5)
 
 
+@PATIENT
 @given(BATCHES)
 def test_dilation_equals_opencvs_on_each_map_of_a_batch(masks: list[Mask]) -> None:
     batch = raster_of([mask.astype(np.float32) for mask in masks])
@@ -30,12 +34,13 @@ def test_a_probability_equal_to_the_threshold_is_not_text() -> None:
     assert not threshold_and_dilate(raster_of([np.full((2, 2), 0.5, np.float32)]), 0.5).values.any()
 
 
+@PATIENT
 @given(BATCHES)
 def test_components_equal_opencvs_on_each_map_of_a_batch(masks: list[Mask]) -> None:
     assert_same_partition(masks, label_runs(raster_of(masks)))
 
 
-@settings(max_examples=20, deadline=None)
+@PATIENT
 @given(st.sampled_from(DENSITIES), st.integers(0, 2**32 - 1))
 def test_components_equal_opencvs_at_any_density(density: float, seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -98,6 +103,7 @@ def test_components_equal_opencvs_on_all_adversarial_masks_in_one_batch() -> Non
     assert_same_partition(masks, label_runs(raster_of(masks)))
 
 
+@PATIENT
 @given(BATCHES, st.randoms())
 def test_the_order_of_maps_in_memory_does_not_matter(masks: list[Mask], random: object) -> None:
     memory_order = list(range(len(masks)))
@@ -105,6 +111,7 @@ def test_the_order_of_maps_in_memory_does_not_matter(masks: list[Mask], random: 
     assert_same_partition(masks, label_runs(raster_of(masks, memory_order)))
 
 
+@PATIENT
 @given(BATCHES)
 def test_components_are_numbered_by_their_first_runs(masks: list[Mask]) -> None:
     runs = label_runs(raster_of(masks))

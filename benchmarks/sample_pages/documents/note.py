@@ -17,7 +17,7 @@ def draw_note(rng: random.Random, brief: Brief) -> Sheet:
     style = choose_style(rng, TEXT_FAMILIES, 22, 26)
     sheet = Sheet(_WIDTH, _HEIGHT, style.paper, brief.scale)
     y = sheet.write(_LEFT, 32, words.person(rng), style.pen(1.2, "bold", colour=style.accent))
-    y = sheet.write(_LEFT, y, f"{words.date(rng)} {words.clock(rng)}", style.pen())
+    y = sheet.write(_LEFT, y, f"{words.date(rng)}, {words.clock(rng)}", style.pen())
     y = sheet.write_block(_LEFT, y + 8, _RIGHT - _LEFT, words.sentence(rng), style.pen())
     sheet.write(_LEFT, y + 8, f"Phone {words.phone(rng)}", style.pen())
     return sheet

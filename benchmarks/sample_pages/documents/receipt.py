@@ -32,7 +32,7 @@ def _head(sheet: Sheet, style: Style, rng: random.Random) -> float:
         y = sheet.write(_WIDTH / 2, y, line, style.pen(1.5, "bold"), align="middle")
     for text in (words.street(rng), words.city(rng), f"Tel {words.phone(rng)}"):
         y = sheet.write(_WIDTH / 2, y, text, style.pen(), align="middle")
-    y = sheet.write(_LEFT, y + 16, f"{words.date(rng)} {words.clock(rng)}", style.pen())
+    y = sheet.write(_LEFT, y + 16, f"{words.date(rng)}, {words.clock(rng)}", style.pen())
     y = sheet.write(_LEFT, y, f"Till {rng.randint(2, 9)} Cashier {rng.choice(('Anna', 'Oscar', 'Emma'))}", style.pen())
     sheet.rule((_LEFT, y + 6), (_RIGHT, y + 6), style.ink)
     return y

@@ -55,7 +55,7 @@ def compare(
         WeightsError: outputs differ by more, in shape, or are not finite.
     """
     reference, freed = (onnxruntime.InferenceSession(model) for model in (original, patched))
-    error = 0.0
+    errors: list[float] = []
     trials: list[tuple[int, ...]] = []
     outputs: tuple[tuple[int, ...], ...] = ()
     for image in _inputs(shape):
@@ -65,8 +65,9 @@ def compare(
         for actual in (_run_torch(module, image), freed.run(None, {freed.get_inputs()[0].name: image})):
             if tuple(value.shape for value in actual) != outputs:
                 raise WeightsError(f"{stage}: at {image.shape} outputs have other shapes than the original's {outputs}")
-            error = max([error, *(float(np.abs(a - b).max()) for a, b in zip(actual, expected, strict=True))])
-    if not error <= MAX_ABS_ERROR:  # not ">": NaN is wrong too
+            errors += [float(np.abs(a - b).max()) for a, b in zip(actual, expected, strict=True)]
+    error = float(np.max(errors))  # NaN if one is, which Python's own max would pass over
+    if not error <= MAX_ABS_ERROR:  # so written, NaN is refused too
         raise WeightsError(f"{stage}: the converted network is off by {error:.1e}, allowed is {MAX_ABS_ERROR:.0e}")
     return Comparison(error, tuple(trials), outputs)
 

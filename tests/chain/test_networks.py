@@ -1,0 +1,107 @@
+"""The five real networks: a batch equals its images one at a time, in every engine, at every shape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from quintet import weights
+from torch.export import Dim
+
+STORE = Path(__file__).parents[2] / "model_store"
+SIZES = {"H": 96, "W": 160}
+
+
+@pytest.fixture(scope="module")
+def model_store():
+    if not (STORE / "provenance.json").exists():
+        pytest.skip("the five networks are not there: run `make models`")
+    return STORE
+
+
+def images(stage, batch, sizes=SIZES):
+    shape = weights.SOURCES[weights.STAGES.index(stage)].shape
+    generator = torch.Generator().manual_seed(11)
+    return torch.randn(batch, *(sizes[dim] if isinstance(dim, str) else dim for dim in shape[1:]), generator=generator)
+
+
+def outputs_of(network, batch):
+    with torch.inference_mode():
+        outputs = network(batch)
+    return outputs if isinstance(outputs, tuple) else (outputs,)
+
+
+def test_the_store_is_whole(model_store):
+    provenance = weights.verify_store(model_store)
+    assert tuple(provenance.networks) == weights.STAGES
+    assert max(network.max_abs_error for network in provenance.networks.values()) <= 1e-4
+
+
+@pytest.mark.parametrize("stage", weights.STAGES)
+def test_a_batch_of_three_equals_three_batches_of_one(model_store, stage):
+    network = weights.load_network(model_store, stage)
+    batch = images(stage, 3)
+    alone = [outputs_of(network, batch[i : i + 1]) for i in range(3)]
+    for i, together in enumerate(outputs_of(network, batch)):
+        torch.testing.assert_close(together, torch.cat([outputs[i] for outputs in alone]), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("stage", weights.STAGES)
+def test_openvino_reads_the_patched_onnx_and_agrees(model_store, stage):
+    openvino = pytest.importorskip("openvino")
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(weights.network_onnx_path(model_store, stage), "CPU", options)
+    network = weights.load_network(model_store, stage)
+    for batch in (images(stage, 1), images(stage, 3, {"H": 64, "W": 192})):
+        theirs = compiled(batch.numpy())
+        for i, ours in enumerate(outputs_of(network, batch)):
+            np.testing.assert_allclose(ours.numpy(), theirs[i], atol=1e-4)
+
+
+def test_layout_gives_scores_then_distances_at_strides_8_16_32_64(model_store):
+    outputs = outputs_of(weights.load_network(model_store, "layout"), images("layout", 1))
+    anchors = (7600, 1900, 475, 130)
+    assert [tuple(output.shape[1:]) for output in outputs] == [*((a, 10) for a in anchors), *((a, 32) for a in anchors)]
+    assert all(scores.min() >= 0 and scores.max() <= 1 for scores in outputs[:4])
+
+
+def test_the_recogniser_has_a_class_for_each_entry_of_the_alphabet(model_store):
+    alphabet = weights.load_alphabet(model_store)
+    (probabilities,) = outputs_of(weights.load_network(model_store, "recognition"), images("recognition", 2))
+    assert len(alphabet) == 18710
+    assert probabilities.shape == (2, SIZES["W"] // 8, len(alphabet))
+    assert (alphabet[0], alphabet[-1]) == ("", " ")
+    assert len(set(alphabet)) == len(alphabet)
+    torch.testing.assert_close(probabilities.sum(2), torch.ones(2, 20))
+
+
+def test_the_recognisers_logits_match_the_original_before_its_softmax(model_store):
+    # Softmax over 18,710 classes hides differences; before it nothing does.
+    model = onnx.load(weights.network_onnx_path(model_store, "recognition"))
+    (softmax,) = [node for node in model.graph.node if node.output[0] == model.graph.output[0].name]
+    model.graph.output[0].name = softmax.input[0]
+    model.graph.node.remove(softmax)
+    batch = images("recognition", 2)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    (theirs,) = session.run(None, {session.get_inputs()[0].name: batch.numpy()})
+    (ours,) = outputs_of(weights.load_network(model_store, "recognition", logits=True), batch)
+    np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("stage", "dynamic"),
+    [
+        ("text_detection", {0: Dim("n"), 2: 32 * Dim("h"), 3: 32 * Dim("w")}),
+        ("recognition", {0: Dim("n"), 3: 8 * Dim("w")}),
+    ],
+)
+def test_export_takes_any_batch_and_size(model_store, stage, dynamic):
+    network = weights.load_network(model_store, stage)
+    exported = torch.export.export(network, (images(stage, 2),), dynamic_shapes=(dynamic,)).module()
+    other = images(stage, 3, {"H": 64, "W": 224})
+    for ours, theirs in zip(outputs_of(exported, other), outputs_of(network, other), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)

@@ -1,0 +1,99 @@
+"""How these tests run `quintet read`: in this process where they can, as a process of its own where it is killed."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from quintet_client.cli import main
+
+CLIENT_ROOT = Path(__file__).parents[2] / "client"
+COMMAND = [sys.executable, "-m", "quintet_client.cli", "read"]
+
+
+def read(source: Path, output: Path, url: str, *options: object) -> int:
+    """Run the command here, reading files in this process; gives its exit code."""
+    with _handlers_restored():
+        return main(["read", str(source), str(output), "--server", url, "--loaders", "0", *map(str, options)])
+
+
+def start_client(source: Path, output: Path, url: str, *options: object) -> subprocess.Popen[str]:
+    """Start the command as a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(CLIENT_ROOT)}
+    environment.pop("QUINTET_TOKEN_FILE", None)
+    arguments = [*COMMAND, str(source), str(output), "--server", url, *map(str, options)]
+    return subprocess.Popen(
+        arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
+    )
+
+
+def finish(process: subprocess.Popen[str], timeout_s: float = 90) -> tuple[int, str, str]:
+    """Wait for a started client; gives exit code, stdout and stderr."""
+    stdout, stderr = process.communicate(timeout=timeout_s)
+    return process.returncode, stdout, stderr
+
+
+def write_pages(folder: Path, count: int) -> dict[str, bytes]:
+    """Write small files that a scripted server takes for images."""
+    pages = {f"part{i % 3}/page{i:04}.jpg": f"page {i} ".encode() * 50 for i in range(count)}
+    for name, body in pages.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(body)
+    return pages
+
+
+def answers(output: Path) -> dict[str, bytes]:
+    """Give the bytes of every answer by page id."""
+    root = output / "pages"
+    return {str(path.relative_to(root)).removesuffix(".json"): path.read_bytes() for path in root.rglob("*.json")}
+
+
+def report(output: Path) -> dict:
+    return json.loads((output / "report.json").read_bytes())
+
+
+def rows(output: Path) -> dict[str, dict]:
+    """Give the ledger's rows by page id."""
+    connection = sqlite3.connect(output / "ledger.sqlite")
+    connection.row_factory = sqlite3.Row
+    try:
+        return {row["page_id"]: dict(row) for row in connection.execute("SELECT * FROM pages")}
+    finally:
+        connection.close()
+
+
+def count_answers(output: Path) -> int:
+    return len(answers(output)) if (output / "pages").is_dir() else 0
+
+
+def wait_until(condition, timeout_s: float = 60) -> None:
+    ends_at = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < ends_at, "waited in vain"
+        time.sleep(0.02)
+
+
+def assert_adds_up(output: Path) -> dict:
+    """Check the promise: inputs = ok + failed + skipped, and the files are those of the ok rows."""
+    counts = report(output)
+    assert counts["inputs"] == counts["ok"] + counts["failed"] + counts["skipped"]
+    assert counts["left"] == 0
+    known = rows(output)
+    assert set(answers(output)) == {page for page, row in known.items() if row["state"] == "ok"}
+    assert {row["state"] for row in known.values()} <= {"ok", "failed"}
+    return counts
+
+
+@contextmanager
+def _handlers_restored():
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

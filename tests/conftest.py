@@ -1,0 +1,94 @@
+"""Marks by folder, the service under test, and pages that the tests make themselves."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import service as torchserve
+from PIL import Image, ImageDraw, ImageFont
+from quintet.chain import PageChain
+from quintet.settings import Settings
+
+
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL_STORE = ROOT / "model_store"
+SHARED = ROOT.parent / "shared"
+FOLDERS = ("unit", "chain", "server", "client", "gpu")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        if folder in FOLDERS:
+            item.add_marker(folder)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback address that nothing listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [held.getsockname()[1] for held in sockets]
+    for held in sockets:
+        held.close()
+    return ports
+
+
+def loopback_properties() -> dict[str, str]:
+    """Addresses on free ports, so that tests never meet a service that runs already."""
+    http = dict(zip(["inference", "management", "metrics"], free_ports(3), strict=True))
+    grpc = dict(zip(["inference", "management"], free_ports(2), strict=True))
+    return {f"{name}_address": f"http://127.0.0.1:{port}" for name, port in http.items()} | {
+        f"grpc_{name}_port": str(port) for name, port in grpc.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def model_store() -> Path:
+    if not (MODEL_STORE / "provenance.json").exists():
+        pytest.skip("model_store/ is empty: run make models")
+    return MODEL_STORE
+
+
+@pytest.fixture(scope="session")
+def chain(model_store: Path) -> PageChain:
+    """The five real models in process, on the engine this machine gets by default."""
+    return PageChain(Settings(), model_store)
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory, model_store: Path) -> Iterator[torchserve.Service]:
+    """A real TorchServe on free ports, with the packed archive."""
+    if not (model_store / "quintet.mar").exists():
+        pytest.skip("model_store/quintet.mar is missing: run make archive")
+    running = torchserve.start(tmp_path_factory.mktemp("serve"), properties=loopback_properties())
+    yield running
+    torchserve.stop(running)
+
+
+def receipts() -> tuple[list[Path], dict[str, list[dict[str, object]]]]:
+    """Real pages with their truth; the test skips, saying so, where they are not at hand."""
+    folder = SHARED / "data" / "receipts"
+    if not folder.exists():
+        pytest.skip("the real receipts are not at hand (no ../shared)")
+    return sorted(folder.glob("*.jpg")), json.loads((folder / "truth.json").read_text())
+
+
+def draw_page(lines: list[str], size: tuple[int, int] = (800, 1000), turn_deg: int = 0) -> Image.Image:
+    """A white page with large black lines, its content turned clockwise."""
+    page = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(page)
+    for number, line in enumerate(lines):
+        pen.text((60, 60 + 70 * number), line, fill="black", font=ImageFont.load_default(36))
+    return page.rotate(-turn_deg, expand=True)
+
+
+def encode(page: Image.Image, form: str = "PNG", **options: object) -> bytes:
+    """An image as the bytes of one format."""
+    target = io.BytesIO()
+    page.save(target, form, **options)
+    return target.getvalue()

@@ -1,0 +1,65 @@
+"""When a page is tried again, when it is failed, and when the server is given up."""
+
+import time
+
+import pytest
+from quintet_client.delivery import MAX_DROPS, Delivery, Patience
+from quintet_client.errors import NotAuthorisedError, ServerUnreachableError
+from quintet_client.outcomes import Answered, Dropped, NotNow, PageFailed, TryFailed, Unauthorised
+from quintet_client.transport import Item
+
+ANSWER = Answered(b"{}\n", "m", "r")
+
+
+class Scripted:
+    """A transport whose outcomes are given; repeats the last for ever."""
+
+    def __init__(self, *outcomes):
+        self._outcomes = list(outcomes)
+
+    def read(self, _item):
+        return self._outcomes.pop(0) if len(self._outcomes) > 1 else self._outcomes[0]
+
+
+def deliver(*outcomes, give_up_s=60.0, wait=lambda _seconds: False):
+    return Delivery(Scripted(*outcomes), Patience(give_up_s, 1.0), 3, wait).deliver(Item("p", b""))
+
+
+def test_restarts_and_queues_cost_no_try():
+    away = [NotNow("refused")] * 5 + [Dropped("reset")] * 5 + [NotNow("full", busy=True)] * 5
+    delivered = deliver(*away, ANSWER)
+    assert (delivered.outcome, delivered.tries) == (ANSWER, 1)
+
+
+def test_faults_of_its_own_cost_tries_and_the_last_one_is_the_pages_end():
+    died = TryFailed("WORKER_DIED", "Worker died.")
+    assert deliver(died, died, ANSWER).tries == 3
+    delivered = deliver(died)
+    assert delivered.outcome.code == "WORKER_DIED"
+    assert delivered.tries == 3
+
+
+def test_a_page_that_always_drops_the_connection_does_not_travel_for_ever():
+    assert deliver(Dropped("reset")).outcome == PageFailed("CONNECTION_LOST", f"reset ({MAX_DROPS} times in a row)")
+
+
+def test_a_refused_page_is_not_tried_again():
+    assert deliver(PageFailed("EMPTY_BODY", "m"), ANSWER).outcome == PageFailed("EMPTY_BODY", "m")
+
+
+def test_an_absent_server_is_given_up_and_a_refused_token_at_once():
+    with pytest.raises(ServerUnreachableError, match="refused"):
+        deliver(NotNow("refused"), give_up_s=0.05, wait=lambda _seconds: time.sleep(0.02))
+    with pytest.raises(NotAuthorisedError):
+        deliver(Unauthorised("no"))
+
+
+def test_a_busy_server_has_the_time_of_one_request_more():
+    begin = time.monotonic()
+    with pytest.raises(ServerUnreachableError):
+        deliver(NotNow("full", busy=True), give_up_s=0.05, wait=lambda _seconds: time.sleep(0.02))
+    assert time.monotonic() - begin > 1
+
+
+def test_work_is_abandoned_when_the_wait_says_so():
+    assert deliver(NotNow("refused"), wait=lambda _seconds: True) is None

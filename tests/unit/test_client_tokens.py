@@ -1,0 +1,41 @@
+"""The token file: plain or TorchServe's, read again when the token is refused."""
+
+import json
+
+import pytest
+from quintet_client.errors import UsageError
+from quintet_client.tokens import TokenFile, parse_token
+
+KEY_FILE = json.dumps({"management": {"key": "m"}, "inference": {"key": "abc123", "expiration time": "later"}})
+
+
+@pytest.mark.parametrize(("text", "token"), [("abc\n", "abc"), (KEY_FILE, "abc123"), ("  a-b_c.d=  ", "a-b_c.d=")])
+def test_a_token_is_found_in_both_kinds_of_file(text, token):
+    assert parse_token(text) == token
+
+
+@pytest.mark.parametrize(
+    "text", ["", " \n", "two words", "line\nbreak", "{}", "{broken", '{"inference": {"key": 7}}', "é"]
+)
+def test_what_is_no_token_is_refused(text):
+    with pytest.raises(ValueError, match=r"token|JSON"):
+        parse_token(text)
+
+
+def test_a_missing_file_is_wrong_usage(tmp_path):
+    with pytest.raises(UsageError, match="key_file"):
+        TokenFile(tmp_path / "none")
+
+
+def test_a_refused_token_is_renewed_only_if_the_file_has_changed(tmp_path):
+    path = tmp_path / "token"
+    path.write_text("old")
+    tokens = TokenFile(path, grace_s=0)
+    assert not tokens.renew("old")
+    path.write_text("new")
+    assert tokens.renew("old")
+    assert tokens.current() == "new"
+    assert tokens.renew("old"), "another thread has renewed it already"
+    path.write_text('{"half')
+    assert not tokens.renew("new")
+    assert tokens.current() == "new"

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from quintet.codec import decode_image
+from quintet.errors import Code, PageError
+from quintet.settings import Settings
+
+from tests.conftest import draw_page, encode
+
+SETTINGS = Settings()
+PAGE = draw_page(["codec"], (200, 120))
+
+
+def declared_png(width: int, height: int) -> bytes:
+    """A tiny PNG whose header declares a size that its data does not have."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP", "BMP"])
+def test_each_format_gives_the_page(form: str) -> None:
+    image = decode_image(encode(PAGE, form), SETTINGS)
+    assert image.mode == "RGB"
+    assert np.abs(np.asarray(image, float) - np.asarray(PAGE, float)).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", Code.EMPTY_BODY),
+        (b"no image at all", Code.UNSUPPORTED_FORMAT),
+        (encode(PAGE, "GIF"), Code.UNSUPPORTED_FORMAT),
+        (encode(PAGE, "JPEG")[:700], Code.IMAGE_DECODE_FAILED),
+        (encode(PAGE, "PNG")[:300], Code.IMAGE_DECODE_FAILED),
+        (b"\xff\xd8\xff\xe0 garbage", Code.IMAGE_DECODE_FAILED),
+        (declared_png(20_000, 20_000), Code.IMAGE_TOO_LARGE),
+        (encode(Image.new("RGB", (1, 1))), Code.IMAGE_TOO_SMALL),
+        (encode(Image.new("RGB", (1, 2000))), Code.IMAGE_TOO_SMALL),
+    ],
+    ids=["empty", "text", "gif", "cut jpeg", "cut png", "jpeg garbage", "bomb", "one pixel", "one column"],
+)
+def test_a_bad_body_has_its_own_code(body: bytes, code: Code) -> None:
+    with pytest.raises(PageError) as error:
+        decode_image(body, SETTINGS)
+    assert error.value.failure.code is code
+
+
+def test_too_many_bytes_are_refused_before_decoding() -> None:
+    with pytest.raises(PageError) as error:
+        decode_image(b"x" * 11, Settings(max_body_bytes=10))
+    assert error.value.failure.code is Code.IMAGE_TOO_LARGE
+    assert "11" in error.value.failure.message
+
+
+def test_exif_orientation_is_applied() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert decode_image(encode(PAGE, "JPEG", exif=exif), SETTINGS).size == (120, 200)
+
+
+def test_transparency_lies_on_white() -> None:
+    clear = Image.new("RGBA", (20, 20), (0, 0, 0, 0))
+    assert decode_image(encode(clear), SETTINGS).getpixel((5, 5)) == (255, 255, 255)
+    palette = Image.new("P", (20, 20), 0)
+    assert decode_image(encode(palette, transparency=0), SETTINGS).getpixel((5, 5)) == (255, 255, 255)
+
+
+def test_sixteen_bit_grey_keeps_its_range() -> None:
+    ramp = np.linspace(0, 65535, 400).astype(np.uint16).reshape(20, 20)
+    image = np.asarray(decode_image(encode(Image.fromarray(ramp)), SETTINGS))
+    assert image.min() == 0
+    assert image.max() >= 254
+    assert 100 < image.mean() < 155
+
+
+def test_cmyk_and_grey_become_rgb() -> None:
+    for mode in ("CMYK", "L", "1"):
+        target = io.BytesIO()
+        PAGE.convert(mode).save(target, "TIFF")
+        image = decode_image(target.getvalue(), SETTINGS)
+        assert image.mode == "RGB"
+        assert np.asarray(image).mean() > 180

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from quintet import geometry
+from quintet.records import Raster
+from quintet.sampling import Normalisation, sample
+
+AS_IS = Normalisation((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+
+
+def packed(images: list[np.ndarray]) -> Raster:
+    """RGB images, (H, W, 3) uint8, as one ragged batch."""
+    flat = [torch.tensor(image.astype(np.int32) @ np.array([1, 256, 65536], dtype=np.int32)).view(-1) for image in images]
+    counts = torch.tensor([len(pixels) for pixels in flat])
+    heights, widths = (torch.tensor([image.shape[axis] for image in images]) for axis in (0, 1))
+    return Raster(torch.cat(flat), counts.cumsum(0) - counts, heights, widths)
+
+
+@pytest.fixture
+def images() -> list[np.ndarray]:
+    draw = np.random.default_rng(3)
+    return [draw.integers(0, 256, (height, width, 3), dtype=np.uint8) for height, width in ((40, 60), (33, 17), (5, 90))]
+
+
+@pytest.mark.parametrize("size_px", [(60, 40), (24, 31), (100, 7)])
+def test_scaling_equals_opencv_bilinear_without_antialias(images: list[np.ndarray], size_px: tuple[int, int]) -> None:
+    sizes = torch.tensor([[image.shape[1], image.shape[0]] for image in images])
+    to_image = geometry.scaling(sizes / torch.tensor(size_px))
+    ours = sample(packed(images), torch.arange(3), to_image, size_px, AS_IS)
+    for item, image in zip(ours, images, strict=True):
+        theirs = cv2.resize(image[..., ::-1].astype(np.float32), size_px, interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_allclose(item.permute(1, 2, 0).numpy(), theirs, atol=0.6)
+
+
+def test_perspective_equals_opencv(images: list[np.ndarray]) -> None:
+    quad = np.array([[5, 4], [50, 8], [47, 30], [8, 35]], dtype=np.float32)
+    to_image = geometry.rectangle_to_quad(torch.tensor(quad)[None], torch.tensor([[64.0, 48.0]]))
+    ours = sample(packed(images), torch.tensor([0]), to_image, (64, 48), AS_IS, projective=True)
+    matrix = to_image[0].numpy().astype(np.float64)
+    centre = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    source = images[0][..., ::-1].astype(np.float32)
+    theirs = cv2.warpPerspective(source, np.linalg.inv(centre) @ matrix @ centre, (64, 48), flags=flags)
+    # OpenCV rounds positions to 1/32 pixel; on noise that is up to 255/32 levels.
+    np.testing.assert_allclose(ours[0].permute(1, 2, 0).numpy(), theirs, atol=9)
+
+
+def test_what_lies_beyond_the_content_is_zero_and_beyond_the_page_its_border(images: list[np.ndarray]) -> None:
+    content = torch.tensor([[10, 40]])
+    item = sample(packed(images), torch.tensor([0]), torch.eye(3)[None], (80, 48), AS_IS, content_px=content)[0]
+    assert item[:, :, 10:].abs().sum() == 0
+    assert item[:, 40:].abs().sum() == 0
+    whole = sample(packed(images), torch.tensor([0]), torch.eye(3)[None], (80, 48), AS_IS)[0]
+    assert torch.equal(whole[:, :, 60:], whole[:, :, 59:60].expand(-1, -1, 20))
+
+
+def test_an_item_does_not_depend_on_its_neighbours(images: list[np.ndarray]) -> None:
+    to_image = geometry.scaling(torch.full((3, 2), 0.7))
+    together = sample(packed(images), torch.arange(3), to_image, (20, 20), AS_IS)
+    alone = [sample(packed([image]), torch.tensor([0]), to_image[:1], (20, 20), AS_IS) for image in images]
+    assert torch.equal(together, torch.cat(alone))
+
+
+def test_normalisation_is_applied_in_bgr_order() -> None:
+    red = np.zeros((4, 4, 3), dtype=np.uint8)
+    red[..., 0] = 255
+    item = sample(packed([red]), torch.tensor([0]), torch.eye(3)[None], (4, 4), Normalisation.of((0.5,) * 3, (0.5,) * 3))
+    assert item[0, :, 0, 0].tolist() == pytest.approx([-1, -1, 1])
