@@ -9,8 +9,9 @@ from quintet_client.errors import UsageError
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 # TorchServe hands its worker 64 pages at a time; with two workers, three batches keep both fed while one travels.
 DEFAULT_IN_FLIGHT = 64 * (2 + 1)
-# The last of 192 pages in flight waits for 191 others: on two CPU cores (0.5 pages/s) that is over six minutes.
-DEFAULT_TIMEOUT_S = 600.0
+# A minute above the service's own responseTimeout: it kills a stalled worker and says so before the client gives up
+# on an answer. The last of 192 pages in flight also waits for 191 others: on two CPU cores that is over six minutes.
+DEFAULT_TIMEOUT_S = 960.0
 
 
 def default_loaders() -> int:

@@ -50,23 +50,29 @@ def test_bad_pages_fail_by_code_and_their_neighbours_are_read(service, folder, o
     draw_pages(folder, 4)
     (folder / "corrupt.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more of this")
     (folder / "empty.png").write_bytes(b"")
+    with (folder / "huge.png").open("wb") as file:
+        file.truncate((64 << 20) + 4096)  # a hole in the file system, but more than the service takes
     assert read_here(service, folder, output) == 3
     counts = assert_adds_up(output)
-    assert (counts["ok"], counts["failed"]) == (4, 2)
+    assert (counts["ok"], counts["failed"]) == (4, 3)
     codes = {page: row["code"] for page, row in rows(output).items() if row["state"] == "failed"}
-    assert codes == {"corrupt.jpg": "IMAGE_DECODE_FAILED", "empty.png": "EMPTY_BODY"}
+    assert codes == {
+        "corrupt.jpg": "IMAGE_DECODE_FAILED",
+        "empty.png": "EMPTY_BODY",
+        "huge.png": "IMAGE_TOO_LARGE",
+    }
 
 
 def test_a_killed_client_is_completed_by_a_rerun_to_the_same_bytes(service, folder, output, tmp_path):
-    draw_pages(folder, 24)
+    draw_pages(folder, 16)
     options = ("--token-file", service.token_file)
-    running = start_client(folder, output, service.inference_url, *options, "--in-flight", 2, "--loaders", 1)
+    running = start_client(folder, output, service.inference_url, *options, "--in-flight", 4, "--loaders", 1)
     wait_until(lambda: count_answers(output) >= 4)
     running.send_signal(signal.SIGKILL)
     assert finish(running)[0] == -signal.SIGKILL
-    assert count_answers(output) < 24
+    assert count_answers(output) < 16
     assert read_here(service, folder, output) == 0
-    assert assert_adds_up(output)["inputs"] == 24
+    assert assert_adds_up(output)["inputs"] == 16
     assert read_here(service, folder, tmp_path / "undisturbed") == 0
     assert answers(output) == answers(tmp_path / "undisturbed")
 
@@ -83,5 +89,5 @@ def test_the_client_for_other_services_gives_typed_results_and_errors(service, f
     client = QuintetClient(service.inference_url, service.token_file)
     page = client.read((folder / "page00.png").read_bytes())
     assert (page.text, page.width_px, page.height_px) == (words["page00.png"], 420, 200)
-    with pytest.raises(PageError, match="IMAGE_DECODE_FAILED"):
+    with pytest.raises(PageError, match="UNSUPPORTED_FORMAT"):
         client.read(b"no image")
