@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,12 +69,12 @@ def service(tmp_path_factory: pytest.TempPathFactory, model_store: Path) -> Iter
     torchserve.stop(running)
 
 
-def receipts() -> tuple[list[Path], dict[str, list[dict[str, object]]]]:
-    """Real pages with their truth; the test skips, saying so, where they are not at hand."""
+def receipt_folder() -> Path:
+    """Real pages with truth.json; the test skips, saying so, where they are not at hand."""
     folder = SHARED / "data" / "receipts"
     if not folder.exists():
         pytest.skip("the real receipts are not at hand (no ../shared)")
-    return sorted(folder.glob("*.jpg")), json.loads((folder / "truth.json").read_text())
+    return folder
 
 
 def draw_page(lines: list[str], size: tuple[int, int] = (800, 1000), turn_deg: int = 0) -> Image.Image:

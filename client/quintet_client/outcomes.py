@@ -74,6 +74,8 @@ Outcome = Answered | PageFailed | TryFailed | Dropped | NotNow | Unauthorised
 
 # A server may ask for patience, not for the night.
 MAX_RETRY_AFTER_S = 60.0
+# Enough for a sentence; a server that answers with a stack trace has it in its own log.
+MAX_MESSAGE_CHARS = 500
 
 _TOKEN_REFUSED = {"InvalidKeyException"}
 _NOT_READY_STATUS = {404, 405, 502}
@@ -112,10 +114,10 @@ def canonical_json(document: object) -> bytes:
 
 def _answer(body: bytes, headers: Mapping[str, str]) -> Answered | TryFailed:
     document = _parsed(body)
-    model = document.get("model")
-    if not isinstance(model, str) or not isinstance(document.get("schema"), str):
+    model = _clean(document.get("model") or "")
+    if not model or not isinstance(document.get("schema"), str):
         return TryFailed("BAD_ANSWER", "status 200, but not a JSON object with `schema` and `model`")
-    request_id = str(document.pop("request_id", None) or headers.get("X-Request-Id", ""))
+    request_id = _clean(document.pop("request_id", None) or headers.get("X-Request-Id", ""))
     return Answered(canonical_json(document), model, request_id)
 
 
@@ -124,8 +126,8 @@ def _read_error(body: bytes) -> tuple[str, str, str]:
     document = _parsed(body)
     ours = document.get("error")
     if isinstance(ours, dict):
-        return str(ours.get("code", "")), "", str(ours.get("message", ""))
-    return "", str(document.get("type", "")), str(document.get("message", ""))
+        return _clean(ours.get("code", "")), "", _clean(ours.get("message", ""))
+    return "", _clean(document.get("type", "")), _clean(document.get("message", ""))
 
 
 def _parsed(body: bytes) -> dict[str, Any]:
@@ -134,6 +136,12 @@ def _parsed(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _clean(text: object) -> str:
+    """Make one bounded line of valid UTF-8 of what the server sent: it goes into logs and the ledger."""
+    line = " ".join(str(text).split())[:MAX_MESSAGE_CHARS]
+    return line.encode("utf-8", "backslashreplace").decode()
 
 
 def _fault_code(status: int, message: str) -> str:

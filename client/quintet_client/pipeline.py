@@ -18,7 +18,7 @@ class Halt:
 
     def __init__(self) -> None:
         self._event = threading.Event()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a second signal may come while the first one's handler holds it
         self.cause: BaseException | None = None
 
     @property

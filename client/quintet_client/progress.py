@@ -5,6 +5,7 @@ import sys
 import threading
 
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from quintet_client.report import Clock, Tally
 
@@ -33,7 +34,10 @@ class Progress:
 
     def _show_bar(self) -> None:
         tally = self._tally
-        with tqdm(total=tally.inputs - tally.skipped, unit="page", file=sys.stderr, dynamic_ncols=True) as bar:
+        with (
+            logging_redirect_tqdm(),
+            tqdm(total=tally.inputs - tally.skipped, unit="page", file=sys.stderr, dynamic_ncols=True) as bar,
+        ):
             ended = False
             while not ended:
                 ended = self._closed.wait(_BAR_EVERY_S)

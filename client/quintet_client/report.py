@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from quintet_client.errors import ExitCode
@@ -25,6 +26,11 @@ def client_version() -> str:
         return version("quintet")
     except PackageNotFoundError:
         return "0+not.installed"
+
+
+def _text_of(path: Path) -> str:
+    # A path may hold bytes that are no UTF-8; standard output and JSON cannot.
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 class Stopwatch:
@@ -142,7 +148,7 @@ class Report:
         """Return what report.json holds."""
         tally = self.tally
         settings = {
-            name: str(value) if hasattr(value, "parts") else value for name, value in asdict(self.settings).items()
+            name: _text_of(value) if isinstance(value, Path) else value for name, value in asdict(self.settings).items()
         }
         return {
             "schema": "quintet.report/1",
@@ -168,7 +174,7 @@ class Report:
 
     def to_json(self) -> bytes:
         """Return report.json."""
-        return json.dumps(self.document(), indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+        return json.dumps(self.document(), indent=2, ensure_ascii=False).encode() + b"\n"
 
     def summary(self) -> str:
         """Return the last words of the run, for standard output."""
@@ -183,4 +189,4 @@ class Report:
         lines += [f"  {count} x {code}" for code, count in tally.codes.items()]
         if tally.left:
             lines.append("run the same command again to go on")
-        return "\n".join([*lines, f"results in {self.settings.output_path}"]) + "\n"
+        return "\n".join([*lines, f"results in {_text_of(self.settings.output_path)}"]) + "\n"

@@ -82,6 +82,15 @@ def test_whatever_comes_has_an_outcome(status, body):
     assert outcome_of(status, {}, body) is not None
 
 
+def test_a_message_is_one_bounded_line_of_valid_text():
+    hostile = json.dumps({"error": {"code": "X\ud800", "message": "two\nlines \udc00 " + "x" * 9000}}).encode()
+    outcome = outcome_of(400, {}, hostile)
+    assert isinstance(outcome, PageFailed)
+    assert (outcome.code + outcome.message).encode()
+    assert "\n" not in outcome.message
+    assert len(outcome.message) < 600
+
+
 def test_text_that_has_no_utf8_survives_as_json():
     document = {"text": "lone \ud800 surrogate, é, 好"}
     assert json.loads(canonical_json(document).decode("utf-8")) == document

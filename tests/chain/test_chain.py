@@ -1,0 +1,202 @@
+"""Properties of the whole chain, with the five real networks."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from benchmarks.sample_pages.generate import main as generate
+from PIL import Image
+from quintet.chain import PageChain
+from quintet.errors import Code, Failure
+from quintet.settings import Settings
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from tests.conftest import draw_page, encode
+
+LINES = ["Quintet reads pages", "Invoice 2024-0117", "Total 1,249.50 EUR", "Thank you for your visit"]
+
+
+@pytest.fixture(scope="module")
+def bodies(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """Seven generated pages of different sizes and turns, and a blank one."""
+    folder = tmp_path_factory.mktemp("pages")
+    generate([str(folder), "--pages", "7", "--seed", "11", "--scale", "0.6"])
+    pages = [path.read_bytes() for path in sorted(folder.glob("page-*"))]
+    return [*pages, encode(Image.new("RGB", (500, 700), "white"))]
+
+
+@pytest.fixture(scope="module")
+def together(chain: PageChain, bodies: list[bytes]) -> list[dict[str, Any]]:
+    """What the chain says of all of them in one batch."""
+    return results(chain(bodies))
+
+
+def results(outcomes: list[dict[str, Any] | Failure]) -> list[dict[str, Any]]:
+    assert not any(isinstance(outcome, Failure) for outcome in outcomes)
+    return [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
+
+
+def assert_same_reading(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """The same text, orientation and regions, and quads to one pixel."""
+    assert ours["text"] == theirs["text"]
+    assert ours["orientation"]["angle_deg"] == theirs["orientation"]["angle_deg"]
+    assert [region["label"] for region in ours["regions"]] == [region["label"] for region in theirs["regions"]]
+    for line, other in zip(ours["lines"], theirs["lines"], strict=True):
+        assert np.abs(np.subtract(line["quad_px"], other["quad_px"])).max() <= 1
+        assert line["score"] == pytest.approx(other["score"], abs=0.01)
+
+
+def test_a_batch_equals_its_pages_one_at_a_time(
+    chain: PageChain, bodies: list[bytes], together: list[dict[str, Any]]
+) -> None:
+    assert sum(len(result["lines"]) for result in together) > 100
+    for body, result in zip(bodies, together, strict=True):
+        (alone,) = results(chain([body]))
+        assert_same_reading(alone, result)
+
+
+def test_the_order_of_pages_does_not_matter(
+    chain: PageChain, bodies: list[bytes], together: list[dict[str, Any]]
+) -> None:
+    for result, reversed_result in zip(together, reversed(results(chain(bodies[::-1]))), strict=True):
+        assert_same_reading(result, reversed_result)
+
+
+def test_small_budgets_cut_the_batch_and_change_nothing(
+    model_store: Path, bodies: list[bytes], together: list[dict[str, Any]]
+) -> None:
+    tight = Settings(batch_pixels=1 << 20, detection_call_pixels=1 << 16, line_call_columns=320, page_calls=2)
+    for result, other in zip(together, results(PageChain(tight, model_store)(bodies)), strict=True):
+        assert_same_reading(result, other)
+
+
+@pytest.mark.parametrize("turn_deg", [0, 90, 180, 270])
+def test_a_turned_page_gives_the_same_text_where_it_lies_in_the_image(chain: PageChain, turn_deg: int) -> None:
+    page = draw_page(LINES, turn_deg=turn_deg)
+    (result,) = results(chain([encode(page)]))
+    assert result["orientation"]["angle_deg"] == turn_deg
+    assert result["text"].split("\n") == LINES
+    assert (result["width_px"], result["height_px"]) == page.size
+    ink = np.asarray(page.convert("L")) < 128
+    for line in result["lines"]:
+        quad = np.array(line["quad_px"])
+        left, top = np.floor(quad.min(axis=0)).astype(int)
+        right, bottom = np.ceil(quad.max(axis=0)).astype(int)
+        assert ink[top:bottom, left:right].any()
+    starts = np.array([line["quad_px"][0] for line in result["lines"]])
+    corner = {0: (0, 0), 90: (800 * 1.25, 0), 180: (800, 1000), 270: (0, 800)}[turn_deg]
+    ends = np.array([line["quad_px"][1] for line in result["lines"]])
+    assert (np.abs(starts - corner).sum(axis=1) < np.abs(ends - corner).sum(axis=1)).all()
+
+
+def test_one_bad_page_leaves_its_neighbours_unchanged(
+    chain: PageChain, bodies: list[bytes], together: list[dict[str, Any]]
+) -> None:
+    bad = {
+        b"": Code.EMPTY_BODY,
+        b"\xff\xd8\xff garbage": Code.IMAGE_DECODE_FAILED,
+        b"plain text": Code.UNSUPPORTED_FORMAT,
+        encode(Image.new("RGB", (1, 1))): Code.IMAGE_TOO_SMALL,
+    }
+    outcomes = chain([bodies[0], *bad, bodies[1]])
+    assert [outcome.code for outcome in outcomes if isinstance(outcome, Failure)] == list(bad.values())
+    first, last = outcomes[0], outcomes[-1]
+    assert isinstance(first, dict)
+    assert isinstance(last, dict)
+    assert_same_reading(first, together[0])
+    assert_same_reading(last, together[1])
+
+
+def test_a_blank_page_is_a_result_without_lines(together: list[dict[str, Any]]) -> None:
+    assert together[-1]["lines"] == []
+    assert together[-1]["text"] == ""
+
+
+def test_batches_without_a_page_or_a_line_are_fine(chain: PageChain) -> None:
+    assert chain([]) == []
+    assert isinstance(chain([b""])[0], Failure)
+    assert results(chain([encode(Image.new("RGB", (64, 64), "white"))]))[0]["lines"] == []
+
+
+def test_upside_down_lines_on_an_upright_page_are_read_from_their_own_top_left(chain: PageChain) -> None:
+    page = draw_page(LINES * 2, (800, 700))
+    strip = page.crop((40, 340, 760, 400)).rotate(180)
+    page.paste(strip, (40, 340))
+    (result,) = results(chain([encode(page)]))
+    turned = [line for line in result["lines"] if line["quad_px"][0][0] > line["quad_px"][1][0]]
+    assert [line["text"] for line in turned] == [LINES[0]]
+
+
+def test_the_pytorch_engine_reads_what_the_default_engine_reads(
+    model_store: Path, bodies: list[bytes], together: list[dict[str, Any]]
+) -> None:
+    in_torch = PageChain(Settings(engine="torch", device="cpu"), model_store)
+    assert in_torch.engine.name == "torch"
+    for result, other in zip(together[:3], results(in_torch(bodies[:3])), strict=True):
+        assert_same_reading(result, other)
+
+
+class _CountSyncs(TorchDispatchMode):
+    """Counts the operators that make the host wait for a device: those whose result's size or value it needs."""
+
+    SYNCS = frozenset({"nonzero", "_local_scalar_dense", "masked_select", "unique_consecutive", "_unique2", "nms"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.name().split("::")[1].split(".")[0]
+        if name in self.SYNCS:
+            self.counts[name] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_copies_to_the_host_do_not_grow_with_the_batch(chain: PageChain, bodies: list[bytes]) -> None:
+    def copies(batch: list[bytes]) -> int:
+        before = chain.engine.host_copies
+        chain(batch)
+        return chain.engine.host_copies - before
+
+    assert copies(bodies[:1]) == copies(bodies) == copies(bodies * 3) == 3
+
+
+def test_operators_that_wait_for_the_device_do_not_grow_with_the_batch(chain: PageChain, bodies: list[bytes]) -> None:
+    """Pages of one size, since calls are planned by size on the host, where counting costs no wait."""
+
+    def waits(batch: list[bytes]) -> Counter[str]:
+        with _CountSyncs() as mode:
+            chain(batch)
+        return mode.counts
+
+    assert waits([bodies[0]]) == waits([bodies[0]] * 6)
+
+
+def test_a_page_of_noise_is_survived(chain: PageChain) -> None:
+    noise = Image.effect_noise((700, 900), 90).convert("RGB")
+    assert "text" in results(chain([encode(noise, "JPEG")]))[0]
+
+
+def test_results_are_plain_json_values(together: list[dict[str, Any]]) -> None:
+    import json
+
+    assert json.loads(json.dumps(together)) == together
+
+
+def test_half_precision_is_refused_where_the_engine_has_none(model_store: Path) -> None:
+    with pytest.raises(ValueError, match="dtype"):
+        PageChain(Settings(dtype="float16", engine="openvino", device="cpu"), model_store)
+
+
+def test_the_pages_of_the_batch_live_on_the_engines_device(chain: PageChain) -> None:
+    image = Image.open(io.BytesIO(encode(draw_page(LINES)))).convert("RGB")
+    pages = chain._decode.to_pages([image])
+    assert pages.pixels.values.device == chain.engine.device
+    assert pages.pixels.values.dtype == torch.int32
+    assert pages.sizes_px.tolist() == [[800, 1000]]
