@@ -32,7 +32,11 @@ def pack(archive: Path = ARCHIVE, model_config: Path = HANDLERS / "model-config.
         private = Path(scratch) / "tmp"
         private.mkdir()
         command = [
-            *(sys.executable, "-c", "from model_archiver.model_packaging import generate_model_archive as pack; pack()"),
+            *(
+                sys.executable,
+                "-c",
+                "from model_archiver.model_packaging import generate_model_archive as pack; pack()",
+            ),
             *("--model-name", "quintet", "--version", "1.0", "--force"),
             *("--handler", str(HANDLERS / "page_handler.py"), "--extra-files", str(staged)),
             *("--config-file", str(model_config), "--export-path", scratch),

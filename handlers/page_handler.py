@@ -51,14 +51,16 @@ class PageHandler:
         """One outcome a body; what TorchServe parsed as JSON or text was no image."""
         usable = [isinstance(body, bytes | bytearray) for body in bodies]
         read = iter(self._read([bytes(body) for body, good in zip(bodies, usable, strict=True) if good]))
-        refused = Failure(Code.UNSUPPORTED_FORMAT, "the body was sent as JSON or text: send it as application/octet-stream")
+        refused = Failure(
+            Code.UNSUPPORTED_FORMAT, "the body was sent as JSON or text: send it as application/octet-stream"
+        )
         return [next(read) if good else refused for good in usable]
 
     def _read(self, bodies: list[bytes]) -> list[Outcome]:
         """Run the chain; when it fails, halve the batch until the page that makes it fail stands alone."""
         try:
             return self._chain(bodies) if bodies else []
-        except Exception as error:  # noqa: BLE001 - the worker's outermost boundary: recorded here, answered per page
+        except Exception as error:
             logger.exception("a batch of %d failed", len(bodies))
             if len(bodies) == 1:
                 return [Failure(Code.INFERENCE_FAILED, f"the models failed on this page ({type(error).__name__})")]

@@ -63,7 +63,10 @@ class Service:
 
     def is_alive(self) -> bool:
         """Whether the front end's process runs."""
-        return psutil.pid_exists(self.pid) and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
+        try:
+            return bool(psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
 
     def workers(self) -> list[str]:
         """The states of the model's workers, as the management API tells them; none while it does not answer."""

@@ -13,8 +13,6 @@ from PIL import Image, ImageDraw, ImageFont
 from quintet.chain import PageChain
 from quintet.settings import Settings
 
-
-
 ROOT = Path(__file__).resolve().parent.parent
 MODEL_STORE = ROOT / "model_store"
 SHARED = ROOT.parent / "shared"

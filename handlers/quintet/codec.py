@@ -65,7 +65,7 @@ def decode_image(body: bytes, settings: Settings) -> Image.Image:
     """An RGB image as a viewer shows it: EXIF turned, transparency on white, first frame.
 
     Raises:
-        PageError: the body is empty, too large, of another format, damaged, or the image has too many or too few pixels.
+        PageError: the body is empty, too large, of another format or damaged, or the image is too large or too small.
     """
     if not body:
         raise PageError(Code.EMPTY_BODY, "the body has no bytes: send one encoded image")
@@ -86,7 +86,9 @@ def _load(image: Image.Image) -> Image.Image:
         image.load()
         return _to_rgb(ImageOps.exif_transpose(image))
     except Exception as error:  # Pillow's codecs raise many types on damaged input; each is this page's own failure.
-        raise PageError(Code.IMAGE_DECODE_FAILED, f"the image is damaged or truncated ({type(error).__name__})") from error
+        raise PageError(
+            Code.IMAGE_DECODE_FAILED, f"the image is damaged or truncated ({type(error).__name__})"
+        ) from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -215,7 +217,10 @@ def _result(
 ) -> dict[str, Any]:
     """One page's result, in the order in which a person reads it."""
     read = [line for line in lines if line is not None]
-    orientation = {"angle_deg": int(arrays["turns"][number]) * 90, "score": round(float(arrays["turn_scores"][number]), 4)}
+    orientation = {
+        "angle_deg": int(arrays["turns"][number]) * 90,
+        "score": round(float(arrays["turn_scores"][number]), 4),
+    }
     return {
         "width_px": size[0],
         "height_px": size[1],

@@ -46,7 +46,11 @@ class Engine:
         self.threads = settings.threads or len(os.sched_getaffinity(0))
         self.host_copies = 0
         torch.set_num_threads(self.threads)
-        build = _OpenVino(self.threads, model_store).network if self.name == "openvino" else self._torch_network(model_store)
+        build = (
+            _OpenVino(self.threads, model_store).network
+            if self.name == "openvino"
+            else self._torch_network(model_store)
+        )
         self._networks: dict[str, Network] = {stage: build(stage) for stage in weights.STAGES}
 
     def network(self, stage: str) -> Network:
@@ -85,9 +89,8 @@ class Engine:
         """A builder of PyTorch networks on this engine's device."""
 
         def build(stage: str) -> Network:
-            module = weights.load_network(model_store, stage).to(
-                device=self.device, dtype=self.dtype, memory_format=torch.channels_last
-            )
+            module = weights.load_network(model_store, stage).to(device=self.device, dtype=self.dtype)
+            module = module.to(memory_format=torch.channels_last)
 
             def run(batch: Tensor) -> tuple[Tensor, ...]:
                 outputs = module(batch.to(memory_format=torch.channels_last))
@@ -106,7 +109,11 @@ class _OpenVino:
 
         self._core = openvino.Core()
         self._model_store = model_store
-        self._options = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        self._options = {
+            "INFERENCE_NUM_THREADS": threads,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
 
     def network(self, stage: str) -> Network:
         """Compile one network with dynamic shapes."""
@@ -153,5 +160,3 @@ def _padded_size(size: int) -> int:
 def _padded(piece: Tensor) -> Tensor:
     """A byte tensor filled up to whole 8-byte words."""
     return torch.nn.functional.pad(piece, (0, _padded_size(len(piece)) - len(piece)))
-
-

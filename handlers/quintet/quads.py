@@ -72,7 +72,7 @@ class _Points:
     component: Tensor
 
 
-def text_quads(  # noqa: PLR0913 - the parameters of DB, by their own names
+def text_quads(
     probabilities: Raster,
     *,
     threshold: float,

@@ -84,17 +84,24 @@ def _bilinear(
     pages: Raster, page: Tensor, x: Tensor, y: Tensor, normalisation: Normalisation, dtype: torch.dtype
 ) -> Tensor:
     """Blend the four pixels around each point: (N, H, W) twice to (N, 3, H, W)."""
-    width, height, start = (t[page].to(torch.int32)[:, None, None] for t in (pages.widths, pages.heights, pages.offsets))
+    width, height, start = (
+        t[page].to(torch.int32)[:, None, None] for t in (pages.widths, pages.heights, pages.offsets)
+    )
     x, y = x.sub_(0.5), y.sub_(0.5)
     left, top = x.floor(), y.floor()
     along, down = x.sub_(left).to(dtype), y.sub_(top).to(dtype)
     left, top = left.to(torch.int32), top.to(torch.int32)
     zero = torch.zeros_like(width)
     columns = [left.clamp(zero, width - 1), (left + 1).clamp_(zero, width - 1)]
-    rows = [top.clamp(zero, height - 1).mul_(width).add_(start), (top + 1).clamp_(zero, height - 1).mul_(width).add_(start)]
+    rows = [
+        top.clamp(zero, height - 1).mul_(width).add_(start),
+        (top + 1).clamp_(zero, height - 1).mul_(width).add_(start),
+    ]
     packed = [pages.values.index_select(0, (row + column).view(-1)).view(x.shape) for row in rows for column in columns]
     blended = x.new_empty((len(page), 3, *x.shape[1:]), dtype=dtype)
-    for channel, (shift, scale, bias) in enumerate(zip((16, 8, 0), normalisation.scale, normalisation.bias, strict=True)):
+    for channel, (shift, scale, bias) in enumerate(
+        zip((16, 8, 0), normalisation.scale, normalisation.bias, strict=True)
+    ):
         corners = [((corner >> shift) & 255).to(dtype) for corner in packed]
         upper, lower = torch.lerp(corners[0], corners[1], along), torch.lerp(corners[2], corners[3], along)
         torch.add(bias, torch.lerp(upper, lower, down), alpha=scale, out=blended[:, channel])

@@ -104,7 +104,7 @@ def _check(setting: dataclasses.Field[Any], value: object) -> None:
     right_type = isinstance(value, accepted) and not isinstance(value, bool)
     if right_type and "choices" in setting.metadata and value in allowed:
         return
-    if right_type and "low" in setting.metadata and setting.metadata["low"] <= value <= setting.metadata["high"]:  # type: ignore[operator]
+    if right_type and "low" in setting.metadata and setting.metadata["low"] <= value <= setting.metadata["high"]:
         return
     raise SettingsError(
         f"setting {setting.name} is {value!r}; allowed is {wanted.__name__} {allowed}: correct model-config.yaml"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from benchmarks.sample_pages.generate import main as generate
 from PIL import Image
 from quintet.chain import PageChain
 from quintet.errors import Code, Failure
 from quintet.settings import Settings
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks.sample_pages.generate import main as generate
 from tests.conftest import draw_page, encode
 
 LINES = ["Quintet reads pages", "Invoice 2024-0117", "Total 1,249.50 EUR", "Thank you for your visit"]
@@ -184,8 +185,6 @@ def test_a_page_of_noise_is_survived(chain: PageChain) -> None:
 
 
 def test_results_are_plain_json_values(together: list[dict[str, Any]]) -> None:
-    import json
-
     assert json.loads(json.dumps(together)) == together
 
 

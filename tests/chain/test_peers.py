@@ -9,17 +9,18 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from benchmarks.quad_match import match_quads, share_covered
-from benchmarks.score import PageLines, load_truth, read_answer, score_run
 from quintet.chain import PageChain
 from quintet.errors import Failure
 from quintet.quads import text_quads
 from quintet.records import Raster
 from quintet.settings import Settings
 from quintet.stages.text_detection import canvas_sizes
+from rapid_layout import RapidLayout
 from rapidocr import RapidOCR
 from rapidocr.ch_ppocr_det.utils import DBPostProcess
 
+from benchmarks.quad_match import match_quads, share_covered
+from benchmarks.score import PageLines, load_truth, read_answer, score_run
 from tests.conftest import receipt_folder
 
 
@@ -88,13 +89,13 @@ def _probability_map(chain: PageChain, path: Path) -> torch.Tensor:
 
 
 def test_layout_agrees_with_rapid_layout(receipts: list[Path], read_receipts: list[dict[str, Any]]) -> None:
-    from rapid_layout import RapidLayout
-
     peer = RapidLayout()
     matched = expected = found = 0
     for path, result in zip(receipts, read_receipts, strict=True):
         theirs = peer(cv2.imread(str(path)))
-        pairs = match_quads([_corners(box) for box in theirs.boxes], [_corners(r["box_px"]) for r in result["regions"]], 0.9)
+        pairs = match_quads(
+            [_corners(box) for box in theirs.boxes], [_corners(r["box_px"]) for r in result["regions"]], 0.9
+        )
         matched += sum(theirs.class_names[a] == result["regions"][b]["label"] for a, b, _ in pairs)
         expected += len(theirs.boxes)
         found += len(result["regions"])

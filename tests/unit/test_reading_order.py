@@ -5,7 +5,9 @@ from quintet.reading_order import assign_regions, reading_order
 
 
 def test_rows_go_down_the_page_and_each_from_left_to_right() -> None:
-    boxes = torch.tensor([[300, 12, 400, 32], [10, 10, 90, 30], [10, 50, 90, 70], [120, 8, 200, 28]], dtype=torch.float32)
+    boxes = torch.tensor(
+        [[300, 12, 400, 32], [10, 10, 90, 30], [10, 50, 90, 70], [120, 8, 200, 28]], dtype=torch.float32
+    )
     assert reading_order(boxes, torch.zeros(4, dtype=torch.int64)).tolist() == [1, 3, 0, 2]
 
 

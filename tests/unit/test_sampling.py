@@ -13,7 +13,9 @@ AS_IS = Normalisation((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
 
 def packed(images: list[np.ndarray]) -> Raster:
     """RGB images, (H, W, 3) uint8, as one ragged batch."""
-    flat = [torch.tensor(image.astype(np.int32) @ np.array([1, 256, 65536], dtype=np.int32)).view(-1) for image in images]
+    flat = [
+        torch.tensor(image.astype(np.int32) @ np.array([1, 256, 65536], dtype=np.int32)).view(-1) for image in images
+    ]
     counts = torch.tensor([len(pixels) for pixels in flat])
     heights, widths = (torch.tensor([image.shape[axis] for image in images]) for axis in (0, 1))
     return Raster(torch.cat(flat), counts.cumsum(0) - counts, heights, widths)
@@ -22,7 +24,9 @@ def packed(images: list[np.ndarray]) -> Raster:
 @pytest.fixture
 def images() -> list[np.ndarray]:
     draw = np.random.default_rng(3)
-    return [draw.integers(0, 256, (height, width, 3), dtype=np.uint8) for height, width in ((40, 60), (33, 17), (5, 90))]
+    return [
+        draw.integers(0, 256, (height, width, 3), dtype=np.uint8) for height, width in ((40, 60), (33, 17), (5, 90))
+    ]
 
 
 @pytest.mark.parametrize("size_px", [(60, 40), (24, 31), (100, 7)])
@@ -67,5 +71,7 @@ def test_an_item_does_not_depend_on_its_neighbours(images: list[np.ndarray]) -> 
 def test_normalisation_is_applied_in_bgr_order() -> None:
     red = np.zeros((4, 4, 3), dtype=np.uint8)
     red[..., 0] = 255
-    item = sample(packed([red]), torch.tensor([0]), torch.eye(3)[None], (4, 4), Normalisation.of((0.5,) * 3, (0.5,) * 3))
+    item = sample(
+        packed([red]), torch.tensor([0]), torch.eye(3)[None], (4, 4), Normalisation.of((0.5,) * 3, (0.5,) * 3)
+    )
     assert item[0, :, 0, 0].tolist() == pytest.approx([-1, -1, 1])

@@ -51,5 +51,3 @@ class LineOrientation:
         quads_px = torch.cat([lines.quads_px, lines.quads_px[flagged].roll(2, dims=1)])
         widths_px = crop_widths(quads_px, self._settings.max_line_px)
         return Readings(quads_px, lines.page[line], line, widths_px, line_count=len(lines.page))
-
-

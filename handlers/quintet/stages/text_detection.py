@@ -78,5 +78,7 @@ def canvas_sizes(sizes_px: Tensor, settings: Settings) -> Tensor:
 def _end_to_end(maps: list[Tensor], canvases: Tensor, engine: Engine) -> Raster:
     """Maps of several calls, (n, 1, H, W) each, as one raster batch in the order of the calls."""
     counts = canvases.prod(dim=1)
-    offsets, widths, heights = (engine.to_device(t) for t in (counts.cumsum(0) - counts, canvases[:, 0], canvases[:, 1]))
+    offsets, widths, heights = (
+        engine.to_device(t) for t in (counts.cumsum(0) - counts, canvases[:, 0], canvases[:, 1])
+    )
     return Raster(torch.cat([a_map.reshape(-1) for a_map in maps]), offsets, heights, widths)
