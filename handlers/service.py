@@ -27,6 +27,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN_DIR = ROOT / "build" / "serve"
+_LOAD_FAILED = "Load model failed"
 READY_WITHIN_S = 300
 STOPS_WITHIN_S = 60
 
@@ -44,12 +45,14 @@ class Service:
         run_dir: holds its configuration, logs, tokens and temporary files.
         inference_url: without a slash at the end.
         management_url: likewise.
+        metrics_url: likewise.
     """
 
     pid: int
     run_dir: Path
     inference_url: str
     management_url: str
+    metrics_url: str
 
     @property
     def token_file(self) -> Path:
@@ -105,10 +108,9 @@ def start(
         raise ServiceError(f"a service runs already with pid {running.pid}: stop it first (make stop)")
     values = _configure(run_dir, properties or {})
     pid = _launch(run_dir, model_store, environment or {})
-    service = Service(pid, run_dir, values["inference_address"], values["management_address"])
-    (run_dir / "service.json").write_text(
-        json.dumps({"pid": pid, "inference_url": service.inference_url, "management_url": service.management_url})
-    )
+    urls = {f"{name}_url": values[f"{name}_address"] for name in ("inference", "management", "metrics")}
+    service = Service(pid, run_dir, **urls)
+    (run_dir / "service.json").write_text(json.dumps({"pid": pid, **urls}))
     try:
         _wait_until_ready(service)
     except BaseException:
@@ -200,8 +202,9 @@ def _wait_until_ready(service: Service) -> None:
     """Return when a page has been read, or raise with the reason."""
     deadline = time.monotonic() + READY_WITHIN_S
     while not _all_ready(service.workers()):
-        if not service.is_alive() or time.monotonic() > deadline:
-            raise ServiceError(f"the service did not start:\n{_log_tail(service.run_dir)}")
+        # A worker that cannot load is started again and again: its first failure is the reason to tell.
+        if not service.is_alive() or _LOAD_FAILED in _log(service.run_dir) or time.monotonic() > deadline:
+            raise ServiceError(f"the service did not start:\n{_end_of(_log(service.run_dir))}")
         time.sleep(0.25)
     answer = service.read(_blank_page())
     if answer.status_code != 200:
@@ -220,9 +223,14 @@ def _blank_page() -> bytes:
     return page.getvalue()
 
 
-def _log_tail(run_dir: Path, lines: int = 30) -> str:
-    """The end of the server's log."""
-    return "\n".join((run_dir / "logs" / "console.log").read_text(errors="replace").splitlines()[-lines:])
+def _log(run_dir: Path) -> str:
+    """The server's log."""
+    return (run_dir / "logs" / "console.log").read_text(errors="replace")
+
+
+def _end_of(log: str, lines: int = 40) -> str:
+    """What a person needs to see of a log."""
+    return "\n".join(log.splitlines()[-lines:])
 
 
 def main() -> int:

@@ -16,6 +16,7 @@ class Code(StrEnum):
     IMAGE_TOO_LARGE = "IMAGE_TOO_LARGE"
     INVALID_PARAMETER = "INVALID_PARAMETER"
     INFERENCE_FAILED = "INFERENCE_FAILED"
+    BUSY = "BUSY"
 
 
 # The HTTP status that each code is answered with.
@@ -27,6 +28,7 @@ HTTP_STATUS = {
     Code.IMAGE_TOO_LARGE: 413,
     Code.INVALID_PARAMETER: 422,
     Code.INFERENCE_FAILED: 500,
+    Code.BUSY: 503,
 }
 
 

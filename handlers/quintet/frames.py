@@ -1,0 +1,133 @@
+"""Many pages in one body: the framing of packed requests and their answers. docs/wire.md describes it.
+
+Standard library alone, so that the client has the same code as the service. All integers are little-endian:
+
+    header   magic 8 bytes | version u16 | kind u16 | count u32
+    table    count times:   status u32 | length u32
+    items    their bytes, back to back, in the table's order; nothing after the last
+
+All lengths stand before the first item, so that a frame that was cut anywhere is known to be cut before an item is
+looked at. Items are not aligned: they are encoded images and JSON, which nobody reads in words.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import accumulate, pairwise
+
+MEDIA_TYPE = "application/vnd.quintet.pages+binary"
+# The first byte is above 127, as PNG's is: a channel that takes the frame for text damages it where it shows.
+MAGIC = b"\x91QUINTET"
+VERSION = 1
+# More pages than this bring no more speed, and the answers to all of them wait for the last.
+MAX_ITEMS = 256
+
+_HEADER = struct.Struct("<8sHHI")
+_ENTRY = struct.Struct("<II")
+_U32 = 2**32
+
+
+class Kind(IntEnum):
+    """What a frame's items are. A server refuses kinds it does not know."""
+
+    PAGES = 1
+    ANSWERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one page: the status and body that a request with this page alone would have been answered with."""
+
+    status: int
+    body: bytes
+
+
+class FrameError(ValueError):
+    """The bytes are no frame of this version and kind: says what was found and what is allowed."""
+
+
+def is_packed(content_type: str | None) -> bool:
+    """Whether a Content-Type header announces a frame."""
+    return (content_type or "").partition(";")[0].strip().lower() == MEDIA_TYPE
+
+
+def pack_pages(bodies: Sequence[bytes]) -> bytes:
+    """Frame the bodies of a request; an empty one is a page without bytes.
+
+    Raises:
+        FrameError: there are none, or too many or too large ones for one frame.
+    """
+    return _pack(Kind.PAGES, [Answer(0, body) for body in bodies])
+
+
+def unpack_pages(frame: bytes | bytearray) -> list[bytes]:
+    """Undo `pack_pages`.
+
+    Raises:
+        FrameError: the bytes are anything else than one whole frame of pages.
+    """
+    items = _unpack(Kind.PAGES, frame)
+    if any(item.status for item in items):
+        raise FrameError("a page has a status; pages have status 0")
+    return [item.body for item in items]
+
+
+def pack_answers(answers: Sequence[Answer]) -> bytes:
+    """Frame the answers to the pages of one request, in their order.
+
+    Raises:
+        FrameError: as for `pack_pages`.
+    """
+    return _pack(Kind.ANSWERS, answers)
+
+
+def unpack_answers(frame: bytes | bytearray) -> list[Answer]:
+    """Undo `pack_answers`.
+
+    Raises:
+        FrameError: the bytes are anything else than one whole frame of answers.
+    """
+    return _unpack(Kind.ANSWERS, frame)
+
+
+def _pack(kind: Kind, items: Sequence[Answer]) -> bytes:
+    _check_count(len(items))
+    if max(len(item.body) for item in items) >= _U32:
+        raise FrameError(f"an item has {_U32} bytes or more; send it in a request of its own")
+    table = b"".join(_ENTRY.pack(item.status, len(item.body)) for item in items)
+    return b"".join([_HEADER.pack(MAGIC, VERSION, kind, len(items)), table, *(item.body for item in items)])
+
+
+def _unpack(kind: Kind, frame: bytes | bytearray) -> list[Answer]:
+    count = _read_header(kind, frame)
+    start = _HEADER.size + count * _ENTRY.size
+    if len(frame) < start:
+        raise FrameError(f"the frame is cut: {len(frame)} bytes do not hold the table of {count} items")
+    table = list(_ENTRY.iter_unpack(memoryview(frame)[_HEADER.size : start]))
+    ends = list(accumulate((length for _status, length in table), initial=start))
+    if len(frame) != ends[-1]:
+        raise FrameError(f"the frame has {len(frame)} bytes; its table announces {ends[-1]}")
+    view = memoryview(frame)
+    slots = [bytes(view[begin:end]) for begin, end in pairwise(ends)]
+    return [Answer(status, body) for (status, _length), body in zip(table, slots, strict=True)]
+
+
+def _read_header(kind: Kind, frame: bytes | bytearray) -> int:
+    """The number of items, after everything before it has been checked."""
+    if len(frame) < _HEADER.size:
+        raise FrameError(f"the frame is cut: {len(frame)} bytes are less than a header of {_HEADER.size}")
+    magic, version, found, count = _HEADER.unpack_from(frame)
+    if magic != MAGIC:
+        raise FrameError(f"the body does not begin with {MAGIC!r}: send a frame, or one image as octet-stream")
+    if (version, found) != (VERSION, kind):
+        raise FrameError(f"the frame has version {version} and kind {found}; expected are {VERSION} and {int(kind)}")
+    _check_count(count)
+    return int(count)
+
+
+def _check_count(count: int) -> None:
+    if not 1 <= count <= MAX_ITEMS:
+        raise FrameError(f"the frame has {count} items; allowed are 1 to {MAX_ITEMS}")
