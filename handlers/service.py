@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import requests
@@ -30,6 +31,13 @@ RUN_DIR = ROOT / "build" / "serve"
 _LOAD_FAILED = "Load model failed"
 READY_WITHIN_S = 300
 STOPS_WITHIN_S = 60
+# glibc gives large blocks back to the kernel at once, and each batch would fault all its pages in anew: a tenth of the
+# workers' CPU time on receipts (28 s against 31 s, half the page faults).
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
+    "MALLOC_TOP_PAD_": str(1 << 26),
+}
 
 
 class ServiceError(RuntimeError):
@@ -71,14 +79,18 @@ class Service:
         except psutil.NoSuchProcess:
             return False
 
-    def workers(self) -> list[str]:
-        """The states of the model's workers, as the management API tells them; none while it does not answer."""
+    def description(self) -> dict[str, Any]:
+        """What the management API says of the model; nothing while it does not answer."""
         try:
             headers = {"Authorization": f"Bearer {self.token('management')}"}
             answer = requests.get(f"{self.management_url}/models/quintet", headers=headers, timeout=5)
-            return [worker["status"] for worker in answer.json()[0]["workers"]] if answer.ok else []
+            return dict(answer.json()[0]) if answer.ok else {}
         except (requests.RequestException, OSError, KeyError, ValueError):
-            return []  # not up yet: whoever waits asks again, and gives up after a time
+            return {}  # not up yet: whoever waits asks again, and gives up after a time
+
+    def workers(self) -> list[str]:
+        """The states of the model's workers; none while the management API does not answer."""
+        return [worker["status"] for worker in self.description().get("workers", [])]
 
     def read(self, body: bytes, timeout_s: float = 60) -> requests.Response:
         """Send one page."""
@@ -185,7 +197,8 @@ def _launch(run_dir: Path, model_store: Path, environment: Mapping[str, str]) ->
     for stale in ("key_file.json", "service.json", "tmp/.model_server.pid"):
         (run_dir / stale).unlink(missing_ok=True)
     tmp = str(run_dir / "tmp")
-    env = {**os.environ, **environment, "TMPDIR": tmp, "TEMP": tmp, "JAVA_HOME": find_java(), "LOG_LOCATION": "logs"}
+    folders = {"TMPDIR": tmp, "TEMP": tmp, "JAVA_HOME": find_java(), "LOG_LOCATION": "logs"}
+    env = {**os.environ, **KEEP_MEMORY, **folders, **environment}
     launcher = [
         *(sys.executable, "-c", "from ts.model_server import start; start()", "--start", "--ncs"),
         *("--model-store", str(model_store), "--ts-config", "config.properties"),

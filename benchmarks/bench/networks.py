@@ -5,14 +5,16 @@ Whoever changes the chain changes this file and no other of the benchmarks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 import torch
-from quintet.calls import plan_calls
-from quintet.chain import PageChain, in_batches
+from quintet.calls import Budgets, plan_calls
+from quintet.chain import PageChain
 from quintet.engine import Engine
 from quintet.settings import Settings
 from quintet.stages.recognition import bucket_widths
@@ -21,12 +23,29 @@ from quintet.weights import STAGES, load_alphabet
 from torch import Tensor
 
 __all__ = [
-    "MODEL_STORE", "STAGES", "Network", "PageChain", "Settings", "bucket_widths", "canvas_sizes", "in_batches",
-    "load_alphabet", "network_of", "plan_calls", "recorded_calls", "synchronise",
+    "MODEL_STORE",
+    "STAGES",
+    "Call",
+    "Network",
+    "PageChain",
+    "Settings",
+    "bucket_widths",
+    "budgets_of",
+    "canvas_sizes",
+    "load_alphabet",
+    "network_of",
+    "plan_calls",
+    "recorded_calls",
+    "run_calls",
+    "run_each",
+    "synchronise",
+    "timed_parts",
 ]  # fmt: skip
 
 MODEL_STORE = Path(__file__).resolve().parents[2] / "model_store"
 Network = Callable[[Tensor], tuple[Tensor, ...]]
+Call = tuple[str, Network, Tensor]  # stage, network, its input
+Result = TypeVar("Result")
 
 
 def network_of(chain: PageChain, stage: str) -> Network:
@@ -35,23 +54,88 @@ def network_of(chain: PageChain, stage: str) -> Network:
     return network
 
 
+def budgets_of(chain: PageChain) -> Budgets:
+    """How much the chain puts into one call of a network."""
+    return chain.engine.budgets
+
+
+def run_each(chain: PageChain, work: Callable[[Tensor], Result], calls: Sequence[Tensor]) -> list[Result]:
+    """Do the work of each call in the way of the chain's engine: side by side on a CPU, in turn on CUDA."""
+    return chain.engine.each(work, calls)
+
+
+def run_calls(chain: PageChain, calls: Sequence[Call]) -> None:
+    """Repeat recorded calls of one network and let go of what it says."""
+
+    def run(number: Tensor) -> None:
+        _, network, batch = calls[int(number)]
+        network(batch)
+
+    chain.engine.each(run, list(torch.arange(len(calls))))
+
+
 @contextmanager
-def recorded_calls() -> Iterator[list[tuple[str, Network, Tensor]]]:
-    """Chains made within note each call of their networks: stage, network and a copy of its input, in order."""
-    calls: list[tuple[str, Network, Tensor]] = []
+def recorded_calls() -> Iterator[list[Call]]:
+    """Chains made within note each call of their networks: stage, network and a copy of its input, in order.
+
+    What they do after the end is not noted any more.
+    """
+    calls: list[Call] = []
+    recording = True
     original = Engine.network
 
     def network(engine: Engine, stage: str) -> Network:
         inner: Network = original(engine, stage)
 
         def run(batch: Tensor) -> tuple[Tensor, ...]:
-            calls.append((stage, inner, batch.clone()))
+            if recording:
+                calls.append((stage, inner, batch.clone()))
             return inner(batch)
 
         return run
 
     with patch.object(Engine, "network", network):
         yield calls
+    recording = False
+
+
+@contextmanager
+def timed_parts(chain: PageChain) -> Iterator[dict[str, float]]:
+    """Seconds that each part of a chain takes within, by the part's name, the device waited for around each call."""
+    seconds: dict[str, float] = {}
+    parts = {
+        name: part
+        for name, part in vars(chain).items()
+        if callable(part) and type(part).__module__.startswith("quintet.")
+    }
+    try:
+        for name, part in parts.items():
+            setattr(chain, name, _Timed(part, name.strip("_"), seconds))
+        yield seconds
+    finally:
+        for name, part in parts.items():
+            setattr(chain, name, part)
+
+
+class _Timed:
+    """A part of the chain, or one of its methods, that counts its own time."""
+
+    def __init__(self, inner: Any, name: str, seconds: dict[str, float]) -> None:  # noqa: ANN401 - any callable
+        self._inner = inner
+        self._name = name
+        self._seconds = seconds
+
+    def __call__(self, *values: Any, **named: Any) -> Any:  # noqa: ANN401 - passed on as they are
+        synchronise()
+        begin = time.perf_counter()
+        result = self._inner(*values, **named)
+        synchronise()
+        self._seconds[self._name] = self._seconds.get(self._name, 0.0) + time.perf_counter() - begin
+        return result
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the part has
+        value = getattr(self._inner, name)
+        return _Timed(value, name, self._seconds) if callable(value) else value
 
 
 def synchronise() -> None:

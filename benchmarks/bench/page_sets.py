@@ -60,6 +60,20 @@ def draw_pages(count: int, folder: Path, *options: str) -> PageSet:
     return PageSet("generated", folder, tuple(sorted(folder.glob("page-*"))))
 
 
+def repeat_pages(pages: PageSet, count: int, folder: Path) -> PageSet:
+    """`count` files out of fewer, under names of their own; they share what is on the disk where that is possible."""
+    _empty(folder)
+    copies = []
+    for number in range(count):
+        source = pages.pages[number % len(pages.pages)]
+        copies.append(folder / f"{number:06d}-{source.name}")
+        try:
+            copies[-1].hardlink_to(source)
+        except OSError:  # another file system
+            shutil.copyfile(source, copies[-1])
+    return PageSet(pages.name, folder, tuple(copies))
+
+
 def _empty(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -17,7 +17,7 @@ from benchmarks.bench.readers import make_reader
 from benchmarks.bench.rows import Unavailable
 
 
-class ReaderFailed(RuntimeError):
+class ReaderError(RuntimeError):
     """The reader's process raised or died, with its own words."""
 
 
@@ -56,17 +56,17 @@ class ProcessRow:
 
         Raises:
             Unavailable: the reader says so.
-            ReaderFailed: it raised, or its process is gone.
+            ReaderError: it raised, or its process is gone.
         """
         self._here.send(order)
         while not self._here.poll(1):
             if not self._process.is_alive():
-                raise ReaderFailed(f"the process ended with {self._process.exitcode}")
+                raise ReaderError(f"the process ended with {self._process.exitcode}")
         kind, answer = self._here.recv()
         if kind == "unavailable":
             raise Unavailable(answer)
         if kind == "failed":
-            raise ReaderFailed(answer)
+            raise ReaderError(answer)
         return answer
 
 

@@ -12,6 +12,11 @@ from rapidocr import EngineType, RapidOCR
 from benchmarks.bench.readers import WARM_PAGES, write_result
 
 
+def make() -> RapidOcrAlone:
+    """The reader of this row."""
+    return RapidOcrAlone()
+
+
 class RapidOcrAlone:
     """RapidOCR as it comes, but for its engine."""
 

@@ -1,9 +1,10 @@
-"""The readers that run in a process of their own, by name: each is imported only where it runs."""
+"""The readers that run in a process of their own, by the module whose `make` gives one: imported only where it runs."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,37 +30,11 @@ def make_reader(options: Mapping[str, Any]) -> Reader:
         ImportError: a package of it is not installed.
     """
     rest = {key: value for key, value in options.items() if key != "reader"}
-    return _MAKERS[options["reader"]](**rest)
+    reader: Reader = import_module(f"benchmarks.bench.{options['reader']}").make(**rest)
+    return reader
 
 
 def write_result(output: Path, page: str, result: Mapping[str, Any]) -> None:
     """One result where the bulk client would put it, in the way in which it would."""
     document = json.dumps(result, ensure_ascii=False, separators=(",", ":")).encode()
     write_atomically(output / "pages" / f"{page}.json", document)
-
-
-def _seed() -> Reader:
-    from benchmarks.bench.seed_script import SeedScript
-
-    return SeedScript()
-
-
-def _rapidocr() -> Reader:
-    from benchmarks.bench.rapidocr_alone import RapidOcrAlone
-
-    return RapidOcrAlone()
-
-
-def _habits(*, batch: int = 1, loaders: bool = False, tensors: bool = False, writers: int = 0) -> Reader:
-    from benchmarks.bench.habits import Habits, HabitReader
-
-    return HabitReader(Habits(batch, loaders, tensors, writers))
-
-
-def _floor() -> Reader:
-    from benchmarks.bench.floor import Floor
-
-    return Floor()
-
-
-_MAKERS: dict[str, Any] = {"seed": _seed, "rapidocr": _rapidocr, "habits": _habits, "floor": _floor}

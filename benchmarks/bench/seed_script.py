@@ -1,5 +1,7 @@
-"""Row a, the seed's "before" script: five models with RapidAI's own packages, one image at a time, one thing after
-another. Same weights as ours; pre- and post-processing in NumPy, OpenCV and pyclipper."""
+"""Row a, the seed's "before" script: five models with RapidAI's own packages, one image at a time.
+
+Same weights as ours; pre- and post-processing in NumPy, OpenCV and pyclipper; one thing after another.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,11 @@ from benchmarks.bench.rapidocr_alone import peer_lines
 from benchmarks.bench.readers import WARM_PAGES, write_result
 
 _UNDO = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+
+
+def make() -> SeedScript:
+    """The reader of this row."""
+    return SeedScript()
 
 
 class SeedScript:
@@ -40,6 +47,8 @@ class SeedScript:
 
     def _read(self, page: Path) -> dict[str, Any]:
         image = cv2.imread(str(page))
+        if image is None:
+            raise ValueError(f"OpenCV cannot read {page}")
         turn = int(self._orientation(image)[0])
         upright = cv2.rotate(image, _UNDO[turn]) if turn else image
         layout = self._layout(upright)

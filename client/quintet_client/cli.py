@@ -13,7 +13,14 @@ from types import FrameType
 from quintet_client.errors import ExitCode, InterruptedRunError, QuintetError, UsageError
 from quintet_client.pipeline import Halt
 from quintet_client.report import client_version
-from quintet_client.settings import DEFAULT_IN_FLIGHT, DEFAULT_SERVER, DEFAULT_TIMEOUT_S, ReadSettings, default_loaders
+from quintet_client.settings import (
+    DEFAULT_IN_FLIGHT,
+    DEFAULT_PACK,
+    DEFAULT_SERVER,
+    DEFAULT_TIMEOUT_S,
+    ReadSettings,
+    default_loaders,
+)
 from quintet_client.tokens import FixedToken, TokenFile
 from quintet_client.transport import HttpTransport
 
@@ -104,7 +111,8 @@ def _add_work_options(read: argparse.ArgumentParser) -> None:
     add = read.add_argument
     add("--batch", type=int, default=64, metavar="N", help="pages the loader reads at a time")
     add("--loaders", type=int, default=default_loaders(), metavar="N", help="loader processes; 0 for none")
-    add("--in-flight", type=int, default=DEFAULT_IN_FLIGHT, metavar="N", help="most requests at any time")
+    add("--in-flight", type=int, default=DEFAULT_IN_FLIGHT, metavar="N", help="most pages under way at any time")
+    add("--pack", type=int, default=DEFAULT_PACK, metavar="N", help="most pages a request; 1 sends images as they are")
     add("--writers", type=int, default=4, metavar="N", help="threads that write answers")
     add("--limit", type=int, default=None, metavar="N", help="read only the first N pages")
     add("--retry-failed", action="store_true", help="read pages again that failed earlier")

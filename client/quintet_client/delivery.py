@@ -1,10 +1,11 @@
-"""Seeing one page through: which outcome is final, which is tried again, how long to wait, when to give up."""
+"""Seeing pages through: which outcome is final, which is tried again, how long to wait, when to give up."""
 
 import random
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 
 from quintet_client.errors import NotAuthorisedError, ServerUnreachableError
 from quintet_client.outcomes import (
@@ -17,7 +18,9 @@ from quintet_client.outcomes import (
     TryFailed,
     Unauthorised,
 )
+from quintet_client.parcels import Parcel, singles
 from quintet_client.transport import CONNECT_TIMEOUT_S, Item, Transport
+from quintet_client.ward import Ward
 
 BACKOFF_FIRST_S = 0.25
 BACKOFF_MOST_S = 10.0
@@ -93,6 +96,7 @@ class Delivery:
         self._patience = patience
         self._tries = tries
         self._wait = wait or _sleep
+        self._ward = Ward()
 
     def deliver(self, item: Item) -> Delivered | None:
         """See one item through.
@@ -104,27 +108,51 @@ class Delivery:
             NotAuthorisedError: the token was refused and there is no newer one.
             ServerUnreachableError: the server kept everybody waiting for too long.
         """
-        tries = drops = waits = 0
-        while True:
-            outcome = self._transport.read(item)
-            tries += isinstance(outcome, Answered | PageFailed | TryFailed)
-            drops = drops + 1 if isinstance(outcome, Dropped) else 0
-            final = self._final(outcome, tries, drops)
-            if final is not None:
-                return Delivered(final, tries)
-            waits += 1
-            if self._wait(_backoff_s(waits, outcome)):
-                return None
+        with closing(self.deliver_all([item])) as ends:
+            return next((delivered for _item, delivered in ends), None)
 
-    def _final(self, outcome: Outcome, tries: int, drops: int) -> Answered | PageFailed | None:
-        """Return the page's end if this outcome is one, after noting what it says about the server."""
+    def deliver_all(self, items: Sequence[Item]) -> Generator[tuple[Item, Delivered], None, None]:
+        """See items through, in one request as long as that goes well.
+
+        Yields:
+            Each item with its end, as they come; fewer than all if `wait` said to abandon the rest.
+
+        Raises:
+            NotAuthorisedError, ServerUnreachableError: as for `deliver`.
+        """
+        parcels = [Parcel(tuple(items))] if items and self._transport.takes_packs else singles(tuple(items))
+        while parcels:
+            pause_s = 0.0
+            for parcel, outcome in self._attempt(parcels.pop()):
+                final = self._final(parcel, outcome)
+                if final is not None:
+                    yield parcel.items[0], Delivered(final, parcel.tries_after(outcome))
+                    continue
+                parcels += parcel.after(outcome)
+                pause_s = max(pause_s, _backoff_s(parcel.waits + 1, outcome))
+            if pause_s and self._wait(pause_s):
+                return
+
+    def _attempt(self, parcel: Parcel) -> list[tuple[Parcel, Outcome]]:
+        """Make one request; the outcome of every part of the parcel that has one of its own."""
+        with self._ward.alone() if parcel.suspect else self._ward.together():
+            if parcel.single:
+                return [(parcel, self._transport.read(parcel.items[0]))]
+            came = self._transport.read_many(parcel.items)
+        if not isinstance(came, list):
+            return [(parcel, came)]
+        parts = [replace(parcel, items=(item,), suspect=False) for item in parcel.items]
+        return list(zip(parts, came, strict=True))
+
+    def _final(self, parcel: Parcel, outcome: Outcome) -> Answered | PageFailed | None:
+        """Return the end of a parcel's one item if this outcome is one, after noting what it says about the server."""
         match outcome:
             case Answered() | PageFailed():
                 self._patience.restore()
-                return outcome
-            case TryFailed() if tries >= self._tries:
+                return outcome if parcel.single else None
+            case TryFailed() if (tries := parcel.tries_after(outcome)) >= self._tries:
                 return PageFailed(outcome.code, f"{outcome.message} (tried {tries} times)")
-            case Dropped() if drops >= MAX_DROPS:
+            case Dropped() if parcel.single and (drops := parcel.drops_after(outcome)) >= MAX_DROPS:
                 return PageFailed("CONNECTION_LOST", f"{outcome.message} ({drops} times in a row)")
             case Dropped():
                 self._patience.strain(NotNow(outcome.message))
@@ -139,6 +167,8 @@ class Delivery:
 
 def _backoff_s(waits: int, outcome: Outcome) -> float:
     """Exponential backoff with full jitter (Brooker, "Exponential Backoff and Jitter"), on top of Retry-After."""
+    if isinstance(outcome, PageFailed):
+        return 0.0  # a pack that was refused as a whole travels on in parts at once
     asked_s = outcome.retry_after_s if isinstance(outcome, NotNow) else 0.0
     return asked_s + random.uniform(0.0, min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2.0 ** min(waits, 10)))
 

@@ -1,13 +1,14 @@
 """The main path of `quintet read`: loader → senders → writers → ledger, with bounded work between them.
 
-Every arrow is a bounded queue: a slow disk holds up the writers, full writers the senders, busy senders the loader.
+Every arrow is bounded: a slow disk holds up the writers, full writers the senders, and the loader waits for room among
+the pages and bytes under way. However many pages a request carries, `--in-flight` counts pages.
 A page is entered as ok only after its file is in place, and has exactly one end a run.
 """
 
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from quintet_client.clerk import Clerk
@@ -15,8 +16,9 @@ from quintet_client.delivery import Delivered, Delivery, Patience
 from quintet_client.errors import ExitCode, QuintetError
 from quintet_client.ledger import Ledger, Row
 from quintet_client.outcomes import Answered
+from quintet_client.packs import in_packs
 from quintet_client.pages import LoadedPage, PageLoader
-from quintet_client.pipeline import Halt, Stage
+from quintet_client.pipeline import Halt, Room, Stage
 from quintet_client.plan import Plan, make_plan
 from quintet_client.progress import Progress
 from quintet_client.report import Clock, Report, Tally
@@ -27,6 +29,8 @@ from quintet_client.writer import Output, write_atomically
 
 # What an interrupted run waits for answers on their way; a supervisor's patience is usually twice that or more.
 GRACE_S = 5.0
+# A front end holds every body that is under way; TorchServe's has a heap of 2 GiB.
+MOST_BYTES_IN_FLIGHT = 512 * 1024 * 1024
 _log = logging.getLogger(__name__)
 
 
@@ -83,6 +87,8 @@ class _Feed:
         self._output = run.output
         self._clock = run.clock
         self._run = run
+        self._transport = transport
+        self._room = Room(run.settings.in_flight, MOST_BYTES_IN_FLIGHT, run.halt)
         patience = Patience(run.settings.give_up_s, run.settings.timeout_s)
         self._delivery = Delivery(transport, patience, run.settings.retries, run.halt.wait)
 
@@ -99,13 +105,14 @@ class _Feed:
             )
             senders = Stage(
                 self._send,
-                threads=min(at_most.in_flight, len(plan.todo)),
-                room=at_most.batch,
+                threads=min(at_most.in_flight, len(plan.todo)),  # as many as there are requests of one page
+                room=at_most.in_flight,
                 halt=halt,
                 drops_on_halt=True,
             )
-            for page in self._timed(loader):
-                senders.put(page)
+            for pack in in_packs(self._timed(loader), self._pack_size):
+                if self._room.take(len(pack), sum(len(page.body) for page in pack)):
+                    senders.put(pack)
             senders.finish(GRACE_S)
             self._writers.finish(GRACE_S)
             self._clerk.close()
@@ -122,18 +129,30 @@ class _Feed:
             self._clock.load.add(time.monotonic() - begin)
             yield page
 
-    def _send(self, page: LoadedPage) -> None:
-        """Have one page read; what comes of it goes to the writers."""
-        row = Row(page.page_id, "sent", size_bytes=page.stamp.size_bytes, mtime_ns=page.stamp.mtime_ns)
-        if page.error_code:
-            self._writers.put(Finished(replace(row, state="failed", code=page.error_code, message=page.error), None))
-            return
-        self._clerk.record(row)
+    def _pack_size(self) -> int:
+        """Pages that travel together as things stand."""
+        return min(self._run.settings.pack, self._run.settings.in_flight) if self._transport.takes_packs else 1
+
+    def _send(self, pages: Sequence[LoadedPage]) -> None:
+        """Have pages read that travel together; what comes of each goes to the writers as soon as it is known."""
+        under_way: dict[str, LoadedPage] = {}
+        for page in pages:
+            if page.error_code:
+                self._end(page, Finished(_row(page), None))
+            else:
+                self._clerk.record(_row(page))
+                under_way[page.page_id] = page
+        items = [Item(page.page_id, page.body) for page in under_way.values()]
         begin = time.monotonic()
-        delivered = self._delivery.deliver(Item(page.page_id, page.body))
-        if delivered is not None:
+        for item, delivered in self._delivery.deliver_all(items):
             self._clock.request.add(time.monotonic() - begin)
-            self._writers.put(_finished(row, delivered))
+            page = under_way[item.page_id]
+            self._end(page, _finished(_row(page), delivered))
+
+    def _end(self, page: LoadedPage, finished: Finished) -> None:
+        """Hand one page over to the writers and make room for another."""
+        self._room.give(1, len(page.body))
+        self._writers.put(finished)
 
     def _write(self, finished: Finished) -> None:
         """Put one answer in place, then enter the page's end."""
@@ -146,6 +165,12 @@ class _Feed:
             self._output.write_page(finished.row.page_id, finished.outcome.document)
             self._clock.write.add(time.monotonic() - begin)
         self._clerk.record(finished.row)
+
+
+def _row(page: LoadedPage) -> Row:
+    """What the ledger learns of a page before it travels: that it does, or why it cannot."""
+    row = Row(page.page_id, "sent", size_bytes=page.stamp.size_bytes, mtime_ns=page.stamp.mtime_ns)
+    return replace(row, state="failed", code=page.error_code, message=page.error) if page.error_code else row
 
 
 def _finished(row: Row, delivered: Delivered) -> Finished:

@@ -40,6 +40,11 @@ class TryFailed:
     code: str
     message: str
 
+    @property
+    def shared(self) -> bool:
+        """Whether another page in the server's batch may as well have caused it: such faults hit the whole batch."""
+        return self.code in _SHARED_FAULTS
+
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
@@ -77,6 +82,7 @@ MAX_RETRY_AFTER_S = 60.0
 # Enough for a sentence; a server that answers with a stack trace has it in its own log.
 MAX_MESSAGE_CHARS = 500
 
+_SHARED_FAULTS = {"WORKER_DIED", "OUT_OF_MEMORY", "SERVER_ERROR"}
 _TOKEN_REFUSED = {"InvalidKeyException"}
 _NOT_READY_STATUS = {404, 405, 502}
 _BUSY_STATUS = {429, 503}

@@ -37,6 +37,44 @@ class Halt:
         return self._event.wait(seconds)
 
 
+class Room:
+    """Bounds what is under way, in pages and in bytes: whoever brings more waits. Safe to share between threads."""
+
+    def __init__(self, pages: int, size_bytes: int, halt: Halt) -> None:
+        self._most = (pages, size_bytes)
+        self._halt = halt
+        self._changed = threading.Condition()
+        self._pages = 0
+        self._bytes = 0
+
+    def take(self, pages: int, size_bytes: int) -> bool:
+        """Wait for room and take it; what is larger than all there is waits until all is free.
+
+        Returns:
+            False if the run is ending instead.
+        """
+        with self._changed:
+            while not self._fits(pages, size_bytes):
+                if self._halt.pulled:
+                    return False
+                self._changed.wait(_POLL_S)
+            self._pages += pages
+            self._bytes += size_bytes
+        return True
+
+    def give(self, pages: int, size_bytes: int) -> None:
+        """Give room back."""
+        with self._changed:
+            self._pages -= pages
+            self._bytes -= size_bytes
+            self._changed.notify_all()
+
+    def _fits(self, pages: int, size_bytes: int) -> bool:
+        most_pages, most_bytes = self._most
+        within = self._pages + pages <= most_pages and self._bytes + size_bytes <= most_bytes
+        return within or self._pages == 0
+
+
 class Stage(Generic[T]):
     """A bounded queue and the threads that work on it: a full queue holds up whoever feeds it.
 

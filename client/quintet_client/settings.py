@@ -4,11 +4,15 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from quintet.frames import MAX_ITEMS
+
 from quintet_client.errors import UsageError
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 # TorchServe hands its worker 64 pages at a time; with two workers, three batches keep both fed while one travels.
 DEFAULT_IN_FLIGHT = 64 * (2 + 1)
+# Pages a request: see the measurements in docs/wire.md.
+DEFAULT_PACK = 16
 # A minute above the service's own responseTimeout: it kills a stalled worker and says so before the client gives up
 # on an answer. The last of 192 pages in flight also waits for 191 others: on two CPU cores that is over six minutes.
 DEFAULT_TIMEOUT_S = 960.0
@@ -30,7 +34,9 @@ class ReadSettings:
         token_file: plain token or TorchServe's key_file.json; None sends no token.
         batch: pages the loader's processes read at a time.
         loaders: loader processes; 0 reads in this process.
-        in_flight: most requests waiting for an answer at any time.
+        in_flight: most pages waiting for an answer at any time, however many requests they travel in: the service reads
+            up to all of them before it answers the first, and that must take less than its responseTimeout.
+        pack: most pages a request; 1 sends every image as it is.
         writers: threads that write answers.
         timeout_s: longest silence of the server within one request.
         retries: tries a page has before a fault of its own (worker died, timeout) makes it failed.
@@ -47,6 +53,7 @@ class ReadSettings:
     batch: int = 64
     loaders: int = 1
     in_flight: int = DEFAULT_IN_FLIGHT
+    pack: int = DEFAULT_PACK
     writers: int = 4
     timeout_s: float = DEFAULT_TIMEOUT_S
     retries: int = 3
@@ -56,8 +63,17 @@ class ReadSettings:
     limit: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("batch", 1), ("loaders", 0), ("in_flight", 1), ("writers", 1), ("retries", 1)):
+        for name, least in (
+            ("batch", 1),
+            ("loaders", 0),
+            ("in_flight", 1),
+            ("pack", 1),
+            ("writers", 1),
+            ("retries", 1),
+        ):
             _at_least(name, getattr(self, name), least)
+        if self.pack > MAX_ITEMS:
+            raise UsageError(f"--pack is {self.pack}; a request holds at most {MAX_ITEMS} pages")
         _at_least("limit", 1 if self.limit is None else self.limit, 1)
         for name in ("timeout_s", "give_up_s"):
             if not 0 < getattr(self, name) < float("inf"):

@@ -1,22 +1,27 @@
-"""The one place that talks HTTP: one page's bytes out, one typed outcome back."""
+"""The one place that talks HTTP: pages' bytes out, typed outcomes back."""
 
+import logging
 import os
 import threading
 import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import requests
+from quintet import frames
 from urllib3.exceptions import ReadTimeoutError
 
 from quintet_client.errors import UsageError
-from quintet_client.outcomes import Dropped, NotNow, Outcome, TryFailed, Unauthorised, outcome_of
+from quintet_client.outcomes import Dropped, NotNow, Outcome, PageFailed, TryFailed, Unauthorised, outcome_of
 from quintet_client.tokens import TokenSource
 
 PREDICTIONS = "/predictions/quintet"
 # A server that is there accepts at once; one that is not must be noticed soon.
 CONNECT_TIMEOUT_S = 5.0
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +33,29 @@ class Item:
 
 
 class Transport(Protocol):
-    """Carries one item to the server and brings back what became of it; safe to share between threads."""
+    """Carries items to the server and brings back what became of them; safe to share between threads.
+
+    Faults of the network, the server and the pages are outcomes, never exceptions.
+    """
+
+    @property
+    def takes_packs(self) -> bool:
+        """Whether several items may travel together, as far as is known."""
 
     def read(self, item: Item) -> Outcome:
-        """Make one attempt. Faults of the network, the server and the page are outcomes, never exceptions."""
+        """Make one attempt for one item."""
+
+    def read_many(self, items: Sequence[Item]) -> list[Outcome] | Outcome:
+        """Make one attempt for several items in one request.
+
+        Returns:
+            The outcome of each, in order, or one outcome of the request as a whole: it was not taken, broke on the way
+            or was refused (`PageFailed`), and says nothing about any single item.
+        """
 
 
 class HttpTransport:
-    """One request a page, a raw body, one kept-alive session a thread."""
+    """Raw bodies: an image as it is, or a frame of several; one kept-alive session a thread."""
 
     def __init__(self, server: str, tokens: TokenSource, timeout_s: float) -> None:
         """Prepare; nothing is sent yet.
@@ -55,32 +75,54 @@ class HttpTransport:
         self._tokens = tokens
         self._timeouts_s = (CONNECT_TIMEOUT_S, timeout_s)
         self._local = threading.local()
+        self._packs_refused = threading.Event()
+
+    @property
+    def takes_packs(self) -> bool:
+        """False once the server has refused a frame."""
+        return not self._packs_refused.is_set()
 
     def read(self, item: Item) -> Outcome:
-        """Send the page; once more, at once, for every newer token found after a rejection."""
+        """Send the page as it is."""
+        return self._send(item.body, "application/octet-stream", _outcome)
+
+    def read_many(self, items: Sequence[Item]) -> list[Outcome] | Outcome:
+        """Send the pages in one frame."""
+        frame = frames.pack_pages([item.body for item in items])
+        came = self._send(frame, frames.MEDIA_TYPE, lambda answer: _outcomes(answer, len(items)))
+        # A server that does not know frames takes this one for an image: whatever it says is meant for all of it.
+        if isinstance(came, PageFailed) and came.code != "IMAGE_TOO_LARGE" and self.takes_packs:
+            self._packs_refused.set()
+            _log.warning("the server takes no packed pages, sending one a request: %s: %s", came.code, came.message)
+        return came
+
+    def _send(self, body: bytes, content_type: str, understand: Callable[[requests.Response], T]) -> T | Outcome:
+        """Make one request; once more, at once, for every newer token found after a rejection."""
         while True:
             token = self._tokens.current()
-            outcome = self._attempt(item, token)
-            if not isinstance(outcome, Unauthorised) or not self._tokens.renew(rejected=token):
-                return outcome
+            came = self._attempt(body, content_type, token, understand)
+            if not isinstance(came, Unauthorised) or not self._tokens.renew(rejected=token):
+                return came
 
-    def _attempt(self, item: Item, token: str | None) -> Outcome:
+    def _attempt(
+        self, body: bytes, content_type: str, token: str | None, understand: Callable[[requests.Response], T]
+    ) -> T | Outcome:
         try:
-            answer = self._post(item, token)
+            answer = self._post(body, content_type, token)
         except requests.ConnectTimeout as error:
             return NotNow(_reason(error))
         except requests.ReadTimeout as error:
             return TryFailed("TIMEOUT", _reason(error))
         except requests.RequestException as error:
             return _broken(error)
-        return outcome_of(answer.status_code, answer.headers, answer.content)
+        return understand(answer)
 
-    def _post(self, item: Item, token: str | None) -> requests.Response:
-        headers = {"Content-Type": "application/octet-stream", "X-Request-Id": uuid.uuid4().hex}
+    def _post(self, body: bytes, content_type: str, token: str | None) -> requests.Response:
+        headers = {"Content-Type": content_type, "X-Request-Id": uuid.uuid4().hex}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         return self._session().post(
-            self._url, data=item.body, headers=headers, timeout=self._timeouts_s, allow_redirects=False
+            self._url, data=body, headers=headers, timeout=self._timeouts_s, allow_redirects=False
         )
 
     def _session(self) -> requests.Session:
@@ -91,6 +133,25 @@ class HttpTransport:
             session.trust_env = False
             session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
         return session
+
+
+def _outcome(answer: requests.Response) -> Outcome:
+    return outcome_of(answer.status_code, answer.headers, answer.content)
+
+
+def _outcomes(answer: requests.Response, count: int) -> list[Outcome] | Outcome:
+    """What became of each page of a frame, or of the request as a whole."""
+    if answer.status_code != 200:
+        return _outcome(answer)
+    if not frames.is_packed(answer.headers.get("Content-Type")):
+        return PageFailed("NOT_PACKED", "a frame was answered with something else")
+    try:
+        answers = frames.unpack_answers(answer.content)
+    except frames.FrameError as error:
+        return TryFailed("BAD_ANSWER", str(error))
+    if len(answers) != count:
+        return TryFailed("BAD_ANSWER", f"{len(answers)} answers to {count} pages")
+    return [outcome_of(page.status, answer.headers, page.body) for page in answers]
 
 
 def _broken(error: requests.RequestException) -> Outcome:

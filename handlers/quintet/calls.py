@@ -3,9 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """What one call of a network may hold; a single item above it goes alone.
+
+    Attributes:
+        pages: of layout.
+        detection_pixels: canvas pixels of text detection.
+        line_columns: crop columns of line orientation and of recognition.
+    """
+
+    pages: int
+    detection_pixels: int
+    line_columns: int
+
+    def within(self, other: Budgets) -> Budgets:
+        """The smaller of both, one by one."""
+        return Budgets(
+            min(self.pages, other.pages),
+            min(self.detection_pixels, other.detection_pixels),
+            min(self.line_columns, other.line_columns),
+        )
 
 
 def plan_calls(sizes_px: Tensor, budget_px: int) -> list[Tensor]:
@@ -16,14 +40,15 @@ def plan_calls(sizes_px: Tensor, budget_px: int) -> list[Tensor]:
         budget_px: what a call may cost; an item above it goes alone.
 
     Returns:
-        int64 tensors on the host; items of equal size in their order, smaller sizes first.
+        int64 tensors on the host; items of equal size in their order. Larger sizes come first, so that calls that run
+        side by side end at about the same time.
     """
     if not len(sizes_px):
         return []
-    kinds, kind = sizes_px.unique(dim=0, return_inverse=True)
+    kinds, kind = (-sizes_px).unique(dim=0, return_inverse=True)
     order = kind.argsort(stable=True)
     groups = order.split(kind.bincount(minlength=len(kinds)).tolist())
-    costs = kinds.prod(dim=1).tolist()
+    costs = kinds.abs().prod(dim=1).tolist()
     return [call for group, cost in zip(groups, costs, strict=True) for call in group.split(max(1, budget_px // cost))]
 
 

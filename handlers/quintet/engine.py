@@ -2,24 +2,32 @@
 
 Nothing else in the chain asks where it runs. On a CPU the networks run in OpenVINO, which is 2 to 4 times as fast there
 as eager PyTorch; on CUDA, and where asked for, they run in PyTorch. Both sit behind one callable: tensors in, tensors
-out, on `Engine.device`.
+out, on `Engine.device`. `Engine.each` runs the calls of a stage: in turn on CUDA, one a core on a CPU.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from quintet import weights
+from quintet.calls import Budgets
 from quintet.errors import SettingsError
 from quintet.settings import Settings
 
 Network = Callable[[Tensor], tuple[Tensor, ...]]
+Result = TypeVar("Result")
+
+# What a core's own cache holds, and small enough that all cores have calls to run; see docs/performance.md.
+CPU_BUDGETS = Budgets(pages=1, detection_pixels=1, line_columns=2560)
 
 
 class Engine:
@@ -28,6 +36,7 @@ class Engine:
     Attributes:
         device: where all tensors of the chain live.
         dtype: of the networks' inputs.
+        budgets: how much goes into one call: what the settings allow, on a CPU what its caches hold.
         host_copies: how often tensors were copied back to the host since start; the chain's tests hold it against the
             size of the batch.
     """
@@ -43,11 +52,12 @@ class Engine:
         self.device = _choose_device(settings.device, device_index)
         self.name = _choose_engine(settings.engine, self.device)
         self.dtype = _choose_dtype(settings.dtype, self.device, self.name)
+        self.budgets = _choose_budgets(settings, self.device)
         self.threads = settings.threads or len(os.sched_getaffinity(0))
         self.host_copies = 0
-        torch.set_num_threads(self.threads)
+        self._workers = _one_threaded_workers(self.threads) if self.device.type == "cpu" else None
         build = (
-            _OpenVino(self.threads, model_store).network
+            _OpenVino(self.threads, settings.dtype, model_store).network
             if self.name == "openvino"
             else self._torch_network(model_store)
         )
@@ -56,6 +66,23 @@ class Engine:
     def network(self, stage: str) -> Network:
         """The network of one stage: (N, 3, H, W) of `dtype` in, its outputs in `dtype` out."""
         return self._networks[stage]
+
+    def each(self, work: Callable[[Tensor], Result], calls: Sequence[Tensor]) -> list[Result]:
+        """Do the work of each call of a stage: its preparation, its network, what shrinks its result.
+
+        A CPU takes one call a core, each single-threaded from the page to the result: no barrier between the threads of
+        an operator, and no core that waits while another prepares. CUDA overlaps by itself.
+
+        Args:
+            work: from one call to its result; at the same time as others, so it changes nothing that they read.
+            calls: item numbers of each call.
+
+        Returns:
+            The results in the order of the calls.
+        """
+        if self._workers is None or len(calls) < 2:
+            return [work(call) for call in calls]
+        return list(self._workers.map(torch.inference_mode()(work), calls))
 
     def to_device(self, tensor: Tensor) -> Tensor:
         """A host tensor on the device; from page-locked memory the copy runs beside the host's own work."""
@@ -75,8 +102,6 @@ class Engine:
             The same, on the host.
         """
         self.host_copies += 1
-        if self.device.type == "cpu":
-            return tensors
         flat = [tensor.contiguous().view(-1).view(torch.uint8) for tensor in tensors]
         packed = torch.cat([_padded(piece) for piece in flat]).cpu()
         pieces = packed.split([_padded_size(len(piece)) for piece in flat])
@@ -102,25 +127,27 @@ class Engine:
 
 
 class _OpenVino:
-    """Networks in OpenVINO on the CPU."""
+    """Networks in OpenVINO on the CPU, one stream a thread, so that as many calls as there are threads run at once."""
 
-    def __init__(self, threads: int, model_store: Path) -> None:
+    def __init__(self, threads: int, dtype: str, model_store: Path) -> None:
         import openvino
 
         self._core = openvino.Core()
         self._model_store = model_store
-        self._options = {
-            "INFERENCE_NUM_THREADS": threads,
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",
-        }
+        self._options: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": threads}
+        # Left to itself OpenVINO takes bfloat16 where the CPU computes in it: half the time, as many words right.
+        if dtype != "auto":
+            self._options["INFERENCE_PRECISION_HINT"] = {"float32": "f32", "bfloat16": "bf16"}[dtype]
 
     def network(self, stage: str) -> Network:
-        """Compile one network with dynamic shapes."""
+        """Compile one network with dynamic shapes; its callable may be called by several threads at once."""
         compiled = self._core.compile_model(weights.network_onnx_path(self._model_store, stage), "CPU", self._options)
+        own = threading.local()
 
         def run(batch: Tensor) -> tuple[Tensor, ...]:
-            outputs = compiled(batch.contiguous().numpy(), share_inputs=True)
+            if not hasattr(own, "request"):
+                own.request = compiled.create_infer_request()
+            outputs = own.request.infer(batch.contiguous().numpy(), share_inputs=True)
             return tuple(torch.from_numpy(np.asarray(outputs[i])) for i in range(len(compiled.outputs)))
 
         return run
@@ -144,12 +171,28 @@ def _choose_engine(asked: str, device: torch.device) -> str:
 
 
 def _choose_dtype(asked: str, device: torch.device, engine: str) -> torch.dtype:
-    """Half precision on CUDA (all lines read alike, see docs/performance.md), single on a CPU, unless told."""
-    if asked == "auto":
+    """Half precision on CUDA (all lines read alike, see docs/performance.md), single on a CPU, unless told.
+
+    OpenVINO takes and gives float32, whatever it computes in.
+    """
+    if engine == "openvino" and asked == "float16":
+        raise SettingsError("setting dtype is 'float16', which OpenVINO has not on a CPU: set dtype to auto")
+    if asked == "auto" or engine == "openvino":
         return torch.float16 if device.type == "cuda" else torch.float32
-    if engine == "openvino" and asked != "float32":
-        raise SettingsError(f"setting dtype is {asked!r}, but OpenVINO runs in float32 here: set dtype to auto")
     return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[asked]
+
+
+def _choose_budgets(settings: Settings, device: torch.device) -> Budgets:
+    """What the settings allow; on a CPU not more than its caches hold."""
+    allowed = Budgets(settings.page_calls, settings.detection_call_pixels, settings.line_call_columns)
+    return allowed.within(CPU_BUDGETS) if device.type == "cpu" else allowed
+
+
+def _one_threaded_workers(count: int) -> ThreadPoolExecutor:
+    """Workers that run PyTorch on one thread each, while the thread that asks keeps `count` for itself."""
+    torch.set_num_threads(count)
+    torch.get_num_threads()  # Settles this thread's number before a worker's becomes the default.
+    return ThreadPoolExecutor(count, "chain", initializer=torch.set_num_threads, initargs=(1,))
 
 
 def _padded_size(size: int) -> int:

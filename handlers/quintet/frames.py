@@ -39,7 +39,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of one page: the status and body that a request with this page alone would have been answered with."""
+    """What became of one page: the status and body that it would have been answered with in a request of its own."""
 
     status: int
     body: bytes

@@ -105,8 +105,3 @@ def box_corners(boxes: Tensor) -> Tensor:
 def _cross(first: Tensor, second: Tensor) -> Tensor:
     """The z component of the cross product of plane vectors, (N, 2) x (N, 2) to (N,)."""
     return first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
-
-
-def item_numbers(items: Tensor) -> Tensor:
-    """0 to N - 1 for the N rows of a tensor: (N,) int64 on its device."""
-    return torch.arange(len(items), device=items.device)

@@ -97,14 +97,17 @@ def _bilinear(
         top.clamp(zero, height - 1).mul_(width).add_(start),
         (top + 1).clamp_(zero, height - 1).mul_(width).add_(start),
     ]
-    packed = [pages.values.index_select(0, (row + column).view(-1)).view(x.shape) for row in rows for column in columns]
+    # The bytes of each word are its channels: read as bytes they cost half of what shifting and masking costs.
+    packed = [
+        pages.values.index_select(0, (row + column).view(-1)).view(torch.uint8).view(*x.shape, 4)
+        for row in rows
+        for column in columns
+    ]
     blended = x.new_empty((len(page), 3, *x.shape[1:]), dtype=dtype)
-    for channel, (shift, scale, bias) in enumerate(
-        zip((16, 8, 0), normalisation.scale, normalisation.bias, strict=True)
-    ):
-        corners = [((corner >> shift) & 255).to(dtype) for corner in packed]
-        upper, lower = torch.lerp(corners[0], corners[1], along), torch.lerp(corners[2], corners[3], along)
-        torch.add(bias, torch.lerp(upper, lower, down), alpha=scale, out=blended[:, channel])
+    for channel, (byte, scale, bias) in enumerate(zip((2, 1, 0), normalisation.scale, normalisation.bias, strict=True)):
+        corners = [corner[..., byte].to(dtype) for corner in packed]
+        upper, lower = corners[0].lerp_(corners[1], along), corners[2].lerp_(corners[3], along)
+        torch.add(bias, upper.lerp_(lower, down), alpha=scale, out=blended[:, channel])
     return blended
 
 

@@ -63,7 +63,7 @@ class Settings:
 
     # Lines.
     turned_line_score: float = _between(0.5, 0.0, 1.0)
-    min_bucket_px: int = _between(320, 48, 4096)
+    min_bucket_px: int = _between(192, 48, 4096)
     max_line_px: int = _between(3200, 320, 32768)
     line_score: float = _between(0.5, 0.0, 1.0)
 

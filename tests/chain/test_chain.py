@@ -134,12 +134,13 @@ def test_upside_down_lines_on_an_upright_page_are_read_from_their_own_top_left(c
     assert [line["text"] for line in turned] == [LINES[0]]
 
 
-def test_the_pytorch_engine_reads_what_the_default_engine_reads(
-    model_store: Path, bodies: list[bytes], together: list[dict[str, Any]]
+def test_the_pytorch_engine_reads_what_openvino_reads_in_the_same_number_format(
+    model_store: Path, bodies: list[bytes]
 ) -> None:
     in_torch = PageChain(Settings(engine="torch", device="cpu"), model_store)
-    assert in_torch.engine.name == "torch"
-    for result, other in zip(together[:3], results(in_torch(bodies[:3])), strict=True):
+    in_openvino = PageChain(Settings(engine="openvino", device="cpu", dtype="float32"), model_store)
+    assert (in_torch.engine.name, in_openvino.engine.name) == ("torch", "openvino")
+    for result, other in zip(results(in_openvino(bodies[:3])), results(in_torch(bodies[:3])), strict=True):
         assert_same_reading(result, other)
 
 

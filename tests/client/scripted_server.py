@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from quintet import frames
+
 MODEL = "scripted-model-1"
 
 
@@ -57,6 +59,10 @@ def torchserve_error(status: int, kind: str, message: str = "scripted") -> Reply
     return Reply(status, json.dumps({"code": status, "type": kind, "message": message}).encode())
 
 
+def _concerns_all(reply: Reply) -> bool:
+    return reply.drop or reply.status == 503 or (reply.status != 200 and b'"type"' in reply.body)
+
+
 class _Server(ThreadingHTTPServer):
     request_queue_size = 512
     daemon_threads = True
@@ -66,11 +72,22 @@ class _Server(ThreadingHTTPServer):
 
 
 class ScriptedServer:
-    """Serves on a free loopback port until closed; `seen` counts the requests per body."""
+    """Serves on a free loopback port until closed.
 
-    def __init__(self, script: Callable[[Request], Reply] = page_answer, port: int = 0):
+    A frame of pages is scripted page by page. A page that is dropped, or answered as TorchServe answers whole batches,
+    takes its frame with it.
+
+    Attributes:
+        seen: how often each body came.
+        packs: the pages of each request, in the order they came.
+        knows_frames: False takes frames for images, as servers did before there were any.
+    """
+
+    def __init__(self, script: Callable[[Request], Reply] = page_answer, port: int = 0, *, knows_frames: bool = True):
         self.script = script
+        self.knows_frames = knows_frames
         self.seen: Counter[bytes] = Counter()
+        self.packs: list[list[bytes]] = []
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", port), self._handler())
         self.port = self._server.server_address[1]
@@ -89,10 +106,20 @@ class ScriptedServer:
         self._thread.join()
 
     def reply_to(self, body: bytes, headers: dict[str, str]) -> Reply:
+        packed = self.knows_frames and frames.is_packed(headers.get("content-type"))
+        bodies = frames.unpack_pages(body) if packed else [body]
+        replies = [self.script(request) for request in self._seen(bodies, headers)]
+        whole = next((reply for reply in replies if _concerns_all(reply)), None)
+        if whole is not None or not packed:
+            return whole or replies[0]
+        answers = frames.pack_answers([frames.Answer(reply.status, reply.body) for reply in replies])
+        return Reply(200, answers, (("Content-Type", frames.MEDIA_TYPE),))
+
+    def _seen(self, bodies: list[bytes], headers: dict[str, str]) -> list[Request]:
         with self._lock:
-            self.seen[body] += 1
-            times = self.seen[body]
-        return self.script(Request(body, times, headers))
+            self.packs.append(bodies)
+            self.seen.update(bodies)
+            return [Request(body, self.seen[body], headers) for body in bodies]
 
     def _handler(self):
         scripted = self

@@ -22,6 +22,11 @@ def test_every_item_is_in_one_call_with_equals_and_within_the_budget(sizes: list
         assert len(call) == 1 or int(table[call].prod(dim=1).sum()) <= budget
 
 
+def test_larger_sizes_come_first_so_that_calls_side_by_side_end_together() -> None:
+    widths = torch.tensor([[192], [640], [320], [640]])
+    assert [call.tolist() for call in plan_calls(widths, 640)] == [[1], [3], [2], [0]]
+
+
 @given(st.lists(st.integers(1, 100), max_size=50), st.integers(1, 150))
 def test_batches_keep_the_order_and_the_budget(pixels: list[int], budget: int) -> None:
     batches = [pixels[part] for part in in_batches(pixels, budget)]

@@ -14,6 +14,8 @@ ANSWER = Answered(b"{}\n", "m", "r")
 class Scripted:
     """A transport whose outcomes are given; repeats the last for ever."""
 
+    takes_packs = True
+
     def __init__(self, *outcomes):
         self._outcomes = list(outcomes)
 
@@ -32,8 +34,16 @@ def test_restarts_and_queues_cost_no_try():
 
 
 def test_faults_of_its_own_cost_tries_and_the_last_one_is_the_pages_end():
+    silent = TryFailed("TIMEOUT", "silence")
+    assert deliver(silent, silent, ANSWER).tries == 3
+    delivered = deliver(silent)
+    assert delivered.outcome.code == "TIMEOUT"
+    assert delivered.tries == 3
+
+
+def test_a_worker_that_died_costs_no_try_until_nothing_else_was_under_way():
     died = TryFailed("WORKER_DIED", "Worker died.")
-    assert deliver(died, died, ANSWER).tries == 3
+    assert deliver(died, died, ANSWER).tries == 2
     delivered = deliver(died)
     assert delivered.outcome.code == "WORKER_DIED"
     assert delivered.tries == 3

@@ -36,8 +36,8 @@ class Layout:
 
     def __call__(self, pages: UprightPages) -> Regions:
         """Find the regions of each page. Two data-dependent sizes: the candidates and what NMS keeps."""
-        calls = torch.arange(len(pages.sizes_px)).split(self._settings.page_calls)
-        outputs = [self._network(self._prepare(pages, call)) for call in calls]
+        calls = torch.arange(len(pages.sizes_px)).split(self._engine.budgets.pages)
+        outputs = self._engine.each(lambda call: self._network(self._prepare(pages, call)), calls)
         scores, distances = (torch.cat([torch.cat(out[part], dim=1) for out in outputs]) for part in _HEADS)
         return self._decode(pages, scores.float(), distances.float())
 

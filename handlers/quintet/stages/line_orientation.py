@@ -29,8 +29,10 @@ class LineOrientation:
     def __call__(self, pages: UprightPages, lines: Lines) -> Readings:
         """Say how each line is to be read. One data-dependent size: the flagged lines."""
         quads_px = upright_quads(lines.quads_px)
-        calls = plan_calls(torch.full((len(lines.page), 1), CANVAS_PX), self._settings.line_call_columns)
-        turned = [self._network(self._prepare(pages, quads_px, lines.page, call))[0][:, 1] for call in calls]
+        calls = plan_calls(torch.full((len(lines.page), 1), CANVAS_PX), self._engine.budgets.line_columns)
+        turned = self._engine.each(
+            lambda call: self._network(self._prepare(pages, quads_px, lines.page, call))[0][:, 1], calls
+        )
         return self._decode(Lines(quads_px, lines.page), joined(turned, quads_px.new_empty(0)))
 
     def _prepare(self, pages: UprightPages, quads_px: Tensor, page: Tensor, call: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from quintet import geometry
@@ -25,17 +26,19 @@ class PageOrientation:
 
     def __call__(self, pages: Pages) -> UprightPages:
         """Recognise the turn of each page and undo it."""
-        (probabilities,) = self._network(self._prepare(pages))
-        return self._decode(pages, probabilities.float())
+        calls = torch.arange(len(pages.sizes_px)).split(self._engine.budgets.pages)
+        probabilities = self._engine.each(lambda call: self._network(self._prepare(pages, call))[0], calls)
+        return self._decode(pages, torch.cat(probabilities).float())
 
-    def _prepare(self, pages: Pages) -> Tensor:
-        """The centre crops, (P, 3, 224, 224)."""
-        sizes = self._engine.to_device(pages.sizes_px.float())
+    def _prepare(self, pages: Pages, call: Tensor) -> Tensor:
+        """The centre crops of one call, (n, 3, 224, 224)."""
+        sizes = self._engine.to_device(pages.sizes_px[call].float())
         pixels_per_cell = sizes.amin(dim=1, keepdim=True) / SHORT_SIDE_PX
         corner = (sizes - CROP_PX * pixels_per_cell) / 2
         to_image = geometry.translation(corner) @ geometry.scaling(pixels_per_cell.expand(-1, 2))
-        page = geometry.item_numbers(sizes)
-        return sample(pages.pixels, page, to_image, (CROP_PX, CROP_PX), IMAGENET, dtype=self._engine.dtype)
+        return sample(
+            pages.pixels, self._engine.to_device(call), to_image, (CROP_PX, CROP_PX), IMAGENET, dtype=self._engine.dtype
+        )
 
     def _decode(self, pages: Pages, probabilities: Tensor) -> UprightPages:
         """The likeliest turn; the host learns it too, because canvases are planned there.

@@ -30,8 +30,10 @@ class Recognition:
         """Read the lines. The host learns the widths, because calls are planned there."""
         (widths,) = self._engine.to_host(readings.widths_px)
         buckets = bucket_widths(widths, self._settings)
-        calls = plan_calls(buckets[:, None], self._settings.line_call_columns)
-        read = [self._read(pages, readings, self._engine.to_device(call), int(buckets[call[0]])) for call in calls]
+        calls = plan_calls(buckets[:, None], self._engine.budgets.line_columns)
+        read = self._engine.each(
+            lambda call: self._read(pages, readings, self._engine.to_device(call), int(buckets[call[0]])), calls
+        )
         return self._decode(readings, buckets, calls, read)
 
     def _read(self, pages: UprightPages, readings: Readings, call: Tensor, canvas_px: int) -> tuple[Tensor, Tensor]:
@@ -60,7 +62,7 @@ class Recognition:
 def bucket_widths(widths_px: Tensor, settings: Settings) -> Tensor:
     """Widths rounded up to an eighth of the power of two below them, (N,) int64: at most 12.5 % padding.
 
-    Nothing is narrower than the least bucket: 320 pixels read best (0.951 against 0.949 at 192 and 0.9475 at 96).
+    Nothing is narrower than the least bucket: at 192 pixels receipts read like at 320 (0.962 both, 0.963 at 128).
     """
     widths = widths_px.clamp(min=settings.min_bucket_px)
     step = torch.exp2(widths.double().log2().floor() - 3).long().clamp(min=STEP_PX)

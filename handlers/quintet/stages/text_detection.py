@@ -27,8 +27,8 @@ class TextDetection:
     def __call__(self, pages: UprightPages) -> Lines:
         """Find the lines of each page."""
         canvases = canvas_sizes(pages.sizes_px, self._settings)
-        calls = plan_calls(canvases, self._settings.detection_call_pixels)
-        maps = [self._network(self._prepare(pages, canvases, call))[0] for call in calls]
+        calls = plan_calls(canvases, self._engine.budgets.detection_pixels)
+        maps = self._engine.each(lambda call: self._network(self._prepare(pages, canvases, call))[0], calls)
         return self._decode(pages, canvases, calls, maps)
 
     def _prepare(self, pages: UprightPages, canvases: Tensor, call: Tensor) -> Tensor:

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from quintet.chain import PageChain
+from quintet.engine import Engine
+from quintet.errors import SettingsError
+from quintet.settings import Settings
+
+
+def test_tensors_of_every_kind_cross_in_one_copy(chain: PageChain) -> None:
+    tensors = (
+        torch.randn(3, 4),
+        torch.empty(0, 4, 2),
+        torch.arange(5),
+        torch.tensor([True, False, True]),
+        torch.randn(7).half(),
+        torch.tensor(3.5),
+        torch.randn(4, 6).T,
+        torch.arange(3, dtype=torch.int16),
+    )
+    before = chain.engine.host_copies
+    hosted = chain.engine.to_host(*tensors)
+    assert chain.engine.host_copies == before + 1
+    for tensor, copy in zip(tensors, hosted, strict=True):
+        assert torch.equal(tensor, copy)
+        assert tensor.dtype == copy.dtype
+
+
+def test_calls_run_side_by_side_and_come_back_in_order(model_store: Path) -> None:
+    engine = Engine(Settings(device="cpu", threads=2), model_store)
+    both = threading.Barrier(2, timeout=20)
+
+    def work(call: torch.Tensor) -> int:
+        both.wait()
+        return int(call)
+
+    assert engine.each(work, [torch.tensor(number) for number in (3, 1)]) == [3, 1]
+
+
+def test_what_fails_in_one_call_is_raised_to_the_caller(chain: PageChain) -> None:
+    def work(call: torch.Tensor) -> int:
+        return 1 // int(call)
+
+    with pytest.raises(ZeroDivisionError):
+        chain.engine.each(work, [torch.tensor(1), torch.tensor(0)])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_a_device_that_is_not_there_is_refused_at_start(model_store: Path) -> None:
+    with pytest.raises(SettingsError, match="no CUDA device"):
+        Engine(Settings(device="cuda"), model_store)

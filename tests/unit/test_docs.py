@@ -1,0 +1,120 @@
+"""The documents name what there is: settings, codes, options, source files and tasks, with their present values."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from quintet.errors import HTTP_STATUS, Code
+from quintet.settings import Settings
+from quintet_client import cli
+from quintet_client.errors import ExitCode
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = (ROOT / "docs" / "settings.md").read_text("utf-8")
+API = (ROOT / "docs" / "api.md").read_text("utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def table_rows(text: str) -> dict[str, list[str]]:
+    """All rows of a document's tables by the words in backticks in their first cell; the other cells as they are."""
+    rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in text.splitlines() if "|" in line]
+    return {name: row[1:] for row in rows for name in re.findall(r"`([^`]+)`", row[0])}
+
+
+def as_value(cell: str) -> object:
+    """A cell of a table as YAML reads it, backticks off."""
+    return yaml.safe_load(cell.replace("`", ""))
+
+
+def read_options() -> dict[str, object]:
+    """The long options of `quintet read` and their defaults."""
+    parser = cli._parser()
+    commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    actions = commands.choices["read"]._actions
+    return {name: action.default for action in actions for name in action.option_strings if name.startswith("--")}
+
+
+def source_files() -> set[str]:
+    """The source files that the map has to name."""
+    files = [file for folder in ("handlers", "client", "benchmarks") for file in (ROOT / folder).rglob("*.py")]
+    return {file.relative_to(ROOT).as_posix() for file in files if file.name != "__init__.py"}
+
+
+def make_targets() -> list[str]:
+    """The tasks that `make help` lists."""
+    return re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("setting", dataclasses.fields(Settings), ids=lambda setting: setting.name)
+def test_a_setting_is_documented_with_its_default_and_range(setting: dataclasses.Field) -> None:
+    default, allowed, *_ = table_rows(SETTINGS)[setting.name]
+    assert as_value(default) == setting.default
+    if "choices" in setting.metadata:
+        assert tuple(re.findall(r"`([^`]+)`", allowed)) == setting.metadata["choices"]
+    else:
+        low, high = allowed.split(" to ")
+        assert (float(low), float(high)) == (setting.metadata["low"], setting.metadata["high"])
+
+
+def test_every_key_of_the_shipped_model_config_is_documented_with_its_value() -> None:
+    documented = table_rows(SETTINGS)
+    options = yaml.safe_load((ROOT / "handlers" / "model-config.yaml").read_text("utf-8"))["handler"]
+    assert {key: as_value(documented[key][0]) for key in options} == options
+
+
+def test_what_is_said_of_config_properties_is_what_it_says() -> None:
+    files = (ROOT / "config.properties", ROOT / "handlers" / "model-config.yaml")
+    config = "\n".join(path.read_text("utf-8") for path in files)
+    section = SETTINGS.split("`config.properties`\n", 1)[1].split("\n## ", 1)[0]
+    found = {key: re.search(rf'^\s*"?{key}"?[=:] ?(.+?),?\\?$', config, re.MULTILINE) for key in table_rows(section)}
+    assert [key for key, value in found.items() if value is None] == []
+    for key, row in table_rows(section).items():
+        assert row[0].replace("`", "") == found[key][1], key
+
+
+@pytest.mark.parametrize("code", Code)
+def test_a_code_is_documented_with_its_status(code: Code) -> None:
+    assert table_rows(API)[code.value][0] == str(HTTP_STATUS[code])
+
+
+def test_every_option_of_quintet_read_is_documented() -> None:
+    assert set(read_options()) - {"--help"} <= set(table_rows(SETTINGS))
+
+
+def test_documented_defaults_of_options_are_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("QUINTET_SERVER", raising=False)
+    monkeypatch.delenv("QUINTET_TOKEN_FILE", raising=False)
+    words = {"none": None, "off": False}
+    for option, default in read_options().items():
+        if option not in {"--help", "--loaders"}:  # --loaders depends on the machine
+            shown = table_rows(SETTINGS)[option][0].replace("`", "")
+            assert words.get(shown, yaml.safe_load(shown)) == default, option
+
+
+def test_every_exit_code_is_documented() -> None:
+    section = SETTINGS.split("### Exit codes", 1)[1]
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)] == sorted(ExitCode)
+
+
+def test_the_file_map_names_every_source_file_and_no_other() -> None:
+    named = {name for name in table_rows(CONTRIBUTING) if name.endswith(".py")}
+    assert named - source_files() == set(), "the map names files that are not there"
+    assert source_files() - named == set(), "files are missing in the map of CONTRIBUTING.md"
+
+
+@pytest.mark.parametrize("target", make_targets())
+def test_a_task_of_the_makefile_is_explained(target: str) -> None:
+    assert re.search(rf"make {target}\b", README + CONTRIBUTING)
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/api.md", "docs/settings.md"])
+def test_links_between_documents_lead_to_files(document: str) -> None:
+    path = ROOT / document
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text("utf-8"))
+    assert [link for link in links if not (path.parent / link).exists()] == []

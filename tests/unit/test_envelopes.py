@@ -1,0 +1,83 @@
+"""Requests to pages and back: nothing is lost, nothing is mixed up, whatever the requests hold."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from quintet import frames
+from quintet.envelopes import Envelope, Intake, open_envelope, seal
+from quintet.errors import Code, Failure, SettingsError
+
+HEAD = {"schema": "test/1", "model": "m"}
+BODY = st.binary(min_size=1, max_size=8)
+REQUEST = st.one_of(BODY, st.lists(st.binary(max_size=8), min_size=1, max_size=6))
+
+
+def open_all(requests):
+    return [
+        open_envelope(bytearray(frames.pack_pages(request)), frames.MEDIA_TYPE, f"r{number}")
+        if isinstance(request, list)
+        else open_envelope(request, "image/jpeg", f"r{number}")
+        for number, request in enumerate(requests)
+    ]
+
+
+def echo(body):
+    return {"hex": body.hex()} if body else Failure(Code.EMPTY_BODY, "empty")
+
+
+@given(st.lists(REQUEST, max_size=8), st.integers(1, 5))
+def test_every_page_gets_its_own_answer_however_requests_are_cut_into_batches(requests, pages_per_batch):
+    envelopes = open_all(requests)
+    bodies = [body for envelope in envelopes for body in envelope.bodies]
+    batches = list(Intake(pages_per_batch).batches(bodies))
+    assert all(1 <= len(batch) <= pages_per_batch for batch in batches)
+    replies = seal(envelopes, [echo(body) for batch in batches for body in batch], HEAD)
+    for number, (request, reply) in enumerate(zip(requests, replies, strict=True)):
+        if isinstance(request, bytes):
+            assert json.loads(reply.body) == {**HEAD, "request_id": f"r{number}", "hex": request.hex()}
+            continue
+        assert (reply.status, reply.content_type) == (200, frames.MEDIA_TYPE)
+        for place, (body, answer) in enumerate(zip(request, frames.unpack_answers(reply.body), strict=True)):
+            alone = seal([Envelope(f"r{number}.{place}", (body,))], [echo(body)], HEAD)[0]
+            assert (answer.status, answer.body) == (alone.status, alone.body)
+
+
+def test_a_malformed_frame_is_one_error_and_its_neighbours_are_answered():
+    frame = frames.pack_pages([b"a", b"b"])
+    broken = open_envelope(frame[:-1], frames.MEDIA_TYPE, "broken")
+    parsed = open_envelope({"json": 1}, "application/json", "parsed")
+    good = open_envelope(b"a", None, "good")
+    replies = seal([broken, good, parsed], [{"hex": "61"}], HEAD)
+    assert [reply.status for reply in replies] == [422, 200, 400]
+    assert json.loads(replies[0].body)["error"]["code"] == "INVALID_PARAMETER"
+    assert json.loads(replies[0].body)["error"]["request_id"] == "broken"
+    assert json.loads(replies[2].body)["error"]["code"] == "UNSUPPORTED_FORMAT"
+
+
+def test_requests_beyond_what_is_read_at_once_are_sent_away_with_retry_after():
+    envelopes = open_all([[b"x"] * 4, [b"y"] * 3, b"z", [b"u"] * 2])
+    admitted = Intake(pages_at_once=5).admit(envelopes)
+    assert [len(envelope.bodies) for envelope in admitted] == [4, 0, 1, 0]
+    replies = seal(admitted, [{}] * 5, HEAD)
+    assert [reply.status for reply in replies] == [200, 503, 200, 503]
+    assert replies[1].headers == {"Retry-After": "1"}
+    assert json.loads(replies[1].body)["error"]["code"] == "BUSY"
+
+
+def test_a_request_larger_than_what_is_read_at_once_is_read_when_it_comes_first():
+    envelopes = open_all([[b"x"] * 9, b"y"])
+    assert [len(envelope.bodies) for envelope in Intake(pages_at_once=5).admit(envelopes)] == [9, 0]
+
+
+@pytest.mark.parametrize("value", [0, -1, "64", True, 1.5])
+def test_a_wrong_intake_stops_the_start(value):
+    with pytest.raises(SettingsError, match="pages_per_batch"):
+        Intake.taken_from({"pages_per_batch": value})
+
+
+def test_the_intake_takes_its_own_options_and_leaves_the_chains():
+    options = {"pages_at_once": 100, "device": "cpu"}
+    assert Intake.taken_from(options) == Intake(pages_at_once=100)
+    assert options == {"device": "cpu"}

@@ -1,0 +1,88 @@
+"""The framing of packed requests and answers: what goes in comes out, and nothing else comes in."""
+
+import struct
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from quintet import frames
+from quintet.frames import Answer, FrameError
+
+BODIES = st.lists(st.binary(max_size=40), min_size=1, max_size=12)
+ANSWERS = st.lists(st.builds(Answer, st.integers(100, 599), st.binary(max_size=40)), min_size=1, max_size=12)
+FRAME = frames.pack_pages([b"first", b"", b"third"])
+
+
+@given(BODIES, ANSWERS)
+def test_what_is_packed_is_unpacked(bodies, answers):
+    assert frames.unpack_pages(frames.pack_pages(bodies)) == bodies
+    assert frames.unpack_pages(bytearray(frames.pack_pages(bodies))) == bodies
+    assert frames.unpack_answers(frames.pack_answers(answers)) == answers
+
+
+@given(BODIES)
+def test_a_frame_cut_anywhere_or_with_anything_behind_it_is_refused(bodies):
+    frame = frames.pack_pages(bodies)
+    for end in range(len(frame)):
+        with pytest.raises(FrameError):
+            frames.unpack_pages(frame[:end])
+    with pytest.raises(FrameError):
+        frames.unpack_pages(frame + b"\0")
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_are_refused_with_and_without_a_good_beginning(noise):
+    with pytest.raises(FrameError):
+        frames.unpack_pages(noise)
+    for kept in (8, 12, 16):
+        try:
+            bodies = frames.unpack_pages(FRAME[:kept] + noise)
+        except FrameError:
+            continue
+        assert frames.pack_pages(bodies) == FRAME[:kept] + noise  # by chance it was a frame
+
+
+@given(st.integers(0, len(FRAME) - 1), st.integers(0, 255))
+def test_a_changed_byte_is_noticed_or_changes_a_page_but_never_breaks_the_reader(place, value):
+    changed = bytearray(FRAME)
+    changed[place] = value
+    with suppress(FrameError):
+        assert frames.pack_pages(frames.unpack_pages(changed)) == changed
+
+
+def test_the_layout_is_the_documented_one():
+    head = b"\x91QUINTET" + struct.pack("<HHI", 1, 1, 2)
+    assert frames.pack_pages([b"ab", b""]) == head + struct.pack("<IIII", 0, 2, 0, 0) + b"ab"
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (b"", "cut: 0 bytes"),
+        (b"\xff\xd8\xff\xe0" + bytes(40), "send a frame"),
+        (frames.MAGIC + struct.pack("<HHI", 2, 1, 1), "version 2 and kind 1; expected are 1 and 1"),
+        (frames.pack_answers([Answer(200, b"{}")]), "version 1 and kind 2; expected are 1 and 1"),
+        (frames.MAGIC + struct.pack("<HHI", 1, 1, 0), "0 items; allowed are 1 to 256"),
+        (frames.MAGIC + struct.pack("<HHI", 1, 1, 2**32 - 1), "4294967295 items"),
+        (frames.MAGIC + struct.pack("<HHI", 1, 1, 3) + bytes(16), "table of 3 items"),
+        (frames.MAGIC + struct.pack("<HHIII", 1, 1, 1, 0, 2**32 - 1), "its table announces"),
+        (frames.MAGIC + struct.pack("<HHIII", 1, 1, 1, 200, 0), "pages have status 0"),
+    ],
+)
+def test_what_is_wrong_is_said(frame, words):
+    with pytest.raises(FrameError, match=words):
+        frames.unpack_pages(frame)
+
+
+def test_a_frame_of_nothing_or_of_too_much_is_not_made():
+    for count in (0, frames.MAX_ITEMS + 1):
+        with pytest.raises(FrameError, match=f"{count} items"):
+            frames.pack_pages([b""] * count)
+
+
+@pytest.mark.parametrize("header", [frames.MEDIA_TYPE, frames.MEDIA_TYPE.upper(), frames.MEDIA_TYPE + " ; v=1"])
+def test_the_media_type_is_read_as_http_reads_it(header):
+    assert frames.is_packed(header)
+    assert not frames.is_packed("application/octet-stream")
+    assert not frames.is_packed(None)
