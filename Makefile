@@ -11,7 +11,7 @@ PAGES   ?= 48
 SAMPLES := build/samples-$(PAGES)
 RESULTS := build/results-$(PAGES)
 
-.PHONY: help setup models archive serve stop demo test check format lock clean
+.PHONY: help setup models archive serve stop demo test bench bench-gpu cost-curve check format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the tasks
@@ -59,6 +59,16 @@ demo: model_store/quintet.mar ## all of it, on generated pages, with a summary
 
 test: model_store/quintet.mar ## all tests; those that need a GPU or ../shared say so and skip without
 	$(PY) -m pytest
+
+bench: model_store/quintet.mar ## the peers, the habits one by one, the service and the floor in one table
+	$(PY) -m benchmarks.bench $(BENCH)
+
+cost-curve: model_store/quintet.mar ## speed and memory at 100, 1,000 and 5,000 small pages
+	$(PY) -m benchmarks.cost_curve $(COST_CURVE)
+
+# On a GPU machine of its own kind: whatever python3 has torch, without a network, models and wheels out of folders.
+bench-gpu: ## the GPU's rows: make bench-gpu BENCH_GPU="--models model_store --wheels DIR"
+	$(if $(wildcard $(PY)),$(PY),$(PYTHON)) -m benchmarks.bench_gpu $(BENCH_GPU)
 
 check: $(VENV)/.installed ## lint, format, types
 	$(BIN)/ruff check .

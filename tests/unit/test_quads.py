@@ -114,10 +114,10 @@ def test_a_rectangle_without_any_pixel_in_its_map_scores_nothing() -> None:
 @given(st.floats(4, 300), st.floats(4, 60), st.floats(-45, 45), st.sampled_from([1.4, 1.6, 2.0]))
 def test_unclip_grows_as_pyclipper_does(width: float, height: float, angle_deg: float, ratio: float) -> None:
     inner = rectangle((200.5, 200.5), (width, height), angle_deg)
-    # Pyclipper cuts coordinates down to integers: rounding first leaves half a pixel a side.
-    grown = reference_unclip((corners(inner)[0].round() + 0.5).numpy(), ratio)
+    # Pyclipper cuts coordinates down to integers: sixteen times as large, that is a sixteenth of a pixel.
+    grown = reference_unclip((corners(inner)[0] * 16).numpy(), ratio) / 16
     expected = sorted([np.linalg.norm(grown[1] - grown[0]), np.linalg.norm(grown[2] - grown[1])])
-    assert sorted(unclip(inner, ratio).size[0].tolist()) == pytest.approx(expected, abs=3.0)
+    assert sorted(unclip(inner, ratio).size[0].tolist()) == pytest.approx(expected, abs=0.5)
 
 
 @settings(max_examples=60, deadline=None)
