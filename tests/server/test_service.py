@@ -96,7 +96,7 @@ def test_a_body_above_the_limit_is_refused_and_the_service_goes_on(service: torc
 def test_the_limits_of_the_files_are_in_force(service: torchserve.Service) -> None:
     """TorchServe takes some from config.properties and some from the archive, and ignores the others in silence."""
     in_force = service.description()
-    assert (in_force["batchSize"], in_force["maxBatchDelay"]) == (64, 20)
+    assert (in_force["batchSize"], in_force["maxBatchDelay"]) == (64, 5)
     assert (in_force["minWorkers"], in_force["maxWorkers"]) == (1, 1)
     assert in_force["responseTimeout"] == 900
     assert in_force["startupTimeout"] == 300
