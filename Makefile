@@ -79,16 +79,15 @@ format: $(VENV)/.installed ## fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: ## compile the lock files anew, without naming any index
-	for part in setup java; do \
-	  $(UV) compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
-	    requirements/$$part.in -o requirements/$$part.lock; done
-	$(UV) compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
-	  pyproject.toml -o requirements/client.lock
-	for part in serve dev; do \
-	  $(UV) compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
-	    pyproject.toml --extra bulk --extra serve --extra models $$(test $$part = dev && echo --extra dev) \
-	    -c requirements/client.lock -o requirements/$$part.lock; done
+COMPILE := $(UV) compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+EXTRAS  := --extra bulk --extra serve --extra models
+
+lock: ## compile the lock files anew; they name no index
+	$(COMPILE) requirements/setup.in -o requirements/setup.lock
+	$(COMPILE) requirements/java.in -o requirements/java.lock
+	$(COMPILE) pyproject.toml -o requirements/client.lock
+	$(COMPILE) pyproject.toml $(EXTRAS) -c requirements/client.lock -o requirements/serve.lock
+	$(COMPILE) pyproject.toml $(EXTRAS) --extra dev -c requirements/client.lock -o requirements/dev.lock
 
 clean: stop ## remove everything that was built here
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
