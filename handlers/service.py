@@ -214,7 +214,7 @@ def _launch(run_dir: Path, model_store: Path, environment: Mapping[str, str]) ->
 def _wait_until_ready(service: Service) -> None:
     """Return when a page has been read, or raise with the reason."""
     deadline = time.monotonic() + READY_WITHIN_S
-    while not _all_ready(service.workers()):
+    while set(service.workers()) != {"READY"}:
         # A worker that cannot load is started again and again: its first failure is the reason to tell.
         if not service.is_alive() or _LOAD_FAILED in _log(service.run_dir) or time.monotonic() > deadline:
             raise ServiceError(f"the service did not start:\n{_end_of(_log(service.run_dir))}")
@@ -222,11 +222,6 @@ def _wait_until_ready(service: Service) -> None:
     answer = service.read(_blank_page())
     if answer.status_code != 200:
         raise ServiceError(f"a blank page was answered with {answer.status_code}: {answer.text[:500]}")
-
-
-def _all_ready(workers: list[str]) -> bool:
-    """Whether there are workers and each can work."""
-    return bool(workers) and set(workers) == {"READY"}
 
 
 def _blank_page() -> bytes:
