@@ -133,7 +133,8 @@ def start(
 
 def find(run_dir: Path = RUN_DIR) -> Service | None:
     """The service that runs in a folder."""
-    with contextlib.suppress(FileNotFoundError):
+    # Missing, cut short by a kill, or of an older version: none of them names a service of ours.
+    with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
         service = Service(run_dir=run_dir, **json.loads((run_dir / "service.json").read_text()))
         if service.is_alive() and "org.pytorch.serve.ModelServer" in psutil.Process(service.pid).cmdline():
             return service

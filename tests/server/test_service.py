@@ -130,6 +130,12 @@ def test_a_second_start_in_the_same_folder_is_refused(service: torchserve.Servic
     assert torchserve.find(service.run_dir) == service
 
 
+@pytest.mark.parametrize("left", ["", '{"pid": 1', '{"pid": 1, "inference_url": "http://127.0.0.1:1"}'])
+def test_a_torn_or_older_account_names_no_service(tmp_path: Path, left: str) -> None:
+    (tmp_path / "service.json").write_text(left)
+    assert torchserve.find(tmp_path) is None
+
+
 @pytest.fixture
 def misconfigured(tmp_path: Path, model_store: Path) -> Path:
     """An archive whose configuration has a misspelt key."""
