@@ -26,7 +26,7 @@ def _one_of(default: str, *choices: str) -> Any:
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of the chain; each name carries its unit, and README of `model-config.yaml` repeats them.
+    """Settings of the chain; each name carries its unit; docs/settings.md explains them one by one.
 
     Numbers without another source were measured on real receipts and generated pages: see docs/performance.md.
     """
