@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from quintet.codec import decode_image
+from quintet.images import decode_image
 from quintet.settings import Settings
 from torch.utils.data import DataLoader, Dataset
 

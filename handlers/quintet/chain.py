@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -70,11 +71,11 @@ class PageChain:
     @torch.inference_mode()
     def __call__(self, bodies: Sequence[bytes]) -> list[Result | Failure]:
         """Read encoded pages of any sizes: one outcome a body, in order, whatever the others are."""
-        images = self._decode(bodies)
-        decoded = [image for image in images if not isinstance(image, Failure)]
-        batches = in_batches([image.width * image.height for image in decoded], self._settings.batch_pixels)
-        results = iter([result for batch in batches for result in self.read(self._decode.to_pages(decoded[batch]))])
-        return [image if isinstance(image, Failure) else next(results) for image in images]
+        decoded = self._decode(bodies)
+        pictures = [picture for picture in decoded if not isinstance(picture, Failure)]
+        batches = in_batches([math.prod(picture.size_px) for picture in pictures], self._settings.batch_pixels)
+        results = iter([result for batch in batches for result in self.read(self._decode.to_pages(pictures[batch]))])
+        return [picture if isinstance(picture, Failure) else next(results) for picture in decoded]
 
     def read(self, pages: Pages) -> list[Result]:
         """The five models over one batch of decoded pages."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,20 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from quintet.engine import Engine
-from quintet.errors import Code, Failure, PageError
+from quintet.errors import Failure, PageError
 from quintet.geometry import bounding_boxes, box_corners, map_points
+from quintet.images import Picture, decode_image
 from quintet.reading_order import assign_regions, reading_order
 from quintet.records import Pages, Raster, Regions, Texts, UprightPages
 from quintet.settings import Settings
-
-# Our own limits are held against the header before a pixel is decoded, so that Pillow's warning would come twice.
-Image.MAX_IMAGE_PIXELS = None
-
-FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
 
 
 class Decoder:
@@ -34,96 +28,27 @@ class Decoder:
         self._settings = settings
         self._pool = ThreadPoolExecutor(settings.decode_threads or engine.threads, thread_name_prefix="decode")
 
-    def __call__(self, bodies: Sequence[bytes]) -> list[Image.Image | Failure]:
-        """Each body as an RGB image as a viewer shows it, or why not."""
+    def __call__(self, bodies: Sequence[bytes]) -> list[Picture | Failure]:
+        """Each body as a picture as a viewer shows it, or why not."""
         return list(self._pool.map(self._decode, bodies))
 
-    def to_pages(self, images: Sequence[Image.Image]) -> Pages:
-        """Images as one batch on the device.
-
-        Args:
-            images: mode RGB; their pixels together within `batch_pixels`.
-        """
-        sizes = torch.tensor([image.size for image in images], dtype=torch.int64).view(-1, 2)
+    def to_pages(self, pictures: Sequence[Picture]) -> Pages:
+        """Pictures as one batch on the device; their pixels together within `batch_pixels`."""
+        sizes = torch.tensor([picture.size_px for picture in pictures], dtype=torch.int64).view(-1, 2)
         counts = sizes.prod(dim=1)
         ends = counts.cumsum(0)
         staging = self._engine.staging(int(counts.sum()), torch.int32)
         slots = np.split(staging.numpy(), ends[:-1].numpy())
-        list(self._pool.map(_copy_pixels, images, slots))
+        list(self._pool.map(Picture.copy_to, pictures, slots))
         widths, heights, offsets = (self._engine.to_device(t) for t in (sizes[:, 0], sizes[:, 1], ends - counts))
         return Pages(Raster(self._engine.to_device(staging), offsets, heights, widths), sizes)
 
-    def _decode(self, body: bytes) -> Image.Image | Failure:
+    def _decode(self, body: bytes) -> Picture | Failure:
         """One body; what a page does wrong stays with that page."""
         try:
-            return decode_image(body, self._settings)
+            return Picture(decode_image(body, self._settings))
         except PageError as error:
             return error.failure
-
-
-def decode_image(body: bytes, settings: Settings) -> Image.Image:
-    """An RGB image as a viewer shows it: EXIF turned, transparency on white, first frame.
-
-    Raises:
-        PageError: the body is empty, too large, of another format or damaged, or the image is too large or too small.
-    """
-    if not body:
-        raise PageError(Code.EMPTY_BODY, "the body has no bytes: send one encoded image")
-    if len(body) > settings.max_body_bytes:
-        message = f"the body has {len(body)} bytes; allowed are {settings.max_body_bytes}"
-        raise PageError(Code.IMAGE_TOO_LARGE, message)
-    try:
-        image = Image.open(io.BytesIO(body), formats=FORMATS)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise _not_an_image(body) from error
-    _check_size(image.size, settings)
-    return _load(image)
-
-
-def _load(image: Image.Image) -> Image.Image:
-    """Decode the pixels of an opened image."""
-    try:
-        image.load()
-        return _to_rgb(ImageOps.exif_transpose(image))
-    except Exception as error:  # Pillow's codecs raise many types on damaged input; each is this page's own failure.
-        raise PageError(
-            Code.IMAGE_DECODE_FAILED, f"the image is damaged or truncated ({type(error).__name__})"
-        ) from error
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode to RGB: 16-bit grey by its high byte, transparency composed on white."""
-    if image.mode.startswith("I;16") or image.mode == "I":
-        return image.convert("I").point(lambda value: value / 256).convert("L").convert("RGB")
-    if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
-
-
-def _not_an_image(body: bytes) -> PageError:
-    """Tell a damaged image of a known format from one of another format, by its first bytes."""
-    known = (b"\xff\xd8", b"\x89PNG", b"II*\0", b"MM\0*", b"BM")
-    if body.startswith(known) or body[8:12] == b"WEBP":
-        return PageError(Code.IMAGE_DECODE_FAILED, "the image is damaged or truncated")
-    return PageError(Code.UNSUPPORTED_FORMAT, f"the body is none of {', '.join(FORMATS)}")
-
-
-def _check_size(size_px: tuple[int, int], settings: Settings) -> None:
-    """Hold the size that the header declares against the limits, before a pixel is decoded."""
-    width, height = size_px
-    if width * height > settings.max_page_pixels:
-        message = f"the image has {width} x {height} pixels; allowed are {settings.max_page_pixels}"
-        raise PageError(Code.IMAGE_TOO_LARGE, message)
-    if min(size_px) < settings.min_page_side_px:
-        message = f"the image has {width} x {height} pixels; each side needs {settings.min_page_side_px}"
-        raise PageError(Code.IMAGE_TOO_SMALL, message)
-
-
-def _copy_pixels(image: Image.Image, slot: np.ndarray) -> None:
-    """One RGB image into its part of the staging area, four bytes a pixel: R, G, B and one that nobody reads."""
-    slot[:] = np.frombuffer(image.tobytes("raw", "RGBX"), dtype=np.int32)
 
 
 class PageWriter:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections import Counter
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from PIL import Image
 from quintet.chain import PageChain
 from quintet.errors import Code, Failure
+from quintet.images import Picture
 from quintet.settings import Settings
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -195,8 +195,7 @@ def test_half_precision_is_refused_where_the_engine_has_none(model_store: Path) 
 
 
 def test_the_pages_of_the_batch_live_on_the_engines_device(chain: PageChain) -> None:
-    image = Image.open(io.BytesIO(encode(draw_page(LINES)))).convert("RGB")
-    pages = chain._decode.to_pages([image])
+    pages = chain._decode.to_pages([Picture(draw_page(LINES))])
     assert pages.pixels.values.device == chain.engine.device
     assert pages.pixels.values.dtype == torch.int32
     assert pages.sizes_px.tolist() == [[800, 1000]]

@@ -7,8 +7,8 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
-from quintet.codec import decode_image
 from quintet.errors import Code, PageError
+from quintet.images import decode_image
 from quintet.settings import Settings
 
 from tests.conftest import draw_page, encode
