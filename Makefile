@@ -11,7 +11,7 @@ PAGES   ?= 48
 SAMPLES := build/samples-$(PAGES)
 RESULTS := build/results-$(PAGES)
 
-.PHONY: help setup models archive serve stop demo test bench bench-gpu cost-curve check format lock clean
+.PHONY: help setup models archive serve stop demo test chaos fuzz bench bench-gpu cost-curve soak audit check format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the tasks
@@ -43,8 +43,8 @@ archive: model_store/quintet.mar ## model_store/quintet.mar
 model_store/quintet.mar: model_store/provenance.json $(CODE)
 	$(PY) handlers/archive.py
 
-serve: model_store/quintet.mar ## start the service; returns when a page has been read (FOREGROUND=1 stays)
-	$(PY) handlers/service.py $(if $(FOREGROUND),run,start)
+serve: model_store/quintet.mar ## start the service; returns when a page has been read (FOREGROUND=1, SHARED_MEMORY=on)
+	$(if $(SHARED_MEMORY),QUINTET_SHARED_MEMORY=$(SHARED_MEMORY)) $(PY) handlers/service.py $(if $(FOREGROUND),run,start)
 
 stop: ## stop the service
 	@test ! -x $(PY) || $(PY) handlers/service.py stop
@@ -60,11 +60,23 @@ demo: model_store/quintet.mar ## all of it, on generated pages, with a summary
 test: model_store/quintet.mar ## all tests; those that need a GPU or ../shared say so and skip without
 	$(PY) -m pytest
 
+chaos: $(VENV)/.installed ## kill everything while pages are read, and count: make chaos CHAOS="--rounds 5 --seed 1"
+	$(PY) -m tests.chaos $(CHAOS)
+
+fuzz: model_store/quintet.mar ## damaged images without end: make fuzz FUZZ="--inputs 10000 --http 500 --seed 1"
+	$(PY) -m tests.fuzz $(FUZZ)
+
 bench: model_store/quintet.mar ## the peers, the habits one by one, the service and the floor in one table
 	$(PY) -m benchmarks.bench $(BENCH)
 
 cost-curve: model_store/quintet.mar ## speed and memory at 100, 1,000 and 5,000 small pages
 	$(PY) -m benchmarks.cost_curve $(COST_CURVE)
+
+soak: model_store/quintet.mar ## flat memory and no page lost: make soak SOAK="--minutes 20" (a day: 1440)
+	$(PY) -m benchmarks.soak $(SOAK)
+
+audit: $(VENV)/.installed ## all pins, and what TorchServe bundles, against the advisories of OSV (needs a network)
+	$(PY) requirements/audit.py
 
 # On a GPU machine of its own kind: whatever python3 has torch, without a network, models and wheels out of folders.
 bench-gpu: ## the GPU's rows: make bench-gpu BENCH_GPU="--models model_store --wheels DIR"

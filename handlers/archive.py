@@ -5,6 +5,7 @@ The archive is complete: it starts on a machine that has the packages and nothin
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -18,16 +19,18 @@ MODEL_STORE = HANDLERS.parent / "model_store"
 ARCHIVE = MODEL_STORE / "quintet.mar"
 
 
-def pack(archive: Path = ARCHIVE, model_config: Path = HANDLERS / "model-config.yaml") -> Path:
-    """Write the archive.
+def pack(
+    archive: Path = ARCHIVE, model_config: Path = HANDLERS / "model-config.yaml", model_store: Path = MODEL_STORE
+) -> Path:
+    """Write the archive of the networks in a store.
 
     Raises:
         WeightsError: the networks are missing or not what their provenance says.
         CalledProcessError: the archiver refused; its words are on stderr.
     """
-    weights.verify_store(MODEL_STORE)
+    weights.verify_store(model_store)
     with tempfile.TemporaryDirectory(prefix="quintet-archive-") as scratch:
-        staged = _stage(Path(scratch) / "extra")
+        staged = _stage(Path(scratch) / "extra", model_store)
         # The archiver deletes $TMPDIR/<model name> without asking, so it gets a TMPDIR of its own.
         private = Path(scratch) / "tmp"
         private.mkdir()
@@ -43,15 +46,29 @@ def pack(archive: Path = ARCHIVE, model_config: Path = HANDLERS / "model-config.
         ]
         subprocess.run(command, check=True, env={"TMPDIR": str(private), "PATH": ""})  # noqa: S603 - our own words
         _replace(Path(scratch) / "quintet.mar", archive)
+    record_hash(archive)
     return archive
 
 
-def _stage(folder: Path) -> Path:
+def record_hash(archive: Path) -> Path:
+    """Write the archive's SHA-256 beside it, in the form of `sha256sum`: the service starts nothing else.
+
+    Returns:
+        The file, named like the archive with `.sha256` behind it.
+    """
+    with archive.open("rb") as packed:
+        digest = hashlib.file_digest(packed, "sha256").hexdigest()
+    beside = archive.with_name(f"{archive.name}.sha256")
+    beside.write_text(f"{digest}  {archive.name}\n")
+    return beside
+
+
+def _stage(folder: Path, model_store: Path) -> Path:
     """Lay out what stands beside the handler: the archiver takes the content of this folder, not the folder."""
     ignored = shutil.ignore_patterns("__pycache__", "conversion")
     shutil.copytree(HANDLERS / "quintet", folder / "quintet", ignore=ignored)
-    shutil.copytree(MODEL_STORE / "networks", folder / "networks")
-    shutil.copy2(MODEL_STORE / "provenance.json", folder)
+    shutil.copytree(model_store / "networks", folder / "networks")
+    shutil.copy2(model_store / "provenance.json", folder)
     return folder
 
 

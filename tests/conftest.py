@@ -21,7 +21,7 @@ SHARED = ROOT.parent / "shared"
 # A machine that does other work is no reason to fail; in CI the same examples each time.
 settings.register_profile("quintet", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("quintet")
-FOLDERS = ("unit", "chain", "server", "client", "gpu")
+FOLDERS = ("unit", "chain", "server", "client", "chaos", "fuzz", "gpu")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -64,10 +64,11 @@ def chain(model_store: Path) -> PageChain:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory, model_store: Path) -> Iterator[torchserve.Service]:
-    """A real TorchServe on free ports, with the packed archive."""
+    """A real TorchServe on free ports, with the packed archive; it takes pages through shared memory too."""
     if not (model_store / "quintet.mar").exists():
         pytest.skip("model_store/quintet.mar is missing: run make archive")
-    running = torchserve.start(tmp_path_factory.mktemp("serve"), properties=loopback_properties())
+    run_dir, environment = tmp_path_factory.mktemp("serve"), {"QUINTET_SHARED_MEMORY": "on"}
+    running = torchserve.start(run_dir, properties=loopback_properties(), environment=environment)
     yield running
     torchserve.stop(running)
 

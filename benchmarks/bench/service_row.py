@@ -18,6 +18,7 @@ _WAYS = {
     "packed": ("--pack", ()),
     "shared": ("--shared-memory", ("--shared-memory",)),
 }
+_SWITCH = {"QUINTET_SHARED_MEMORY": "on"}
 
 
 class ServiceRow:
@@ -25,6 +26,7 @@ class ServiceRow:
 
     def __init__(self, mode: str, run_dir: Path) -> None:
         self._needed, self._options = _WAYS[mode]
+        self._environment = _SWITCH if mode == "shared" else {}
         self._run_dir = run_dir
         self._service: torchserve.Service | None = None
 
@@ -35,7 +37,7 @@ class ServiceRow:
             raise Unavailable(f"not available: quintet read has no {self._needed}")
         if "--pack" not in known:
             self._options = ()
-        self._service = start_service(self._run_dir)
+        self._service = start_service(self._run_dir, environment=self._environment)
         self._run_dir.joinpath("warm").mkdir(exist_ok=True)
         self.visit(pages, self._run_dir / "warm" / "results")
         return f"quintet read {' '.join(self._options)}".strip() + _stale()
@@ -45,6 +47,8 @@ class ServiceRow:
         if self._service is None:
             raise Unavailable("not available: the service does not run")
         run = read_pages(self._service, pages[0].parent, output, ("--overwrite", *self._options))
+        if self._environment and f"{run.pages} pages travelled through shared memory" not in run.log.read_text("utf-8"):
+            raise Unavailable(f"not available: not all pages travelled through shared memory (see {run.log})")
         stages: dict[str, Any] = {
             key: run.report[key] for key in ("pages_per_s", "seconds", "stages") if key in run.report
         }

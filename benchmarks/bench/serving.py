@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +28,13 @@ class ClientRun:
 
     Attributes:
         report: its report.json.
+        log: what it said.
         server_peak_bytes: most resident memory of the server and its workers meanwhile.
         client_peak_bytes: of the client and its loaders.
     """
 
     report: dict[str, Any]
+    log: Path
     server_peak_bytes: int
     client_peak_bytes: int
 
@@ -47,8 +49,15 @@ class ClientRun:
         return float(self.report["seconds"])
 
 
-def start_service(run_dir: Path, model_store: Path = MODEL_STORE) -> torchserve.Service:
+def start_service(
+    run_dir: Path, model_store: Path = MODEL_STORE, environment: Mapping[str, str] | None = None
+) -> torchserve.Service:
     """Start the archive's service and return when it has read a page.
+
+    Args:
+        run_dir: made if it is missing.
+        model_store: holds quintet.mar.
+        environment: added to the service's.
 
     Raises:
         Unavailable: there is no archive, no Java runtime or no TorchServe, or it did not start.
@@ -56,7 +65,12 @@ def start_service(run_dir: Path, model_store: Path = MODEL_STORE) -> torchserve.
     if not (model_store / "quintet.mar").exists():
         raise Unavailable("not available: no quintet.mar (make archive)")
     try:
-        return torchserve.start(run_dir.resolve(), properties=free_addresses(), model_store=model_store.resolve())
+        return torchserve.start(
+            run_dir.resolve(),
+            properties=free_addresses(),
+            model_store=model_store.resolve(),
+            environment=environment,
+        )
     except (torchserve.ServiceError, OSError, subprocess.CalledProcessError) as error:
         first = str(error).strip().splitlines()[0]
         raise Unavailable(f"not available: {first} (logs in {run_dir / 'logs'})") from error
@@ -97,7 +111,7 @@ def read_pages(service: torchserve.Service, pages: Path, output: Path, options: 
     if code not in _OK:
         raise RuntimeError(f"quintet read ended with {code}: {log.read_text(errors='replace')[-500:]}")
     report = json.loads((output / "report.json").read_text(encoding="utf-8"))
-    return ClientRun(report, server.peak_bytes, client.peak_bytes)
+    return ClientRun(report, log, server.peak_bytes, client.peak_bytes)
 
 
 _COMMAND = (sys.executable, "-m", "quintet_client.cli", "read")

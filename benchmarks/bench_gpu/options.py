@@ -22,6 +22,7 @@ class Options:
         pages: how many.
         batches: sizes of a batch to try.
         repeats: passes over the pages; the median counts.
+        peer_pages: how many the seed's script reads; 0 leaves it out.
         latency_requests: single pages that are timed one after the other.
         budget_s: no measurement is begun later than this.
         served_pages: how many the bulk client sends through TorchServe; 0 leaves TorchServe out.
@@ -35,6 +36,7 @@ class Options:
     pages: int
     batches: tuple[int, ...]
     repeats: int
+    peer_pages: int
     latency_requests: int
     budget_s: float
     served_pages: int
@@ -50,13 +52,21 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     add("--samples", type=Path, help="folder of pages with truth.json (default: dense generated pages)")
     add("--device", choices=("cuda", "cpu"), default="cuda", help="cpu runs the same code where there is no GPU")
     add("--pages", type=int, default=256, help="(default: %(default)s)")
-    add("--batches", type=int, nargs="+", default=[1, 8, 16, 32, 64], help="(default: 1 8 16 32 64)")
-    add("--repeats", type=int, default=3, help="(default: %(default)s)")
-    add("--latency-requests", type=int, default=60, help="(default: %(default)s)")
-    add("--budget-s", type=float, default=420.0, help="begin nothing later than this (default: %(default)s)")
+    add("--batches", type=int, nargs="+", help="(default: 1 8 16 32 64, on the CPU 1 and --pages)")
+    add("--repeats", type=int, help="(default: 3, on the CPU 1)")
+    add("--peer-pages", type=int, default=8, help="for the seed's script; 0: none (default: %(default)s)")
+    add("--latency-requests", type=int, help="(default: 60, on the CPU those of --pages)")
+    add("--budget-s", type=float, default=390.0, help="begin nothing later than this (default: %(default)s)")
     add("--served-pages", type=int, help="through TorchServe; 0: none (default: 2048, on the CPU those of --pages)")
     add("--output", type=Path, default=ROOT / "build" / "bench-gpu" / "report.json", help="(default: %(default)s)")
     values = vars(parser.parse_args(arguments))
-    if values["served_pages"] is None:  # at 500 pages/s fewer would be over before the GPU's load can be sampled
-        values["served_pages"] = 2048 if values["device"] == "cuda" else values["pages"]
-    return Options(**{**values, "batches": tuple(values["batches"])})
+    given = {name: value for name, value in values.items() if value is not None}
+    options = {**values, **_defaults(values["device"], values["pages"]), **given}
+    return Options(**{**options, "batches": tuple(options["batches"])})
+
+
+def _defaults(device: str, pages: int) -> dict[str, object]:
+    """What depends on the device: a GPU needs much work for its load to be sampled, a CPU shows that the code runs."""
+    if device == "cuda":
+        return {"batches": (1, 8, 16, 32, 64), "repeats": 3, "latency_requests": 60, "served_pages": 2048}
+    return {"batches": (1, pages), "repeats": 1, "latency_requests": pages, "served_pages": pages}

@@ -10,17 +10,47 @@ from benchmarks.bench.report import align
 
 def describe(found: Mapping[str, Any]) -> str:
     """All tables that there are figures for."""
-    parts = [_head(found), _throughput(found), _stages(found), _latency(found), _served(found), _left_out(found)]
-    return "\n\n".join(part for part in parts if part)
+    tables = (_head, _variants, _peer, _stages, _served, _throughput, _left_out)
+    return "\n\n".join(part for part in (table(found) for table in tables) if part)
 
 
 def _head(found: Mapping[str, Any]) -> str:
-    f1 = f", word F1 {found['word_f1']:.4f}" if "word_f1" in found else ""
-    chain = f"{found['engine']} in {found['dtype'].removeprefix('torch.')}, " if "engine" in found else ""
     return (
-        f"{chain}{found['different_pages']} different pages ({found['set']}), "
-        f"{found['words_per_page']:.0f} words a page{f1}, {found['seconds']:.0f} s in all"
+        f"{found['different_pages']} different pages ({found['set']}), {found['words_per_page']:.0f} words a page, "
+        f"{found['seconds']:.0f} s in all"
     )
+
+
+def _variants(found: Mapping[str, Any]) -> str:
+    """One setting changed at a time, with what it costs in words beside single precision."""
+    head = ("chain in process", "format", "pages/s", "p50 ms", "p95 ms", "GPU busy", "GPU MB", "start s")
+    lines = [(*head, "word F1", "lines alike", "gate")]
+    lines += [
+        (
+            row["title"],
+            row["dtype"],
+            f"{row['median']:.2f}",
+            f"{row['latency_ms']['p50']:.1f}",
+            f"{row['latency_ms']['p95']:.1f}",
+            _share(row["busy"]),
+            _megabytes(row["device_peak_bytes"]),
+            f"{row['start_s']:.1f}",
+            f"{row['word_f1']:.4f}",
+            _share(row.get("identical_share")),
+            {True: "passes", False: "FAILS"}.get(row.get("passes"), "-"),
+        )
+        for row in found["variants"]
+    ]
+    return align(lines)
+
+
+def _peer(found: Mapping[str, Any]) -> str:
+    """The ratio that the whole project is about, on this machine."""
+    if "peer_pages_per_s" not in found:
+        return ""
+    seed = found["peer_pages_per_s"]
+    fastest = max([row["median"] for row in found["variants"]] + [row["pages_per_s"] for row in found["served"]])
+    return f"the seed's script: {seed:.2f} pages/s; the fastest row here is {fastest / seed:.1f} times as fast"
 
 
 def _throughput(found: Mapping[str, Any]) -> str:
@@ -50,13 +80,6 @@ def _stages(found: Mapping[str, Any]) -> str:
     whole, alone = sum(found["part_ms"].values()), sum(found["network_ms"].values())
     lines.append(("all", f"{whole:.3f}", _rate(whole), f"{alone:.3f}", _rate(alone)))
     return align(lines)
-
-
-def _latency(found: Mapping[str, Any]) -> str:
-    if "latency_ms" not in found:
-        return ""
-    latency = found["latency_ms"]
-    return f"one page at a time, in process: p50 {latency['p50']:.1f} ms, p95 {latency['p95']:.1f} ms"
 
 
 def _served(found: Mapping[str, Any]) -> str:

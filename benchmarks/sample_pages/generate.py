@@ -92,7 +92,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--dense", action="store_true", help="about 170 words a page instead of about 85")
     parser.add_argument("--scale", type=float, default=1.0, help="1 is A4 at 150 dpi, 2 at 300 (default: %(default)s)")
     parser.add_argument(
-        "--kinds", nargs="+", choices=DOCUMENTS, default=DEFAULT_KINDS, help="`note` is 480x360 (default: all others)"
+        "--kinds", nargs="+", choices=DOCUMENTS, default=DEFAULT_KINDS, help="`note` is 480x360 (default: %(default)s)"
     )
     parser.add_argument("--workers", type=int, help="processes (default: one a core for large sets)")
     return parser.parse_args(arguments)

@@ -151,7 +151,7 @@ class Delivery:
                 self._patience.restore()
                 return outcome if parcel.single else None
             case TryFailed() if (tries := parcel.tries_after(outcome)) >= self._tries:
-                return PageFailed(outcome.code, f"{outcome.message} (tried {tries} times)")
+                return PageFailed(outcome.code, f"{outcome.message} (tried {tries} times)", outcome.request_id)
             case Dropped() if parcel.single and (drops := parcel.drops_after(outcome)) >= MAX_DROPS:
                 return PageFailed("CONNECTION_LOST", f"{outcome.message} ({drops} times in a row)")
             case Dropped():

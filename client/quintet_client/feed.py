@@ -23,6 +23,7 @@ from quintet_client.plan import Plan, make_plan
 from quintet_client.progress import Progress
 from quintet_client.report import Clock, Report, Tally
 from quintet_client.settings import ReadSettings
+from quintet_client.slabs import Slabs
 from quintet_client.sources import find_sources
 from quintet_client.transport import Item, Transport
 from quintet_client.writer import Output, write_atomically
@@ -42,13 +43,14 @@ class Finished:
     outcome: Answered | None
 
 
-def read_all(settings: ReadSettings, transport: Transport, halt: Halt) -> Report:
+def read_all(settings: ReadSettings, transport: Transport, halt: Halt, slabs: Slabs | None = None) -> Report:
     """Read every page of INPUT that has no end yet, and give account.
 
     Args:
         settings: the run.
         transport: how pages reach the server.
         halt: ends the run early; pages without an end are left for the next run.
+        slabs: what pages are decoded into, for a transport that carries them through shared memory.
 
     Returns:
         The report, already written to OUTPUT. Faults during the run are in it, as exit code and reason.
@@ -64,7 +66,7 @@ def read_all(settings: ReadSettings, transport: Transport, halt: Halt) -> Report
         tally = Tally(len(sources), plan.skipped_ok, plan.skipped_failed)
         _log.info("%d pages: %d to read, %d done earlier", tally.inputs, len(plan.todo), tally.skipped)
         run = _Run(settings, halt, output, tally, clock)
-        model = _Feed(run, transport).read(plan)
+        model = _Feed(run, transport, slabs).read(plan)
         return _close(run, model)
 
 
@@ -82,12 +84,13 @@ class _Run:
 class _Feed:
     """The stages of one run."""
 
-    def __init__(self, run: _Run, transport: Transport) -> None:
+    def __init__(self, run: _Run, transport: Transport, slabs: Slabs | None) -> None:
         self._halt = run.halt
         self._output = run.output
         self._clock = run.clock
         self._run = run
         self._transport = transport
+        self._slabs = slabs
         self._room = Room(run.settings.in_flight, MOST_BYTES_IN_FLIGHT, run.halt)
         patience = Patience(run.settings.give_up_s, run.settings.timeout_s)
         self._delivery = Delivery(transport, patience, run.settings.retries, run.halt.wait)
@@ -97,7 +100,7 @@ class _Feed:
         if not plan.todo:
             return plan.model
         at_most, halt, tally = self._run.settings, self._halt, self._run.tally
-        loader = PageLoader(plan.todo, at_most.batch, at_most.loaders)  # forks, so before the threads
+        loader = PageLoader(plan.todo, at_most.batch, at_most.loaders, self._slabs)  # forks, so before the threads
         with Progress(tally, self._clock):
             self._clerk = Clerk(self._output.ledger, plan.model, halt, tally.add)
             self._writers = Stage(
@@ -112,6 +115,7 @@ class _Feed:
             )
             for pack in in_packs(self._timed(loader), self._pack_size):
                 if self._room.take(len(pack), sum(len(page.body) for page in pack)):
+                    self._note_sent(pack)
                     senders.put(pack)
             senders.finish(GRACE_S)
             self._writers.finish(GRACE_S)
@@ -133,6 +137,12 @@ class _Feed:
         """Pages that travel together as things stand."""
         return min(self._run.settings.pack, self._run.settings.in_flight) if self._transport.takes_packs else 1
 
+    def _note_sent(self, pages: Sequence[LoadedPage]) -> None:
+        """Tell the slabs of pages that will have their end without the loader."""
+        for page in pages:
+            if self._slabs and page.extent:
+                self._slabs.sent(page.extent)
+
     def _send(self, pages: Sequence[LoadedPage]) -> None:
         """Have pages read that travel together; what comes of each goes to the writers as soon as it is known."""
         under_way: dict[str, LoadedPage] = {}
@@ -142,7 +152,7 @@ class _Feed:
             else:
                 self._clerk.record(_row(page))
                 under_way[page.page_id] = page
-        items = [Item(page.page_id, page.body) for page in under_way.values()]
+        items = [Item(page.page_id, page.body, page.extent) for page in under_way.values()]
         begin = time.monotonic()
         for item, delivered in self._delivery.deliver_all(items):
             self._clock.request.add(time.monotonic() - begin)
@@ -152,18 +162,22 @@ class _Feed:
     def _end(self, page: LoadedPage, finished: Finished) -> None:
         """Hand one page over to the writers and make room for another."""
         self._room.give(1, len(page.body))
+        if self._slabs and page.extent:
+            self._slabs.ended(page.extent)
         self._writers.put(finished)
 
     def _write(self, finished: Finished) -> None:
         """Put one answer in place, then enter the page's end."""
         if finished.outcome is None:
             self._output.remove_page(finished.row.page_id)  # an earlier answer is not this file's answer any more
-            _log.info("%s failed: %s: %s", finished.row.page_id, finished.row.code, finished.row.message)
+            row = finished.row
+            _log.info("%s failed: %s: %s (request %s)", row.page_id, row.code, row.message, row.request_id or "none")
         else:
             begin = time.monotonic()
             self._clerk.claim(finished.outcome.model)
             self._output.write_page(finished.row.page_id, finished.outcome.document)
             self._clock.write.add(time.monotonic() - begin)
+            _log.debug("%s ok (request %s)", finished.row.page_id, finished.row.request_id)
         self._clerk.record(finished.row)
 
 
@@ -178,9 +192,8 @@ def _finished(row: Row, delivered: Delivered) -> Finished:
     if isinstance(outcome, Answered):
         ok = replace(row, state="ok", tries=delivered.tries, output_bytes=len(outcome.document))
         return Finished(replace(ok, request_id=outcome.request_id), outcome)
-    return Finished(
-        replace(row, state="failed", tries=delivered.tries, code=outcome.code, message=outcome.message), None
-    )
+    failed = replace(row, state="failed", tries=delivered.tries, code=outcome.code, message=outcome.message)
+    return Finished(replace(failed, request_id=outcome.request_id), None)
 
 
 def _close(run: _Run, model: str | None) -> Report:
@@ -208,5 +221,5 @@ def _verdict(halt: Halt, tally: Tally) -> tuple[ExitCode, str]:
 
 
 def _failure_line(row: Row) -> bytes:
-    line = {"page_id": row.page_id, "code": row.code, "message": row.message, "tries": row.tries}
+    line = {name: getattr(row, name) for name in ("page_id", "code", "message", "tries", "request_id")}
     return json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"

@@ -6,7 +6,7 @@ a 413 without content. So the JSON `type` decides before the status does.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -27,10 +27,17 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class PageFailed:
-    """The page cannot be read, however often it is tried."""
+    """The page cannot be read, however often it is tried.
+
+    Attributes:
+        code: a stable code.
+        message: what was said about it.
+        request_id: what the server's log calls the last request; empty if none was made or told.
+    """
 
     code: str
     message: str
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,7 @@ class TryFailed:
 
     code: str
     message: str
+    request_id: str = ""
 
     @property
     def shared(self) -> bool:
@@ -61,11 +69,13 @@ class NotNow:
         message: what was answered or why nothing was.
         retry_after_s: how long the server asked to wait; 0 if it did not.
         busy: True if it is working on others' pages; False if it is unreachable or not ready.
+        reached: whether somebody answered.
     """
 
     message: str
     retry_after_s: float = 0.0
     busy: bool = False
+    reached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +108,25 @@ def outcome_of(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
     """
     if status == 200:
         return _answer(body, headers)
-    code, kind, message = _read_error(body)
+    code, kind, message, request_id = _read_error(body)
     message = message or f"HTTP {status} without an explanation"
     if status in (401, 403) or kind in _TOKEN_REFUSED:
         return Unauthorised(message)
     if status in _BUSY_STATUS:
-        return NotNow(message, _retry_after_s(headers), busy=True)
+        return NotNow(message, _retry_after_s(headers), busy=True, reached=True)
     if status in _NOT_READY_STATUS or status < 400:
-        return NotNow(f"HTTP {status}: {message}; is this the inference address of a server with the model?")
+        hint = "is this the inference address of a server with the model?"
+        return NotNow(f"HTTP {status}: {message}; {hint}", reached=True)
     if status >= 500 or status == 408:
-        return TryFailed(code or _fault_code(status, message), message)
-    return PageFailed(code or _refusal_code(status, kind), message)
+        return TryFailed(code or _fault_code(status, message), message, request_id)
+    return PageFailed(code or _refusal_code(status, kind), message, request_id)
+
+
+def traced(outcome: Outcome, request_id: str) -> Outcome:
+    """The same outcome, with the id that the request was sent under where the answer has not told it."""
+    if isinstance(outcome, PageFailed | TryFailed) and not outcome.request_id:
+        return replace(outcome, request_id=request_id)
+    return outcome
 
 
 def canonical_json(document: object) -> bytes:
@@ -127,13 +145,14 @@ def _answer(body: bytes, headers: Mapping[str, str]) -> Answered | TryFailed:
     return Answered(canonical_json(document), model, request_id)
 
 
-def _read_error(body: bytes) -> tuple[str, str, str]:
-    """Return our `code`, TorchServe's `type` and the message; empty where the body does not say."""
+def _read_error(body: bytes) -> tuple[str, str, str, str]:
+    """Return our `code`, TorchServe's `type`, the message and the request's id; empty where the body does not say."""
     document = _parsed(body)
     ours = document.get("error")
     if isinstance(ours, dict):
-        return _clean(ours.get("code", "")), "", _clean(ours.get("message", ""))
-    return "", _clean(document.get("type", "")), _clean(document.get("message", ""))
+        code, message, request_id = (_clean(ours.get(key, "")) for key in ("code", "message", "request_id"))
+        return code, "", message, request_id
+    return "", _clean(document.get("type", "")), _clean(document.get("message", "")), ""
 
 
 def _parsed(body: bytes) -> dict[str, Any]:

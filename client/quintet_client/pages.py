@@ -1,5 +1,7 @@
 """The loader: worker processes read files into one uint8 tensor a batch. The only module here that needs torch.
 
+Where pages travel through shared memory the processes decode them too, into the slab that goes with their batch.
+
 Legend: P pages of a batch, B bytes of all its pages together.
 """
 
@@ -8,12 +10,14 @@ import logging
 import os
 import signal
 import stat
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from quintet_client.slabs import Extent, Slab, Slabs
 from quintet_client.sources import Source
 
 # Nothing the server takes is larger, and a batch of them must fit into memory: the rest is refused unread.
@@ -30,13 +34,14 @@ class FileStamp(NamedTuple):
 
 
 class LoadedPage(NamedTuple):
-    """One file as read: its bytes, or why there are none."""
+    """One file as read: its bytes, or why there are none; and where it lies decoded in shared memory, if it does."""
 
     page_id: str
     stamp: FileStamp
     body: bytes
     error_code: str
     error: str
+    extent: Extent | None = None
 
 
 class LoadedBatch(NamedTuple):
@@ -48,6 +53,7 @@ class LoadedBatch(NamedTuple):
     heads: list[LoadedPage]  # P pages, their bodies empty
     lengths: list[int]  # P byte counts, in order
     packed: torch.Tensor  # (B,) uint8, pinned where an accelerator is there
+    needed_bytes: int  # in shared memory, of all P pages
 
     def pages(self) -> Iterator[LoadedPage]:
         """Yield the pages, each with its own copy of its bytes."""
@@ -57,17 +63,30 @@ class LoadedBatch(NamedTuple):
             start += length
 
 
+class Task(NamedTuple):
+    """What one batch is: P neighbouring sources, and the slab to decode them into if there is one."""
+
+    first: int
+    pages: int
+    slab: Slab | None
+
+
 class PageFiles(Dataset[LoadedPage]):
     """The files of the sources; reading one never raises, because that would end the worker process."""
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[Source], memory: memoryview | None) -> None:
         self._sources = sources
+        self._memory = memory
 
-    def __len__(self) -> int:
-        return len(self._sources)
+    def __getitems__(self, task: Task) -> LoadedBatch:
+        pages = [read_page(source) for source in self._sources[task.first : task.first + task.pages]]
+        if self._memory is None or task.slab is None:
+            return pack(pages)
+        from quintet_client.pictures import lay_down  # noqa: PLC0415 - only this needs Pillow
 
-    def __getitem__(self, index: int) -> LoadedPage:
-        return read_page(self._sources[index])
+        extents, needed_bytes = lay_down([page.body for page in pages], self._memory, task.slab)
+        laid = [page._replace(extent=extent) for page, extent in zip(pages, extents, strict=True)]
+        return pack(laid, needed_bytes)
 
 
 def read_page(source: Source) -> LoadedPage:
@@ -94,11 +113,12 @@ def _read_regular(path: str) -> tuple[FileStamp, bytes]:
         return stamp, file.readall() if stamp.size_bytes <= MAX_BODY_BYTES else b""
 
 
-def pack(pages: list[LoadedPage]) -> LoadedBatch:
+def pack(pages: list[LoadedPage], needed_bytes: int = 0) -> LoadedBatch:
     """Join the bytes of P pages into one (B,) uint8 tensor."""
     joined = bytearray().join(page.body for page in pages)
     packed = torch.frombuffer(joined, dtype=torch.uint8) if joined else torch.empty(0, dtype=torch.uint8)
-    return LoadedBatch([page._replace(body=b"") for page in pages], [len(page.body) for page in pages], packed)
+    heads = [page._replace(body=b"") for page in pages]
+    return LoadedBatch(heads, [len(page.body) for page in pages], packed, needed_bytes)
 
 
 class PageLoader:
@@ -107,18 +127,21 @@ class PageLoader:
     The processes are forked here, in the constructor: make it before any thread is started.
     """
 
-    def __init__(self, sources: Sequence[Source], batch: int, loaders: int) -> None:
+    def __init__(self, sources: Sequence[Source], batch: int, loaders: int, slabs: Slabs | None = None) -> None:
         """Start reading.
 
         Args:
             sources: what to read.
-            batch: pages a batch.
+            batch: most pages a batch.
             loaders: worker processes; 0 reads in this one.
+            slabs: what pages are decoded into; None leaves them as they are.
         """
         self._sources = sources
         self._batch = batch
+        self._slabs = slabs
+        self._lent: deque[Slab | None] = deque()
         previous = signal.getsignal(signal.SIGCHLD)
-        self._batches = _start(sources, batch, min(loaders, -(-len(sources) // batch)))
+        self._batches = self._start(0, min(loaders, -(-len(sources) // batch)))
         # torch's handler raises in whatever line the main thread stands when a worker dies, and a page in hand
         # would be lost. Without it the iterator itself notices, within seconds.
         signal.signal(signal.SIGCHLD, previous)
@@ -128,25 +151,49 @@ class PageLoader:
         done = 0
         try:
             for batch in self._batches:
+                self._note_filled(batch)
                 yield from batch.pages()
                 done += len(batch.heads)
         except (RuntimeError, OSError, EOFError) as error:  # a worker is gone, or its end of a socket or pipe
             _log.warning("a loader process died, reading on in this one (/dev/shm full? try --loaders 0): %s", error)
-            for batch in _start(self._sources[done:], self._batch, 0):
+            self._lent.clear()  # another process may still be writing into those slabs: nobody gets them again
+            for batch in self._start(done, 0):
+                self._note_filled(batch)
                 yield from batch.pages()
 
+    def _start(self, first: int, loaders: int) -> Iterator[LoadedBatch]:
+        """Read the sources from `first` on."""
+        loader = DataLoader(
+            PageFiles(self._sources, self._slabs.memory if self._slabs else None),
+            batch_sampler=self._tasks(first),  # type: ignore[arg-type] # torch expects lists; what it does is hand it over
+            num_workers=loaders,
+            collate_fn=_as_it_is,  # type: ignore[arg-type] # likewise
+            pin_memory=torch.accelerator.is_available(),
+            worker_init_fn=_leave_interrupts_to_the_parent,
+            multiprocessing_context="fork" if loaders else None,  # the memory of the slabs is inherited
+        )
+        batches: Iterator[LoadedBatch] = iter(loader)
+        return batches
 
-def _start(sources: Sequence[Source], batch: int, loaders: int) -> Iterator[LoadedBatch]:
-    loader = DataLoader(
-        PageFiles(sources),
-        batch_size=batch,
-        num_workers=loaders,
-        collate_fn=pack,
-        pin_memory=torch.accelerator.is_available(),
-        worker_init_fn=_leave_interrupts_to_the_parent,
-    )
-    batches: Iterator[LoadedBatch] = iter(loader)
-    return batches
+    def _tasks(self, first: int) -> Iterator[Task]:
+        """The tasks, in order; asked for one by one, in this process, as far ahead as torch reads."""
+        while first < len(self._sources):
+            slab = self._slabs.lend() if self._slabs else None
+            most = self._slabs.pages(self._batch) if self._slabs and slab else self._batch
+            self._lent.append(slab)
+            pages = min(most, len(self._sources) - first)
+            yield Task(first, pages, slab)
+            first += pages
+
+    def _note_filled(self, batch: LoadedBatch) -> None:
+        """Tell the slabs what became of the one that went with this batch: batches come in the order of their tasks."""
+        slab = self._lent.popleft()
+        if self._slabs and slab:
+            self._slabs.filled(slab, [page.extent for page in batch.heads], batch.needed_bytes)
+
+
+def _as_it_is(batch: LoadedBatch) -> LoadedBatch:
+    return batch
 
 
 def _leave_interrupts_to_the_parent(_worker: int) -> None:

@@ -16,6 +16,9 @@ DEFAULT_PACK = 16
 # A minute above the service's own responseTimeout: it kills a stalled worker and says so before the client gives up
 # on an answer. The last of 192 pages in flight also waits for 191 others: on two CPU cores that is over six minutes.
 DEFAULT_TIMEOUT_S = 960.0
+DEFAULT_SHARED_MEMORY_MB = 1024
+# Cut into slabs for 8 loaders, one slab holds a page of half a megapixel.
+LEAST_SHARED_MEMORY_MB = 64
 
 
 def default_loaders() -> int:
@@ -41,6 +44,8 @@ class ReadSettings:
         timeout_s: longest silence of the server within one request.
         retries: tries a page has before a fault of its own (worker died, timeout) makes it failed.
         give_up_s: longest time without reaching the server before the run ends.
+        shared_memory: decode pages in the loader's processes, into memory that a service on this machine reads.
+        shared_memory_mb: MiB of it.
         retry_failed: read pages again that failed in an earlier run.
         overwrite: forget earlier results and start anew.
         limit: read only the first so many pages.
@@ -58,6 +63,8 @@ class ReadSettings:
     timeout_s: float = DEFAULT_TIMEOUT_S
     retries: int = 3
     give_up_s: float = 120.0
+    shared_memory: bool = False
+    shared_memory_mb: int = DEFAULT_SHARED_MEMORY_MB
     retry_failed: bool = False
     overwrite: bool = False
     limit: int | None = None
@@ -70,6 +77,7 @@ class ReadSettings:
             ("pack", 1),
             ("writers", 1),
             ("retries", 1),
+            ("shared_memory_mb", LEAST_SHARED_MEMORY_MB),
         ):
             _at_least(name, getattr(self, name), least)
         if self.pack > MAX_ITEMS:

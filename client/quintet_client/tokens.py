@@ -1,6 +1,7 @@
 """The bearer token: where it comes from, and what happens when the server no longer takes it."""
 
 import json
+import os
 import threading
 import time
 from pathlib import Path
@@ -44,18 +45,20 @@ class TokenFile:
     Safe to share between threads.
     """
 
-    def __init__(self, path: Path, grace_s: float = RENEWAL_GRACE_S) -> None:
+    def __init__(self, path: Path, grace_s: float = RENEWAL_GRACE_S, kind: str = "inference") -> None:
         """Read the file.
 
         Args:
             path: a plain token, or TorchServe's key_file.json.
             grace_s: how long a refused client waits for the file to change before it believes the refusal.
+            kind: which of the tokens in key_file.json, `inference` or `management`.
 
         Raises:
-            UsageError: the file cannot be read or holds no token.
+            UsageError: the file cannot be read, others may read it too, or it holds no token.
         """
         self._path = path
         self._grace_s = grace_s
+        self._kind = kind
         self._lock = threading.Lock()
         self._given_up_on: str | None = None
         self._token = self._read()
@@ -86,16 +89,30 @@ class TokenFile:
 
     def _read(self) -> str:
         try:
-            return parse_token(self._path.read_text("utf-8"))
+            return parse_token(_read_private(self._path), self._kind)
         except (OSError, ValueError) as error:
             raise UsageError(f"no token in {self._path} ({error}); give the server's key_file.json") from error
 
 
-def parse_token(text: str) -> str:
+def _read_private(path: Path) -> str:
+    """Read a file that is ours alone; like ssh with its keys, what belongs to somebody else is their concern.
+
+    Raises:
+        UsageError: it is ours and others may read or write it.
+    """
+    with path.open(encoding="utf-8") as file:
+        status = os.fstat(file.fileno())
+        if status.st_uid == os.getuid() and status.st_mode & 0o077:
+            raise UsageError(f"others may read the token in {path} (mode {status.st_mode & 0o777:o}): chmod 600 {path}")
+        return file.read()
+
+
+def parse_token(text: str, kind: str = "inference") -> str:
     """Find the token in the text of a token file.
 
     Args:
         text: a plain token, or JSON as TorchServe writes it: `{"inference": {"key": "..."}}`.
+        kind: which of those in JSON.
 
     Returns:
         The token, fit for an HTTP header.
@@ -106,9 +123,9 @@ def parse_token(text: str) -> str:
     token = text.strip()
     if token.startswith("{"):
         try:
-            token = json.loads(token)["inference"]["key"]
+            token = json.loads(token)[kind]["key"]
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError('it is JSON without {"inference": {"key": "..."}}') from error
+            raise ValueError(f'it is JSON without {{"{kind}": {{"key": "..."}}}}') from error
     if not isinstance(token, str) or not token or not all("!" <= sign <= "~" for sign in token):
         raise ValueError("a token is one word of printable ASCII")
     return token

@@ -6,7 +6,7 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -14,10 +14,23 @@ from quintet import frames
 from urllib3.exceptions import ReadTimeoutError
 
 from quintet_client.errors import UsageError
-from quintet_client.outcomes import Dropped, NotNow, Outcome, PageFailed, TryFailed, Unauthorised, outcome_of
+from quintet_client.lost_requests import Lookout, watch
+from quintet_client.outcomes import (
+    Answered,
+    Dropped,
+    NotNow,
+    Outcome,
+    PageFailed,
+    TryFailed,
+    Unauthorised,
+    outcome_of,
+    traced,
+)
+from quintet_client.slabs import Extent
 from quintet_client.tokens import TokenSource
 
 PREDICTIONS = "/predictions/quintet"
+MODELS = "/models/quintet"
 # A server that is there accepts at once; one that is not must be noticed soon.
 CONNECT_TIMEOUT_S = 5.0
 _log = logging.getLogger(__name__)
@@ -26,10 +39,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What travels: a page's id, for logs, and its bytes as they are."""
+    """What travels.
+
+    Attributes:
+        page_id: for logs.
+        body: the page's bytes as they are.
+        extent: where it lies decoded in shared memory, if it does; only a transport that has the memory looks at it.
+    """
 
     page_id: str
     body: bytes
+    extent: Extent | None = None
 
 
 class Transport(Protocol):
@@ -68,14 +88,12 @@ class HttpTransport:
         Raises:
             UsageError: the server is no http(s) URL.
         """
-        parts = urlsplit(server)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"--server is {server!r}; give a URL such as http://127.0.0.1:8080")
-        self._url = server.rstrip("/") + PREDICTIONS
+        self._url = _base(server, "--server") + PREDICTIONS
         self._tokens = tokens
-        self._timeouts_s = (CONNECT_TIMEOUT_S, timeout_s)
+        self._timeouts_s = (min(CONNECT_TIMEOUT_S, timeout_s), timeout_s)
         self._local = threading.local()
         self._packs_refused = threading.Event()
+        self._lookout = Lookout(timeout_s, self._comes_through)
 
     @property
     def takes_packs(self) -> bool:
@@ -88,13 +106,21 @@ class HttpTransport:
 
     def read_many(self, items: Sequence[Item]) -> list[Outcome] | Outcome:
         """Send the pages in one frame."""
-        frame = frames.pack_pages([item.body for item in items])
-        came = self._send(frame, frames.MEDIA_TYPE, lambda answer: _outcomes(answer, len(items)))
+        came = self.send_frame(frames.pack_pages([item.body for item in items]), len(items))
         # A server that does not know frames takes this one for an image: whatever it says is meant for all of it.
         if isinstance(came, PageFailed) and came.code != "IMAGE_TOO_LARGE" and self.takes_packs:
             self._packs_refused.set()
             _log.warning("the server takes no packed pages, sending one a request: %s: %s", came.code, came.message)
         return came
+
+    def send_frame(self, frame: bytes, count: int) -> list[Outcome] | Outcome:
+        """Send a frame of any kind that is answered with `count` answers; otherwise as `read_many`."""
+        return self._send(frame, frames.MEDIA_TYPE, lambda answer: _outcomes(answer, count))
+
+    def _comes_through(self) -> bool:
+        """Send an empty page; returns whether a worker answered it."""
+        came = self.read(Item("", b""))
+        return isinstance(came, Answered) or (isinstance(came, PageFailed) and came.code == "EMPTY_BODY")
 
     def _send(self, body: bytes, content_type: str, understand: Callable[[requests.Response], T]) -> T | Outcome:
         """Make one request; once more, at once, for every newer token found after a rejection."""
@@ -107,18 +133,20 @@ class HttpTransport:
     def _attempt(
         self, body: bytes, content_type: str, token: str | None, understand: Callable[[requests.Response], T]
     ) -> T | Outcome:
+        request_id = uuid.uuid4().hex
         try:
-            answer = self._post(body, content_type, token)
+            answer = self._post(body, content_type, token, request_id)
         except requests.ConnectTimeout as error:
             return NotNow(_reason(error))
         except requests.ReadTimeout as error:
-            return TryFailed("TIMEOUT", _reason(error))
+            return TryFailed("TIMEOUT", _reason(error), request_id)
         except requests.RequestException as error:
-            return _broken(error)
+            return traced(_broken(error), request_id)
+        _log.debug("request %s: %d bytes, HTTP %d", request_id, len(body), answer.status_code)
         return understand(answer)
 
-    def _post(self, body: bytes, content_type: str, token: str | None) -> requests.Response:
-        headers = {"Content-Type": content_type, "X-Request-Id": uuid.uuid4().hex}
+    def _post(self, body: bytes, content_type: str, token: str | None, request_id: str) -> requests.Response:
+        headers = {"Content-Type": content_type, "X-Request-Id": request_id}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         return self._session().post(
@@ -128,15 +156,60 @@ class HttpTransport:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
-            session = self._local.session = requests.Session()
-            # Neither may a .netrc replace our token nor a proxy meant for the web see pages on their way to loopback.
-            session.trust_env = False
-            session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
+            session = self._local.session = _new_session()
+            watch(session, self._lookout)
         return session
 
 
+def describe_model(management: str, token: str | None, timeout_s: float) -> dict[str, Any] | NotNow | Unauthorised:
+    """Ask the management address what it says of the model.
+
+    Args:
+        management: base URL of the management address.
+        token: that of the management address.
+        timeout_s: longest silence of the server.
+
+    Raises:
+        UsageError: the address is no http(s) URL.
+    """
+    url = _base(management, "--management") + MODELS
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        with _new_session() as session:
+            answer = session.get(url, headers=headers, timeout=timeout_s, allow_redirects=False)
+        if answer.status_code == 200:
+            return dict(answer.json()[0])
+    except requests.RequestException as error:
+        return NotNow(f"the management address: {_reason(error)}")
+    except (ValueError, LookupError, TypeError):
+        return NotNow(f"{url} answers with something else than a model", reached=True)
+    came = outcome_of(answer.status_code, answer.headers, answer.content)
+    return came if isinstance(came, Unauthorised) else NotNow(f"{url} answers HTTP {answer.status_code}", reached=True)
+
+
+def _base(url: str, option: str) -> str:
+    """A URL to put paths behind."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"{option} is {url!r}; give a URL such as http://127.0.0.1:8080")
+    return url.rstrip("/")
+
+
+def _new_session() -> requests.Session:
+    session = requests.Session()
+    # Neither may a .netrc replace our token nor a proxy meant for the web see pages on their way to loopback.
+    session.trust_env = False
+    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
+    return session
+
+
 def _outcome(answer: requests.Response) -> Outcome:
-    return outcome_of(answer.status_code, answer.headers, answer.content)
+    return traced(outcome_of(answer.status_code, answer.headers, answer.content), _sent_as(answer))
+
+
+def _sent_as(answer: requests.Response) -> str:
+    """The id that the answered request was sent under."""
+    return str(answer.request.headers["X-Request-Id"])
 
 
 def _outcomes(answer: requests.Response, count: int) -> list[Outcome] | Outcome:
@@ -145,13 +218,14 @@ def _outcomes(answer: requests.Response, count: int) -> list[Outcome] | Outcome:
         return _outcome(answer)
     if not frames.is_packed(answer.headers.get("Content-Type")):
         return PageFailed("NOT_PACKED", "a frame was answered with something else")
+    request_id = _sent_as(answer)
     try:
         answers = frames.unpack_answers(answer.content)
     except frames.FrameError as error:
-        return TryFailed("BAD_ANSWER", str(error))
+        return TryFailed("BAD_ANSWER", str(error), request_id)
     if len(answers) != count:
-        return TryFailed("BAD_ANSWER", f"{len(answers)} answers to {count} pages")
-    return [outcome_of(page.status, answer.headers, page.body) for page in answers]
+        return TryFailed("BAD_ANSWER", f"{len(answers)} answers to {count} pages", request_id)
+    return [traced(outcome_of(page.status, answer.headers, page.body), request_id) for page in answers]
 
 
 def _broken(error: requests.RequestException) -> Outcome:

@@ -1,17 +1,17 @@
 """The OUTPUT folder: who may write it, where each answer goes, and how it gets there whole or not at all."""
 
 import fcntl
-import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from quintet_client.errors import OutputUnwritableError
+from quintet_client.folders import opened, remove_file, replace_file, size_of_file
 
 
 class Output:
-    """One OUTPUT folder.
+    """One OUTPUT folder. It may be a link, but no link inside it is followed.
 
     Nothing is fsynced page by page (at hundreds of pages a second that is what a disk would do all day): a rename is
     atomic for everybody on this machine, whoever is killed; a power cut may leave short files, which the next run tells
@@ -29,10 +29,11 @@ class Output:
         """Make the folder and keep every other client out of it meanwhile.
 
         Raises:
-            OutputUnwritableError: it cannot be made or written, or another client is at work in it.
+            OutputUnwritableError: it cannot be made or written, holds a link, or another client is at work in it.
         """
         try:
             (self.folder / "pages").mkdir(parents=True, exist_ok=True)
+            self._refuse_links()
             # A record lock belongs to this process alone: unlike flock's, it is not inherited by the loader's
             # processes, which outlive a killed client by seconds and would lock out its successor.
             lock = (self.folder / ".lock").open("a")
@@ -47,14 +48,12 @@ class Output:
                 ) from error
             yield
 
-    def path_of(self, page_id: str) -> Path:
-        """Return where the answer of a page goes."""
-        return self.folder / "pages" / f"{page_id}.json"
-
     def size_of(self, page_id: str) -> int:
         """Return the size of a page's answer in bytes, -1 if there is none."""
+        folders, name = _place_of(page_id)
         try:
-            return self.path_of(page_id).stat().st_size
+            with opened(self.folder, folders, make=False) as folder:
+                return size_of_file(folder, name)
         except OSError:
             return -1
 
@@ -64,35 +63,56 @@ class Output:
         Raises:
             OutputUnwritableError: it could not be written; no partial file is left under its name.
         """
-        write_atomically(self.path_of(page_id), document)
+        folders, name = _place_of(page_id)
+        try:
+            with opened(self.folder, folders, make=True) as folder:
+                replace_file(folder, name, document)
+        except OSError as error:
+            raise unwritable(self.folder.joinpath(*folders, name), error) from error
 
     def remove_page(self, page_id: str) -> None:
-        """Remove a page's answer, if there is one."""
-        with suppress(FileNotFoundError):
-            self.path_of(page_id).unlink()
+        """Remove a page's answer, if there is one.
+
+        Raises:
+            OutputUnwritableError: it could not be removed.
+        """
+        folders, name = _place_of(page_id)
+        try:
+            with opened(self.folder, folders, make=False) as folder:
+                remove_file(folder, name)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise unwritable(self.folder.joinpath(*folders, name), error) from error
 
     def settle(self) -> None:
         """Have the disk hold what was written so far."""
         os.sync()
 
+    def _refuse_links(self) -> None:
+        """SQLite and the lock would follow them."""
+        for name in ("pages", ".lock", *(f"ledger.sqlite{part}" for part in ("", "-wal", "-shm", "-journal"))):
+            if (self.folder / name).is_symlink():
+                raise OutputUnwritableError(f"{self.folder / name} is a link; remove it or give another OUTPUT")
+
+
+def _place_of(page_id: str) -> tuple[list[str], str]:
+    """Where the answer of a page goes: folders below OUTPUT, and a name."""
+    *folders, name = page_id.split("/")
+    return ["pages", *folders], f"{name}.json"
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that under its name there is the old content or the new, never a part.
 
-    The temporary file stands in the same folder (a rename does not cross file systems) under a name made from the
-    file's own: the one a killed client leaves behind is overwritten when the page is done again.
-
     Raises:
         OutputUnwritableError: it could not be written.
     """
-    partial = path.parent / f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32]}.partial"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
+        with opened(path.parent, (), make=False) as folder:
+            replace_file(folder, path.name, content)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         raise unwritable(path, error) from error
 
 

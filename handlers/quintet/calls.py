@@ -17,11 +17,13 @@ class Budgets:
         pages: of layout.
         detection_pixels: canvas pixels of text detection.
         line_columns: crop columns of line orientation and of recognition.
+        few_sizes: whether calls of recognition that are not full hold 1, 2, 4, 8 … lines.
     """
 
     pages: int
     detection_pixels: int
     line_columns: int
+    few_sizes: bool = False
 
     def within(self, other: Budgets) -> Budgets:
         """The smaller of both, one by one."""
@@ -29,15 +31,17 @@ class Budgets:
             min(self.pages, other.pages),
             min(self.detection_pixels, other.detection_pixels),
             min(self.line_columns, other.line_columns),
+            self.few_sizes or other.few_sizes,
         )
 
 
-def plan_calls(sizes_px: Tensor, budget_px: int) -> list[Tensor]:
+def plan_calls(sizes_px: Tensor, budget_px: int, *, few_sizes: bool = False) -> list[Tensor]:
     """Item numbers of each call.
 
     Args:
         sizes_px: (N, K) int64 on the host; what an item costs is the product of its row.
         budget_px: what a call may cost; an item above it goes alone.
+        few_sizes: what is left over from full calls goes in calls of 1, 2, 4, 8 … items: more calls of fewer shapes.
 
     Returns:
         int64 tensors on the host; items of equal size in their order. Larger sizes come first, so that calls that run
@@ -49,7 +53,23 @@ def plan_calls(sizes_px: Tensor, budget_px: int) -> list[Tensor]:
     order = kind.argsort(stable=True)
     groups = order.split(kind.bincount(minlength=len(kinds)).tolist())
     costs = kinds.abs().prod(dim=1).tolist()
-    return [call for group, cost in zip(groups, costs, strict=True) for call in group.split(max(1, budget_px // cost))]
+    return [
+        call
+        for group, cost in zip(groups, costs, strict=True)
+        for call in group.split(_call_sizes(len(group), full_call(cost, budget_px), few_sizes))
+    ]
+
+
+def _call_sizes(count: int, full: int, few_sizes: bool) -> list[int]:
+    """How many items each call of a group holds; together `count`."""
+    left = count % full
+    powers = [1 << bit for bit in reversed(range(left.bit_length())) if left >> bit & 1]
+    return [full] * (count // full) + (powers if few_sizes else [left] * (left > 0))
+
+
+def full_call(cost: int, budget: int) -> int:
+    """How many items of a cost a call holds: at least one."""
+    return max(1, budget // cost)
 
 
 def joined(parts: Sequence[Tensor], empty: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -11,9 +12,12 @@ from typing import Any
 import torch
 
 from quintet import weights
-from quintet.codec import Decoder, PageWriter
+from quintet.bare import BarePicture
+from quintet.codec import Decoder
 from quintet.engine import Engine
 from quintet.errors import Failure
+from quintet.images import Opened
+from quintet.page_writer import PageWriter
 from quintet.records import Pages
 from quintet.settings import Settings, read_settings
 from quintet.stages.layout import LABELS, Layout
@@ -21,8 +25,14 @@ from quintet.stages.line_orientation import LineOrientation
 from quintet.stages.page_orientation import PageOrientation
 from quintet.stages.recognition import Recognition
 from quintet.stages.text_detection import TextDetection
+from quintet.stopwatch import Stopwatch
+from quintet.warm_up import draw_pages
+
+logger = logging.getLogger(__name__)
 
 Result = dict[str, Any]
+# Well below the time that TorchServe gives a worker to start (startupTimeout, 300 s).
+RECORD_WITHIN_S = 90.0
 
 
 class PageChain:
@@ -60,22 +70,52 @@ class PageChain:
         self.engine = Engine(settings, model_store, device_index)
         self.fingerprint = f"{weights.fingerprint(model_store)}-{settings.fingerprint()}"
         self._settings = settings
-        self._decode = Decoder(self.engine, settings)
-        self._page_orientation = PageOrientation(self.engine)
-        self._layout = Layout(self.engine, settings)
-        self._text_detection = TextDetection(self.engine, settings)
-        self._line_orientation = LineOrientation(self.engine, settings)
-        self._recognition = Recognition(self.engine, settings)
-        self._write = PageWriter(self.engine, settings, LABELS, weights.load_alphabet(model_store))
+        self._stopwatch = Stopwatch(self.engine.device)
+        timed = self._stopwatch.timed
+        self._decode = timed("decode", Decoder(self.engine, settings), on_host=True)
+        self._to_pages = timed("decode", self._decode.to_pages, on_host=True)
+        self._page_orientation = timed("page_orientation", PageOrientation(self.engine))
+        self._layout = timed("layout", Layout(self.engine, settings))
+        self._text_detection = timed("text_detection", TextDetection(self.engine, settings))
+        self._line_orientation = timed("line_orientation", LineOrientation(self.engine, settings))
+        self._recognition = timed("recognition", Recognition(self.engine, settings))
+        alphabet = weights.load_alphabet(model_store)
+        self._write = timed("write", PageWriter(self.engine, settings, LABELS, alphabet))
 
     @torch.inference_mode()
-    def __call__(self, bodies: Sequence[bytes]) -> list[Result | Failure]:
-        """Read encoded pages of any sizes: one outcome a body, in order, whatever the others are."""
-        decoded = self._decode(bodies)
+    def __call__(self, bodies: Sequence[bytes | memoryview]) -> list[Result | Failure]:
+        """Read pages of any sizes, encoded or as bare pictures in memoryviews: one outcome each, in order."""
+        opened = self._decode.open(bodies)
+        pixels = [0 if isinstance(page, Failure) else math.prod(page.size_px) for page in opened]
+        batches = in_batches(pixels, self._settings.batch_pixels)
+        return [outcome for batch in batches for outcome in self._outcomes(opened[batch])]
+
+    def _outcomes(self, opened: Sequence[Opened | BarePicture | Failure]) -> list[Result | Failure]:
+        """Decode and read one batch."""
+        decoded = self._decode(opened)
+        failures = [picture if isinstance(picture, Failure) else None for picture in decoded]
         pictures = [picture for picture in decoded if not isinstance(picture, Failure)]
-        batches = in_batches([math.prod(picture.size_px) for picture in pictures], self._settings.batch_pixels)
-        results = iter([result for batch in batches for result in self.read(self._decode.to_pages(pictures[batch]))])
-        return [picture if isinstance(picture, Failure) else next(results) for picture in decoded]
+        if not pictures:
+            return [failure for failure in failures if failure]
+        pages = self._to_pages(pictures)
+        del decoded, pictures  # their memory is the networks' now
+        results = iter(self.read(pages))
+        return [failure or next(results) for failure in failures]
+
+    def warm_up(self) -> None:
+        """Read drawn pages, so that the first real one does not pay for what first calls cost.
+
+        As many as the engine has threads, since each of them prepares for itself. CUDA graphs, where they are on, are
+        recorded for all shapes, as far as time allows; the others are recorded when they come a second time.
+        """
+        self(draw_pages(max(2, self.engine.threads)))
+        left = self.engine.record_graphs(RECORD_WITHIN_S)
+        if left:
+            logger.warning("%d shapes are not recorded as CUDA graphs yet", left)
+
+    def take_stage_seconds(self) -> dict[str, float]:
+        """How long the stages took since the last time this was asked; see `Stopwatch`."""
+        return self._stopwatch.take()
 
     def read(self, pages: Pages) -> list[Result]:
         """The five models over one batch of decoded pages."""

@@ -1,156 +1,110 @@
-"""Bytes to pixels on the device, and records to JSON. Nothing else does either."""
+"""Bytes to pixels on the device. Nothing else does that."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+import math
+import warnings
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from quintet.bare import BarePicture, read_bare
+from quintet.device_jpeg import DevicePicture, choose_device_jpeg, is_plain, packed_words
 from quintet.engine import Engine
 from quintet.errors import Failure, PageError
-from quintet.geometry import bounding_boxes, box_corners, map_points
-from quintet.images import Picture, decode_image
-from quintet.reading_order import assign_regions, reading_order
-from quintet.records import Pages, Raster, Regions, Texts, UprightPages
+from quintet.images import Opened, Picture, load_image, open_image
+from quintet.records import Pages, Raster
 from quintet.settings import Settings
+
+AnyPicture = Picture | BarePicture | DevicePicture
+# Where the pixels of a batch come from, in the order in which they lie on the device.
+_SOURCES = (Picture, BarePicture, DevicePicture)
 
 
 class Decoder:
-    """Decodes bodies in a thread pool (the codecs release the GIL) straight into one staging area."""
+    """Decodes bodies in a thread pool (the codecs release the GIL) straight into one staging area.
+
+    Plain JPEGs are decoded on the device instead, where the setting `jpeg` says so.
+    """
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
         self._settings = settings
+        self._device_jpeg = choose_device_jpeg(settings.jpeg, engine)
         self._pool = ThreadPoolExecutor(settings.decode_threads or engine.threads, thread_name_prefix="decode")
 
-    def __call__(self, bodies: Sequence[bytes]) -> list[Picture | Failure]:
-        """Each body as a picture as a viewer shows it, or why not."""
-        return list(self._pool.map(self._decode, bodies))
+    def open(self, bodies: Sequence[bytes | memoryview]) -> list[Opened | BarePicture | Failure]:
+        """The header of each body, or why not; nothing is decoded yet. What comes as a memoryview is a bare picture."""
+        return list(self._pool.map(self._open, bodies))
 
-    def to_pages(self, pictures: Sequence[Picture]) -> Pages:
+    def __call__(self, pages: Sequence[Opened | BarePicture | Failure]) -> list[AnyPicture | Failure]:
+        """The pixels of each page as a viewer shows them, or why not: the device and the host work side by side."""
+        for_host = [None if self._is_for_device(page) else self._pool.submit(_load, page) for page in pages]
+        jpegs = [page for page, at in zip(pages, for_host, strict=True) if at is None and isinstance(page, Opened)]
+        on_device = iter(self._decode_jpegs(jpegs))
+        return [next(on_device) if future is None else future.result() for future in for_host]
+
+    def to_pages(self, pictures: Sequence[AnyPicture]) -> Pages:
         """Pictures as one batch on the device; their pixels together within `batch_pixels`."""
         sizes = torch.tensor([picture.size_px for picture in pictures], dtype=torch.int64).view(-1, 2)
         counts = sizes.prod(dim=1)
-        ends = counts.cumsum(0)
-        staging = self._engine.staging(int(counts.sum()), torch.int32)
-        slots = np.split(staging.numpy(), ends[:-1].numpy())
-        list(self._pool.map(Picture.copy_to, pictures, slots))
-        widths, heights, offsets = (self._engine.to_device(t) for t in (sizes[:, 0], sizes[:, 1], ends - counts))
-        return Pages(Raster(self._engine.to_device(staging), offsets, heights, widths), sizes)
+        # What was decoded here lies first, in one piece, and the rest behind it.
+        order = torch.tensor([_SOURCES.index(type(picture)) for picture in pictures]).argsort(stable=True)
+        ends = counts[order].cumsum(0)
+        offsets = torch.empty_like(counts).scatter_(0, order, ends - counts[order])
+        widths, heights, offsets = (self._engine.to_device(t) for t in (sizes[:, 0], sizes[:, 1], offsets))
+        return Pages(Raster(self._words(pictures), offsets, heights, widths), sizes)
 
-    def _decode(self, body: bytes) -> Picture | Failure:
+    def _words(self, pictures: Sequence[AnyPicture]) -> Tensor:
+        """All pixels on the device, in the order of `_SOURCES`."""
+        on_device = [picture for picture in pictures if isinstance(picture, DevicePicture)]
+        hosted = [picture for picture in pictures if isinstance(picture, Picture)]
+        bare = [picture for picture in pictures if isinstance(picture, BarePicture)]
+        parts = [self._engine.to_device(self._staged(hosted))] if hosted else []
+        # Page-locked where the engine could do so: the copies run beside the host's work, and are done before any
+        # result of theirs can come back, which is before the ring may be unmapped.
+        parts += [self._engine.to_device(_as_tensor(picture)) for picture in bare]
+        parts += [packed_words(on_device)] if on_device else []
+        # On a CPU the copy is what keeps the pages as they are, whatever the client does to its memory meanwhile.
+        return parts[0] if len(parts) == 1 and not bare else torch.cat(parts)
+
+    def _staged(self, pictures: Sequence[Picture]) -> Tensor:
+        """Pictures in one staging area of the host."""
+        ends = np.cumsum([math.prod(picture.size_px) for picture in pictures])
+        staging = self._engine.staging(int(ends[-1]), torch.int32)
+        list(self._pool.map(Picture.copy_to, pictures, np.split(staging.numpy(), ends[:-1])))
+        return staging
+
+    def _open(self, body: bytes | memoryview) -> Opened | BarePicture | Failure:
         """One body; what a page does wrong stays with that page."""
         try:
-            return Picture(decode_image(body, self._settings))
+            return read_bare(body, self._settings) if isinstance(body, memoryview) else open_image(body, self._settings)
         except PageError as error:
             return error.failure
 
+    def _is_for_device(self, page: Opened | BarePicture | Failure) -> bool:
+        """Whether the device decodes a page."""
+        return self._device_jpeg is not None and isinstance(page, Opened) and is_plain(page)
 
-class PageWriter:
-    """Turns the last records of a batch into results: one copy to the host, then plain Python."""
-
-    def __init__(self, engine: Engine, settings: Settings, labels: Sequence[str], alphabet: Sequence[str]) -> None:
-        self._engine = engine
-        self._settings = settings
-        self._labels = labels
-        self._alphabet = np.array(alphabet, dtype=object)
-
-    def __call__(self, pages: Pages, upright: UprightPages, regions: Regions, texts: Texts) -> list[dict[str, Any]]:
-        """One JSON-ready result a page, coordinates in the image frame, regions and lines in reading order."""
-        region_order = reading_order(regions.boxes_px, regions.page)
-        boxes = regions.boxes_px[region_order]
-        region_page = regions.page[region_order]
-        line_boxes = bounding_boxes(texts.quads_px)
-        order = reading_order(line_boxes, texts.page)
-        centres = (line_boxes[:, :2] + line_boxes[:, 2:]) / 2
-        arrays = self._to_arrays(
-            turns=upright.quarter_turns,
-            turn_scores=upright.scores,
-            boxes=bounding_boxes(map_points(upright.to_image[region_page], box_corners(boxes))),
-            labels=regions.labels[region_order],
-            region_scores=regions.scores[region_order],
-            region_page=region_page,
-            quads=map_points(upright.to_image[texts.page], texts.quads_px)[order],
-            line_scores=texts.scores[order],
-            line_page=texts.page[order],
-            line_region=assign_regions(centres, texts.page, boxes, region_page)[order],
-            begin=texts.begin[order],
-            steps=texts.steps[order],
-            tokens=texts.tokens,
-        )
-        return self._results(pages.sizes_px.tolist(), arrays)
-
-    def _to_arrays(self, **tensors: Tensor) -> dict[str, np.ndarray]:
-        """The one copy: named tensors as NumPy arrays."""
-        hosted = self._engine.to_host(*tensors.values())
-        return {name: tensor.numpy() for name, tensor in zip(tensors, hosted, strict=True)}
-
-    def _results(self, sizes: list[tuple[int, int]], arrays: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-        """Cut the arrays into pages, which they hold in ascending order."""
-        pages = np.arange(len(sizes) + 1)
-        region_cuts = np.searchsorted(arrays["region_page"], pages)
-        line_cuts = np.searchsorted(arrays["line_page"], pages)
-        lines = self._lines(arrays, region_cuts)
-        regions = self._regions(arrays)
-        return [
-            _result(size, arrays, number, regions[region_cuts[number] : region_cuts[number + 1]], lines[first:last])
-            for number, (size, (first, last)) in enumerate(zip(sizes, itertools.pairwise(line_cuts), strict=True))
-        ]
-
-    def _regions(self, arrays: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-        """All regions of the batch."""
-        boxes = np.round(arrays["boxes"].astype(float), 1).tolist()
-        scores = np.round(arrays["region_scores"].astype(float), 4).tolist()
-        return [
-            {"label": self._labels[label], "score": score, "box_px": box}
-            for label, score, box in zip(arrays["labels"].tolist(), scores, boxes, strict=True)
-        ]
-
-    def _lines(self, arrays: dict[str, np.ndarray], region_cuts: np.ndarray) -> list[dict[str, Any] | None]:
-        """All lines of the batch; None where nothing was read with enough confidence."""
-        quads = np.round(arrays["quads"].astype(float), 1).tolist()
-        scores = np.round(arrays["line_scores"].astype(float), 4).tolist()
-        own_region = arrays["line_region"] - np.where(arrays["line_region"] >= 0, region_cuts[arrays["line_page"]], 0)
-        texts = self._texts(arrays)
-        return [
-            {"text": text, "score": score, "quad_px": quad, "region": region if region >= 0 else None}
-            if text and score >= self._settings.line_score
-            else None
-            for text, score, quad, region in zip(texts, scores, quads, own_region.tolist(), strict=True)
-        ]
-
-    def _texts(self, arrays: dict[str, np.ndarray]) -> list[str]:
-        """Tokens to text, outer white space off: characters of all readings at once, then a slice a line."""
-        places = arrays["tokens"].nonzero()[0]
-        characters = self._alphabet[arrays["tokens"][places]]
-        begins = np.searchsorted(places, arrays["begin"])
-        ends = np.searchsorted(places, arrays["begin"] + arrays["steps"])
-        return ["".join(characters[begin:end]).strip() for begin, end in zip(begins, ends, strict=True)]
+    def _decode_jpegs(self, pages: Sequence[Opened]) -> Iterable[AnyPicture | Failure]:
+        """JPEGs on the device; if it refuses them all go to the host, where each fails or succeeds by itself."""
+        pictures = self._device_jpeg(pages) if self._device_jpeg else None
+        return self._pool.map(_load, pages) if pictures is None else pictures
 
 
-def _result(
-    size: tuple[int, int],
-    arrays: dict[str, np.ndarray],
-    number: int,
-    regions: list[dict[str, Any]],
-    lines: list[dict[str, Any] | None],
-) -> dict[str, Any]:
-    """One page's result, in the order in which a person reads it."""
-    read = [line for line in lines if line is not None]
-    orientation = {
-        "angle_deg": int(arrays["turns"][number]) * 90,
-        "score": round(float(arrays["turn_scores"][number]), 4),
-    }
-    return {
-        "width_px": size[0],
-        "height_px": size[1],
-        "orientation": orientation,
-        "regions": regions,
-        "lines": read,
-        "text": "\n".join(line["text"] for line in read),
-    }
+def _load(page: Opened | BarePicture | Failure) -> Picture | BarePicture | Failure:
+    """One page on the host."""
+    try:
+        return Picture(load_image(page.image)) if isinstance(page, Opened) else page
+    except PageError as error:
+        return error.failure
+
+
+def _as_tensor(picture: BarePicture) -> Tensor:
+    """The words of a bare picture where they lie; not to be written to."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch has no read-only tensors, and says so
+        return torch.from_numpy(picture.words)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,14 +21,19 @@ from torch import Tensor
 
 from quintet import weights
 from quintet.calls import Budgets
+from quintet.captured import Captured, ItemShape, Recorder
 from quintet.errors import SettingsError
 from quintet.settings import Settings
 
 Network = Callable[[Tensor], tuple[Tensor, ...]]
 Result = TypeVar("Result")
 
-# What a core's own cache holds, and small enough that all cores have calls to run; see docs/performance.md.
-CPU_BUDGETS = Budgets(pages=1, detection_pixels=1, line_columns=2560)
+# What a core's own cache holds, and small enough that all cores have calls to run; see docs/performance.md. Few sizes,
+# because OpenVINO keeps about 3 MB for every shape of recognition it has seen, once for each of its streams.
+CPU_BUDGETS = Budgets(pages=1, detection_pixels=1, line_columns=2560, few_sizes=True)
+
+# cudaHostRegister: for all contexts of the process; memory that is mapped read only is refused without the second.
+_PORTABLE, _READ_ONLY = 1, 8
 
 
 class Engine:
@@ -39,6 +45,7 @@ class Engine:
         budgets: how much goes into one call: what the settings allow, on a CPU what its caches hold.
         host_copies: how often tensors were copied back to the host since start; the chain's tests hold it against the
             size of the batch.
+        waits: how often the host waited for the device for another reason.
     """
 
     def __init__(self, settings: Settings, model_store: Path, device_index: int | None = None) -> None:
@@ -50,11 +57,14 @@ class Engine:
         """
         weights.verify_store(model_store)
         self.device = _choose_device(settings.device, device_index)
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)  # streams, graphs and page-locked memory belong to the current one
         self.name = _choose_engine(settings.engine, self.device)
         self.dtype = _choose_dtype(settings.dtype, self.device, self.name)
         self.budgets = _choose_budgets(settings, self.device)
         self.threads = settings.threads or len(os.sched_getaffinity(0))
         self.host_copies = 0
+        self.waits = 0
         self._workers = _one_threaded_workers(self.threads) if self.device.type == "cpu" else None
         build = (
             _OpenVino(self.threads, settings.dtype, model_store).network
@@ -62,10 +72,31 @@ class Engine:
             else self._torch_network(model_store)
         )
         self._networks: dict[str, Network] = {stage: build(stage) for stage in weights.STAGES}
+        self._recorder = Recorder(self.device, self.dtype) if _choose_graphs(settings.graphs, self.name) else None
+        self._captured: list[Captured] = []
 
     def network(self, stage: str) -> Network:
         """The network of one stage: (N, 3, H, W) of `dtype` in, its outputs in `dtype` out."""
         return self._networks[stage]
+
+    def captured(self, work: Network, most: dict[ItemShape, int]) -> Network:
+        """The same work, its launches recorded and replayed where the setting `graphs` says so.
+
+        Args:
+            work: a network, or more with it that shrinks its outputs.
+            most: as of `Captured`.
+        """
+        if self._recorder is None:
+            return work
+        self._captured.append(Captured(work, self._recorder, most))
+        return self._captured[-1]
+
+    def record_graphs(self, within_s: float) -> int:
+        """Record what can be recorded; returns how many shapes there was no time or no room for."""
+        if self.device.type == "cpu":
+            return 0
+        deadline = time.monotonic() + within_s
+        return sum(captured.record_all(deadline) for captured in self._captured)
 
     def each(self, work: Callable[[Tensor], Result], calls: Sequence[Tensor]) -> list[Result]:
         """Do the work of each call of a stage: its preparation, its network, what shrinks its result.
@@ -88,9 +119,37 @@ class Engine:
         """A host tensor on the device; from page-locked memory the copy runs beside the host's own work."""
         return tensor.to(self.device, non_blocking=True)
 
+    def settle(self) -> None:
+        """Wait until the device has done what was queued; nothing to wait for on a CPU."""
+        if self.device.type == "cuda":
+            self.waits += 1
+            torch.cuda.current_stream(self.device).synchronize()
+
     def staging(self, count: int, dtype: torch.dtype) -> Tensor:
         """Host memory to fill and hand to `to_device`: page-locked where that helps."""
         return torch.empty(count, dtype=dtype, pin_memory=self.device.type == "cuda")
+
+    def pin(self, memory: memoryview) -> bool:
+        """Page-lock memory that is not ours, so that copies from it run beside the host's work.
+
+        Args:
+            memory: mapped, read only; stays mapped until it has been given to `unpin`.
+
+        Returns:
+            Whether it was done: not on a CPU, where nothing is gained, nor where CUDA refuses. Copies work either way.
+        """
+        if self.device.type != "cuda":
+            return False
+        address = np.frombuffer(memory, np.uint8).ctypes.data
+        with torch.cuda.device(self.device):
+            return int(torch.cuda.cudart().cudaHostRegister(address, len(memory), _PORTABLE | _READ_ONLY)) == 0
+
+    def unpin(self, memory: memoryview) -> None:
+        """Undo a `pin` that was done, before the memory is unmapped."""
+        address = np.frombuffer(memory, np.uint8).ctypes.data
+        with torch.cuda.device(self.device):
+            torch.cuda.synchronize()  # a batch that failed half-way may have left copies under way
+            torch.cuda.cudart().cudaHostUnregister(address)
 
     def to_host(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Tensors on the host, in one copy: the one place where results cross.
@@ -109,6 +168,15 @@ class Engine:
             piece[: len(source)].view(tensor.dtype).view(tensor.shape)
             for piece, source, tensor in zip(pieces, flat, tensors, strict=True)
         )
+
+    def memory_bytes(self) -> dict[str, int]:
+        """Device memory in tensors, held by PyTorch, used by everybody, and there in all; zeros on a CPU."""
+        kinds = ("allocated", "reserved", "used", "total")
+        if self.device.type != "cuda":
+            return dict.fromkeys(kinds, 0)
+        free, total = torch.cuda.mem_get_info(self.device)
+        held = (torch.cuda.memory_allocated(self.device), torch.cuda.memory_reserved(self.device))
+        return dict(zip(kinds, (*held, total - free, total), strict=True))
 
     def _torch_network(self, model_store: Path) -> Callable[[str], Network]:
         """A builder of PyTorch networks on this engine's device."""
@@ -133,6 +201,9 @@ class _OpenVino:
         import openvino
 
         self._core = openvino.Core()
+        # The first array crosses into OpenVINO here, alone. pybind11 looks NumPy up in a static initialiser and lets go
+        # of the GIL meanwhile: of two threads whose first arrays cross together each waited for what the other held.
+        openvino.Tensor(np.zeros(1, np.float32)).element_type.to_dtype()
         self._model_store = model_store
         self._options: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": threads}
         # Left to itself OpenVINO takes bfloat16 where the CPU computes in it: half the time, as many words right.
@@ -180,6 +251,13 @@ def _choose_dtype(asked: str, device: torch.device, engine: str) -> torch.dtype:
     if asked == "auto" or engine == "openvino":
         return torch.float16 if device.type == "cuda" else torch.float32
     return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[asked]
+
+
+def _choose_graphs(asked: str, engine: str) -> bool:
+    """Only where told: what recorded launches bring has not been measured yet, see docs/performance.md."""
+    if asked == "captured" and engine == "openvino":
+        raise SettingsError("setting graphs is 'captured', which OpenVINO has not: set engine to torch")
+    return asked == "captured"
 
 
 def _choose_budgets(settings: Settings, device: torch.device) -> Budgets:

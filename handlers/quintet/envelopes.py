@@ -1,6 +1,7 @@
 """What requests carry and how they are answered: one body or a frame of many, one outcome a page. Knows no server.
 
-A batch of requests becomes one flat list of pages for the chain, and the outcomes find their way back to the requests.
+A page may stand in a frame by its place in a ring, and a frame may ask where rings are taken. A batch of requests
+becomes one flat list of pages for the chain, and the outcomes find their way back to the requests.
 """
 
 from __future__ import annotations
@@ -8,13 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from quintet import frames
 from quintet.errors import HTTP_STATUS, Code, Failure, SettingsError
+from quintet.frames import Kind, Place
+from quintet.rings import Rings
 
 Outcome = dict[str, Any] | Failure
+# Encoded bytes, or a bare picture in a ring.
+Body = bytes | memoryview
 
 _JSON = "application/json"
 _NO_BYTES = Failure(
@@ -58,7 +62,7 @@ class Intake:
             pages += len(envelope.bodies) if fits else 0
         return admitted
 
-    def batches(self, bodies: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    def batches(self, bodies: Sequence[Body]) -> Iterator[Sequence[Body]]:
         """Neighbouring bodies, as many as the chain is called with."""
         for start in range(0, len(bodies), self.pages_per_batch):
             yield bodies[start : start + self.pages_per_batch]
@@ -73,15 +77,30 @@ class Envelope:
 
     Attributes:
         request_id: the client's, or one made for it.
-        bodies: its pages, encoded.
+        items: its pages; of those that need not be read, the outcome.
         packed: whether they came in a frame, and so does the answer.
-        refusal: why the request as a whole is refused; then it has no bodies.
+        refusal: why the request as a whole is refused; then it has no items.
     """
 
     request_id: str
-    bodies: tuple[bytes, ...] = ()
+    items: tuple[Body | Outcome, ...] = ()
     packed: bool = False
     refusal: Failure | None = None
+
+    @property
+    def bodies(self) -> list[Body]:
+        """The pages to read."""
+        return [item for item in self.items if isinstance(item, bytes | memoryview)]
+
+    @property
+    def failures(self) -> list[Failure]:
+        """Pages that have failed before anything is read; the answer to a question is no page's."""
+        early = [item for item in self.items if isinstance(item, Failure)]
+        return [failure for failure in early if failure.code is not Code.SHARED_MEMORY_OFF]
+
+    def outcomes(self, read: Iterator[Outcome]) -> list[Outcome]:
+        """The outcome of every item, in order, of which those of the bodies are taken from `read`."""
+        return [next(read) if isinstance(item, bytes | memoryview) else item for item in self.items]
 
     def refused(self, refusal: Failure) -> Envelope:
         """The same request without its pages."""
@@ -99,22 +118,38 @@ class Reply:
     headers: Mapping[str, str]
 
 
-def open_envelope(body: object, content_type: str | None, request_id: str) -> Envelope:
+def open_envelope(body: object, content_type: str | None, request_id: str, rings: Rings) -> Envelope:
     """Look into one request; what cannot be read becomes its refusal.
 
     Args:
         body: bytes, or whatever else the server made of a body that was not sent as bytes.
         content_type: as the client sent it.
         request_id: names the request in answers and logs.
+        rings: where places are looked up.
     """
     if not isinstance(body, bytes | bytearray):
         return Envelope(request_id, refusal=_NO_BYTES)
     if not frames.is_packed(content_type):
         return Envelope(request_id, (bytes(body),))
     try:
-        return Envelope(request_id, tuple(frames.unpack_pages(body)), packed=True)
+        return Envelope(request_id, tuple(_items(body, rings)), packed=True)
     except frames.FrameError as error:
         return Envelope(request_id, packed=True, refusal=Failure(Code.INVALID_PARAMETER, str(error)))
+
+
+def _items(frame: bytes | bytearray, rings: Rings) -> Sequence[Body | Outcome]:
+    """What a frame holds, by its kind.
+
+    Raises:
+        FrameError: it is no frame of a kind that is sent to a service.
+    """
+    match frames.kind_of(frame):
+        case Kind.PLACES:
+            return [rings.find(page) if isinstance(page, Place) else page for page in frames.unpack_places(frame)]
+        case Kind.RINGS:
+            frames.check_rings_question(frame)
+            return [rings.invitation()]
+    return frames.unpack_pages(frame)
 
 
 def seal(envelopes: Sequence[Envelope], outcomes: Sequence[Outcome], head: Mapping[str, str]) -> list[Reply]:
@@ -122,11 +157,11 @@ def seal(envelopes: Sequence[Envelope], outcomes: Sequence[Outcome], head: Mappi
 
     Args:
         envelopes: E requests.
-        outcomes: one a page, in the order of the envelopes and their bodies.
+        outcomes: one a body, in the order of the envelopes and their bodies.
         head: what every result begins with.
     """
     left = iter(outcomes)
-    return [_seal_one(envelope, list(islice(left, len(envelope.bodies))), head) for envelope in envelopes]
+    return [_seal_one(envelope, envelope.outcomes(left), head) for envelope in envelopes]
 
 
 def _seal_one(envelope: Envelope, outcomes: Sequence[Outcome], head: Mapping[str, str]) -> Reply:

@@ -27,7 +27,9 @@ MAX_ITEMS = 256
 
 _HEADER = struct.Struct("<8sHHI")
 _ENTRY = struct.Struct("<II")
+_PLACE = struct.Struct("<16sQQ")
 _U32 = 2**32
+_IS_PLACE = 1
 
 
 class Kind(IntEnum):
@@ -35,6 +37,23 @@ class Kind(IntEnum):
 
     PAGES = 1
     ANSWERS = 2
+    PLACES = 3
+    RINGS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page lies in memory that client and service share.
+
+    Attributes:
+        ring: the ring's name, 16 bytes.
+        offset: from the ring's first byte, in bytes.
+        length: in bytes.
+    """
+
+    ring: bytes
+    offset: int
+    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +94,44 @@ def unpack_pages(frame: bytes | bytearray) -> list[bytes]:
     return [item.body for item in items]
 
 
+def pack_places(pages: Sequence[bytes | Place]) -> bytes:
+    """Frame the pages of a request, those in shared memory by their places, the others as they are.
+
+    Raises:
+        FrameError: as for `pack_pages`.
+    """
+    return _pack(Kind.PLACES, [_place_item(page) if isinstance(page, Place) else Answer(0, page) for page in pages])
+
+
+def unpack_places(frame: bytes | bytearray) -> list[bytes | Place]:
+    """Undo `pack_places`; whether there is anything at a place is for others to say.
+
+    Raises:
+        FrameError: the bytes are anything else than one whole frame of places.
+    """
+    return [_page_or_place(item) for item in _unpack(Kind.PLACES, frame)]
+
+
+def pack_rings_question() -> bytes:
+    """Frame the question where rings are taken; it has one empty item, for the one answer."""
+    return _pack(Kind.RINGS, [Answer(0, b"")])
+
+
+def check_rings_question(frame: bytes | bytearray) -> None:
+    """Make sure that a frame is that question.
+
+    Raises:
+        FrameError: it is anything else.
+    """
+    if _unpack(Kind.RINGS, frame) != [Answer(0, b"")]:
+        raise FrameError("a frame of this kind has one item, which is empty")
+
+
+def kind_of(frame: bytes | bytearray) -> int:
+    """The kind that a frame's header names; 0 if it is too short to name one. Nothing is checked."""
+    return int(_HEADER.unpack_from(frame)[2]) if len(frame) >= _HEADER.size else 0
+
+
 def pack_answers(answers: Sequence[Answer]) -> bytes:
     """Frame the answers to the pages of one request, in their order.
 
@@ -113,6 +170,20 @@ def _unpack(kind: Kind, frame: bytes | bytearray) -> list[Answer]:
     view = memoryview(frame)
     slots = [bytes(view[begin:end]) for begin, end in pairwise(ends)]
     return [Answer(status, body) for (status, _length), body in zip(table, slots, strict=True)]
+
+
+def _place_item(place: Place) -> Answer:
+    return Answer(_IS_PLACE, _PLACE.pack(place.ring, place.offset, place.length))
+
+
+def _page_or_place(item: Answer) -> bytes | Place:
+    if item.status == 0:
+        return item.body
+    if item.status != _IS_PLACE or len(item.body) != _PLACE.size:
+        raise FrameError(
+            f"an item has status {item.status} and {len(item.body)} bytes; a place has {_IS_PLACE} and {_PLACE.size}"
+        )
+    return Place(*_PLACE.unpack(item.body))
 
 
 def _read_header(kind: Kind, frame: bytes | bytearray) -> int:

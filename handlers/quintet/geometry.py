@@ -37,13 +37,14 @@ def upright_to_image(quarter_turns: Tensor, sizes_px: Tensor) -> Tensor:
         (P, 3, 3) float32, upright frame to image frame.
     """
     # One clockwise turn takes the upright point (x, y) to (W - y, x), W being the image's width; and so on.
-    linear = sizes_px.new_tensor(
-        [[[1, 0], [0, 1]], [[0, -1], [1, 0]], [[-1, 0], [0, -1]], [[0, 1], [-1, 0]]],
-    )[quarter_turns]
-    carries = sizes_px.new_tensor([[0, 0], [1, 0], [1, 1], [0, 1]])[quarter_turns]
+    # Computed, not looked up: a table would be copied to the device at each call, and the host would wait for that.
+    once, twice, thrice = ((quarter_turns == turns).to(sizes_px.dtype) for turns in (1, 2, 3))
+    cos, sin = 1 - once - 2 * twice - thrice, once - thrice
     matrices = torch.zeros(len(quarter_turns), 3, 3, dtype=sizes_px.dtype, device=sizes_px.device)
-    matrices[:, :2, :2] = linear
-    matrices[:, :2, 2] = carries * sizes_px
+    matrices[:, 0, 0] = matrices[:, 1, 1] = cos
+    matrices[:, 0, 1], matrices[:, 1, 0] = -sin, sin
+    matrices[:, 0, 2] = (once + twice) * sizes_px[:, 0]
+    matrices[:, 1, 2] = (twice + thrice) * sizes_px[:, 1]
     matrices[:, 2, 2] = 1
     return matrices
 
@@ -99,7 +100,8 @@ def bounding_boxes(quads: Tensor) -> Tensor:
 
 def box_corners(boxes: Tensor) -> Tensor:
     """The four corners of boxes (x0, y0, x1, y1), clockwise from the top left, (N, 4) to (N, 4, 2)."""
-    return boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].view(-1, 4, 2)
+    left, top, right, bottom = boxes.unbind(1)  # an index of several columns would be copied to the device
+    return torch.stack([left, top, right, top, right, bottom, left, bottom], dim=1).view(-1, 4, 2)
 
 
 def _cross(first: Tensor, second: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from quintet.errors import Code, PageError
 from quintet.settings import Settings
@@ -19,6 +19,26 @@ from quintet.settings import Settings
 Image.MAX_IMAGE_PIXELS = None
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
+# How a frame begins whose entropy coding is arithmetic: sequential and progressive.
+_ARITHMETIC = (b"\xff\xc9", b"\xff\xca")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """One encoded page whose header has been read and is within the limits; its pixels are not decoded yet.
+
+    Attributes:
+        body: all of it.
+        image: what Pillow read of its header.
+    """
+
+    body: bytes
+    image: Image.Image
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height as encoded; an EXIF turn may swap them."""
+        return self.image.size
 
 
 @dataclass(frozen=True)
@@ -47,6 +67,15 @@ def decode_image(body: bytes, settings: Settings) -> Image.Image:
     Raises:
         PageError: the body is empty, too large, of another format or damaged, or the image is too large or too small.
     """
+    return load_image(open_image(body, settings).image)
+
+
+def open_image(body: bytes, settings: Settings) -> Opened:
+    """Read the header alone and hold it against the limits.
+
+    Raises:
+        PageError: the body is empty, too large or of another format, or the image is too large or too small.
+    """
     if not body:
         raise PageError(Code.EMPTY_BODY, "the body has no bytes: send one encoded image")
     if len(body) > settings.max_body_bytes:
@@ -54,17 +83,24 @@ def decode_image(body: bytes, settings: Settings) -> Image.Image:
         raise PageError(Code.IMAGE_TOO_LARGE, message)
     try:
         image = Image.open(io.BytesIO(body), formats=FORMATS)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # as in `load_image`: damaged headers bring out errors of many types
         raise _not_an_image(body) from error
-    _check_size(image.size, settings)
-    return _load(image)
+    check_size(image.size, settings)
+    if image.format == "JPEG":
+        _check_jpeg_is_whole(body, image.size)
+    return Opened(body, image)
 
 
-def _load(image: Image.Image) -> Image.Image:
-    """Decode the pixels of an opened image."""
+def load_image(image: Image.Image) -> Image.Image:
+    """Decode the pixels of an opened image, to RGB as a viewer shows it.
+
+    Raises:
+        PageError: the image is damaged.
+    """
     try:
         image.load()
-        return _to_rgb(ImageOps.exif_transpose(image))
+        ImageOps.exif_transpose(image, in_place=True)  # a copy would be 400 MB of the largest page
+        return _to_rgb(image)
     except Exception as error:  # Pillow's codecs raise many types on damaged input; each is this page's own failure.
         raise PageError(
             Code.IMAGE_DECODE_FAILED, f"the image is damaged or truncated ({type(error).__name__})"
@@ -79,7 +115,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _not_an_image(body: bytes) -> PageError:
@@ -90,7 +126,20 @@ def _not_an_image(body: bytes) -> PageError:
     return PageError(Code.UNSUPPORTED_FORMAT, f"the body is none of {', '.join(FORMATS)}")
 
 
-def _check_size(size_px: tuple[int, int], settings: Settings) -> None:
+def _check_jpeg_is_whole(body: bytes, size_px: tuple[int, int]) -> None:
+    """Refuse a JPEG that cannot hold its pixels: libjpeg fills what is missing with grey, and says nothing.
+
+    Huffman coding takes at least one bit for each block of 8 x 8 pixels (ITU T.81, F.1.2); arithmetic coding may take
+    less, but no camera or scanner writes it.
+    """
+    width, height = size_px
+    blocks = -(-width // 8) * -(-height // 8)
+    if 8 * len(body) < blocks and not any(marker in body for marker in _ARITHMETIC):
+        message = f"the image is truncated: {len(body)} bytes cannot hold {width} x {height} pixels"
+        raise PageError(Code.IMAGE_DECODE_FAILED, message)
+
+
+def check_size(size_px: tuple[int, int], settings: Settings) -> None:
     """Hold the size that the header declares against the limits, before a pixel is decoded."""
     width, height = size_px
     if width * height > settings.max_page_pixels:

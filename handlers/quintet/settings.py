@@ -24,6 +24,10 @@ def _one_of(default: str, *choices: str) -> Any:
     return field(default=default, metadata={"choices": choices})
 
 
+# To be raised when code changes what is answered to the same page under the same settings: 2 reads columns.
+ANSWERS = 2
+
+
 @dataclass(frozen=True)
 class Settings:
     """Settings of the chain; each name carries its unit; docs/settings.md explains them one by one.
@@ -31,10 +35,12 @@ class Settings:
     Numbers without another source were measured on real receipts and generated pages: see docs/performance.md.
     """
 
-    # Where it runs; only engine.py reads these.
+    # Where it runs; only engine.py reads these, and device_jpeg.py where JPEGs are decoded.
     device: str = _one_of("auto", "auto", "cpu", "cuda")
     engine: str = _one_of("auto", "auto", "torch", "openvino")
     dtype: str = _one_of("auto", "auto", "float32", "float16", "bfloat16")
+    jpeg: str = _one_of("auto", "auto", "host", "device")
+    graphs: str = _one_of("auto", "auto", "eager", "captured")
     threads: int = _between(0, 0, 1024)
     decode_threads: int = _between(0, 0, 256)
 
@@ -63,14 +69,15 @@ class Settings:
 
     # Lines.
     turned_line_score: float = _between(0.5, 0.0, 1.0)
-    min_bucket_px: int = _between(192, 48, 4096)
+    min_bucket_px: int = _between(64, 48, 4096)
     max_line_px: int = _between(3200, 320, 32768)
     line_score: float = _between(0.5, 0.0, 1.0)
 
     def fingerprint(self) -> str:
-        """Short hash of the settings that change answers; where and how fast they are computed is not among them."""
+        """Short hash of what changes answers: settings and code; where and how fast they are computed is not in it."""
         values = {key: value for key, value in dataclasses.asdict(self).items() if key not in _RUNTIME}
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+        revised = {**values, "answers": ANSWERS}
+        return hashlib.sha256(json.dumps(revised, sort_keys=True).encode()).hexdigest()[:8]
 
     def __post_init__(self) -> None:
         for setting in dataclasses.fields(self):
@@ -78,8 +85,8 @@ class Settings:
 
 
 _RUNTIME = frozenset({
-    "device", "engine", "dtype", "threads", "decode_threads", "max_body_bytes", "max_page_pixels", "min_page_side_px",
-    "batch_pixels", "page_calls", "detection_call_pixels", "line_call_columns",
+    "device", "engine", "dtype", "jpeg", "graphs", "threads", "decode_threads", "max_body_bytes", "max_page_pixels",
+    "min_page_side_px", "batch_pixels", "page_calls", "detection_call_pixels", "line_call_columns",
 })  # fmt: skip
 
 

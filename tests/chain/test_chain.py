@@ -147,7 +147,10 @@ def test_the_pytorch_engine_reads_what_openvino_reads_in_the_same_number_format(
 class _CountSyncs(TorchDispatchMode):
     """Counts the operators that make the host wait for a device: those whose result's size or value it needs."""
 
-    SYNCS = frozenset({"nonzero", "_local_scalar_dense", "masked_select", "unique_consecutive", "_unique2", "nms"})
+    SYNCS = frozenset({
+        "nonzero", "nonzero_numpy", "is_nonzero", "_local_scalar_dense", "masked_select", "unique_consecutive",
+        "_unique2", "nms",
+    })  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()

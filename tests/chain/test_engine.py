@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -53,3 +55,26 @@ def test_what_fails_in_one_call_is_raised_to_the_caller(chain: PageChain) -> Non
 def test_a_device_that_is_not_there_is_refused_at_start(model_store: Path) -> None:
     with pytest.raises(SettingsError, match="no CUDA device"):
         Engine(Settings(device="cuda"), model_store)
+
+
+FIRST_CALLS = """
+import sys, threading, torch
+from pathlib import Path
+from quintet.engine import Engine
+from quintet.settings import Settings
+
+engine = Engine(Settings(engine="openvino", device="cpu", threads=4), Path(sys.argv[1]))
+network, together = engine.network("line_orientation"), threading.Barrier(4)
+
+def work(call):
+    together.wait()
+    return network(torch.zeros(1, 3, 48, 192))
+
+sys.setswitchinterval(1e-4)
+engine.each(work, [torch.tensor(number) for number in range(4)])
+"""
+
+
+def test_threads_whose_first_calls_come_together_do_not_wait_for_each_other_for_ever(model_store: Path) -> None:
+    """In a process of its own, since only its first calls matter; about half of such processes hung before the fix."""
+    subprocess.run([sys.executable, "-c", FIRST_CALLS, str(model_store)], timeout=120, check=True)

@@ -116,7 +116,7 @@ def test_turned_receipts_are_recognised_as_turned(chain: PageChain, receipts: li
         image = cv2.imread(str(path))
         turned = cv2.rotate(image, codes[turn_deg]) if turn_deg else image
         bodies.append(cv2.imencode(".png", turned)[1].tobytes())
-    pictures = [picture for picture in chain._decode(bodies) if not isinstance(picture, Failure)]
+    pictures = [picture for picture in chain._decode(chain._decode.open(bodies)) if not isinstance(picture, Failure)]
     with torch.inference_mode():
         upright = chain._page_orientation(chain._decode.to_pages(pictures))
     assert (upright.quarter_turns * 90 == turn_deg).sum() >= 0.98 * len(receipts)

@@ -80,6 +80,7 @@ def test_a_killed_client_is_completed_by_a_rerun_to_the_same_bytes(service, fold
 def test_a_wrong_token_ends_with_5(service, folder, output, tmp_path):
     draw_pages(folder, 2)
     (tmp_path / "token").write_text("wrong")
+    (tmp_path / "token").chmod(0o600)
     assert read(folder, output, service.inference_url, "--token-file", tmp_path / "token") == 5
     assert count_answers(output) == 0
 

@@ -165,6 +165,7 @@ def test_a_token_rotated_in_mid_run_is_read_again(folder, output, tmp_path):
     valid = ["first"]
 
     def write_key():
+        key_file.touch(0o600)
         key_file.write_text(json.dumps({"management": {"key": "no"}, "inference": {"key": valid[0]}}))
 
     def rotate():
@@ -186,6 +187,7 @@ def test_a_wrong_token_ends_with_5_and_leaves_the_pages_for_later(folder, output
     write_pages(folder, 3)
     token = tmp_path / "token"
     token.write_text("wrong\n")
+    token.chmod(0o600)
     with ScriptedServer(keyed(lambda: "right")) as server:
         assert read(folder, output, server.url, "--token-file", token) == 5
         assert {row["state"] for row in rows(output).values()} <= {"pending", "sent"}

@@ -51,8 +51,8 @@ def test_a_worker_killed_from_outside_costs_no_page(echo, folder, tmp_path):
     (doomed,) = workers()
 
     def kill():
-        # Not while the front end gathers a batch: TorchServe 0.12.0 then never answers what it has gathered, and only
-        # the client's own timeout helps. Answers come after 0.6 s of work, the next batch is in work 0.3 s later.
+        # Answers come after 0.6 s of work, the next batch is in work 0.3 s later; for one that is still being gathered
+        # see tests/chaos/test_workers.py.
         wait_until(lambda: count_answers(output))
         time.sleep(0.3)
         doomed.kill()

@@ -1,17 +1,21 @@
-"""A chain without networks, hosted in the real frame: says what it was given, or fails as its body asks."""
+"""Chains without networks, hosted in the real frame: they say what they were given, or fail as their body asks."""
 
 import os
 import time
 import zlib
 from types import SimpleNamespace
 
-from quintet.errors import Code, Failure
+import numpy as np
+from quintet.bare import read_bare
+from quintet.errors import Code, Failure, PageError
+from quintet.images import Picture, decode_image
+from quintet.settings import Settings
 
 
 class EchoChain:
     schema = "echo/1"
     fingerprint = "echo"
-    engine = SimpleNamespace(device="nothing")
+    engine = SimpleNamespace(device="nothing", pin=lambda _memory: False)
 
     def __init__(self, s_per_call=0.0, s_per_page=0.0):
         self._s_per_call = s_per_call
@@ -20,6 +24,9 @@ class EchoChain:
     @classmethod
     def from_options(cls, options, model_store, device_index=None):
         return cls(**options)
+
+    def warm_up(self):
+        pass
 
     def __call__(self, bodies):
         if any(body.startswith(b"KILL") for body in bodies):
@@ -34,3 +41,32 @@ def _echo(body, pages):
     if not body:
         return Failure(Code.EMPTY_BODY, "the body has no bytes")
     return {"crc": zlib.crc32(body), "bytes": len(body), "pages_in_call": pages}
+
+
+class SteadyChain(EchoChain):
+    """Says what depends on the page alone, so that runs can be compared; a page may also stall its worker."""
+
+    def __call__(self, bodies):
+        if any(body.startswith(b"STALL") for body in bodies):
+            time.sleep(3600)
+        answers = super().__call__(bodies)
+        return [answer if isinstance(answer, Failure) else answer | {"pages_in_call": None} for answer in answers]
+
+
+class PixelChain(EchoChain):
+    """Decodes its pages, as the real one does on a host, and says what it saw: the same however a page came."""
+
+    def __call__(self, bodies):
+        time.sleep(self._s_per_call + self._s_per_page * len(bodies))
+        return [_seen(body, Settings()) for body in bodies]
+
+
+def _seen(body, settings):
+    try:
+        bare = isinstance(body, memoryview)
+        picture = read_bare(body, settings) if bare else Picture(decode_image(body, settings))
+    except PageError as error:
+        return error.failure
+    words = np.empty(picture.size_px[0] * picture.size_px[1], np.int32)
+    picture.copy_to(words)
+    return {"size_px": picture.size_px, "crc": zlib.crc32(words & 0xFFFFFF)}

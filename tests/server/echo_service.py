@@ -6,6 +6,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import archive
 import service as torchserve
 import yaml
 
@@ -38,6 +39,7 @@ def pack_echo(folder: Path, torchserve_options=None, **options) -> Path:
         check=True,
         env={"TMPDIR": str(folder / "tmp"), "PATH": ""},
     )
+    archive.record_hash(folder / "quintet.mar")
     return folder
 
 

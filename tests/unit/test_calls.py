@@ -27,6 +27,16 @@ def test_larger_sizes_come_first_so_that_calls_side_by_side_end_together() -> No
     assert [call.tolist() for call in plan_calls(widths, 640)] == [[1], [3], [2], [0]]
 
 
+@given(st.integers(0, 200), st.integers(1, 5000))
+def test_few_sizes_are_the_full_call_and_powers_of_two(count: int, budget: int) -> None:
+    widths = torch.full((count, 1), 64)
+    calls = plan_calls(widths, budget, few_sizes=True)
+    assert joined(calls, torch.empty(0)).tolist() == list(range(count))
+    full = max(1, budget // 64)
+    assert all(len(call) == full or len(call) & (len(call) - 1) == 0 for call in calls)
+    assert sum(len(call) != full for call in calls) <= full.bit_length()
+
+
 @given(st.lists(st.integers(1, 100), max_size=50), st.integers(1, 150))
 def test_batches_keep_the_order_and_the_budget(pixels: list[int], budget: int) -> None:
     batches = [pixels[part] for part in in_batches(pixels, budget)]

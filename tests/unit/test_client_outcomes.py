@@ -13,6 +13,7 @@ from quintet_client.outcomes import (
     Unauthorised,
     canonical_json,
     outcome_of,
+    traced,
 )
 
 
@@ -27,20 +28,20 @@ def torchserve(status, kind, message="m"):
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [
-        (400, ours("IMAGE_DECODE_FAILED"), PageFailed("IMAGE_DECODE_FAILED", "m")),
-        (400, ours("EMPTY_BODY"), PageFailed("EMPTY_BODY", "m")),
-        (413, ours("IMAGE_TOO_LARGE"), PageFailed("IMAGE_TOO_LARGE", "m")),
-        (422, ours("INVALID_PARAMETER"), PageFailed("INVALID_PARAMETER", "m")),
+        (400, ours("IMAGE_DECODE_FAILED"), PageFailed("IMAGE_DECODE_FAILED", "m", "r")),
+        (400, ours("EMPTY_BODY"), PageFailed("EMPTY_BODY", "m", "r")),
+        (413, ours("IMAGE_TOO_LARGE"), PageFailed("IMAGE_TOO_LARGE", "m", "r")),
+        (422, ours("INVALID_PARAMETER"), PageFailed("INVALID_PARAMETER", "m", "r")),
         (413, b"", PageFailed("IMAGE_TOO_LARGE", "HTTP 413 without an explanation")),
         (400, torchserve(400, "BadRequestException"), PageFailed("BAD_REQUEST", "m")),
         (418, b"<html>", PageFailed("HTTP_418", "HTTP 418 without an explanation")),
         (401, ours("UNAUTHORISED"), Unauthorised("m")),
         (403, b"", Unauthorised("HTTP 403 without an explanation")),
         (400, torchserve(400, "InvalidKeyException"), Unauthorised("m")),
-        (503, ours("BUSY"), NotNow("m", 2.0, busy=True)),
-        (503, torchserve(503, "ServiceUnavailableException"), NotNow("m", 2.0, busy=True)),
-        (429, b"", NotNow("HTTP 429 without an explanation", 2.0, busy=True)),
-        (500, ours("INFERENCE_FAILED"), TryFailed("INFERENCE_FAILED", "m")),
+        (503, ours("BUSY"), NotNow("m", 2.0, busy=True, reached=True)),
+        (503, torchserve(503, "ServiceUnavailableException"), NotNow("m", 2.0, busy=True, reached=True)),
+        (429, b"", NotNow("HTTP 429 without an explanation", 2.0, busy=True, reached=True)),
+        (500, ours("INFERENCE_FAILED"), TryFailed("INFERENCE_FAILED", "m", "r")),
         (500, torchserve(500, "InternalServerException", "Worker died."), TryFailed("WORKER_DIED", "Worker died.")),
         (507, torchserve(507, "X", "Worker died."), TryFailed("WORKER_DIED", "Worker died.")),
         (507, torchserve(507, "X", "CUDA out of memory"), TryFailed("OUT_OF_MEMORY", "CUDA out of memory")),
@@ -58,13 +59,14 @@ def test_each_answer_has_its_outcome(status, body, expected):
 def test_a_wrong_address_is_a_server_not_ready_and_fails_no_page(status):
     outcome = outcome_of(status, {}, torchserve(status, "ModelNotFoundException"))
     assert isinstance(outcome, NotNow)
+    assert outcome.reached
     assert not outcome.busy
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("3", 3.0), ("-1", 0.0), ("86400", 60.0), ("Mon, 1 Jan", 0.0)])
 def test_retry_after_is_seconds_within_reason(header, seconds):
     assert outcome_of(503, {"Retry-After": header}, b"") == NotNow(
-        "HTTP 503 without an explanation", seconds, busy=True
+        "HTTP 503 without an explanation", seconds, busy=True, reached=True
     )
 
 
@@ -75,6 +77,13 @@ def test_equal_answers_are_equal_bytes_whatever_the_request():
     assert isinstance(second, Answered)
     assert first.document == second.document == b'{"lines":[],"model":"m","schema":"s"}\n'
     assert (first.request_id, second.request_id) == ("1", "2")
+
+
+def test_an_outcome_keeps_the_id_it_was_told_and_otherwise_has_that_of_the_request():
+    assert traced(outcome_of(400, {}, ours("EMPTY_BODY")), "sent") == PageFailed("EMPTY_BODY", "m", "r")
+    died = outcome_of(500, {}, torchserve(500, "InternalServerException", "Worker died."))
+    assert traced(died, "sent") == TryFailed("WORKER_DIED", "Worker died.", "sent")
+    assert traced(NotNow("away"), "sent") == NotNow("away")
 
 
 @given(st.integers(200, 599), st.binary(max_size=80))

@@ -16,9 +16,11 @@ from quintet_client.errors import ExitCode
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = (ROOT / "docs" / "settings.md").read_text("utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
 API = (ROOT / "docs" / "api.md").read_text("utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 
 
 def table_rows(text: str) -> dict[str, list[str]]:
@@ -32,17 +34,18 @@ def as_value(cell: str) -> object:
     return yaml.safe_load(cell.replace("`", ""))
 
 
-def read_options() -> dict[str, object]:
-    """The long options of `quintet read` and their defaults."""
+def options_of(command: str) -> dict[str, object]:
+    """The long options of a command of `quintet` and their defaults."""
     parser = cli._parser()
     commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    actions = commands.choices["read"]._actions
+    actions = commands.choices[command]._actions
     return {name: action.default for action in actions for name in action.option_strings if name.startswith("--")}
 
 
 def source_files() -> set[str]:
     """The source files that the map has to name."""
-    files = [file for folder in ("handlers", "client", "benchmarks") for file in (ROOT / folder).rglob("*.py")]
+    folders = ("handlers", "client", "benchmarks", "requirements")
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*.py")]
     return {file.relative_to(ROOT).as_posix() for file in files if file.name != "__init__.py"}
 
 
@@ -84,14 +87,25 @@ def test_a_code_is_documented_with_its_status(code: Code) -> None:
 
 
 def test_every_option_of_quintet_read_is_documented() -> None:
-    assert set(read_options()) - {"--help"} <= set(table_rows(SETTINGS))
+    assert set(options_of("read")) - {"--help"} <= set(table_rows(SETTINGS))
+
+
+def test_every_option_of_quintet_status_is_documented_with_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("QUINTET_SERVER", raising=False)
+    monkeypatch.delenv("QUINTET_TOKEN_FILE", raising=False)
+    documented = table_rows(OPERATIONS)
+    words = {"none": None, "off": False}
+    for option, default in options_of("status").items():
+        if option != "--help":
+            shown = documented[option][0].replace("`", "")
+            assert words.get(shown, yaml.safe_load(shown)) == default, option
 
 
 def test_documented_defaults_of_options_are_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("QUINTET_SERVER", raising=False)
     monkeypatch.delenv("QUINTET_TOKEN_FILE", raising=False)
     words = {"none": None, "off": False}
-    for option, default in read_options().items():
+    for option, default in options_of("read").items():
         if option not in {"--help", "--loaders"}:  # --loaders depends on the machine
             shown = table_rows(SETTINGS)[option][0].replace("`", "")
             assert words.get(shown, yaml.safe_load(shown)) == default, option
@@ -113,7 +127,7 @@ def test_a_task_of_the_makefile_is_explained(target: str) -> None:
     assert re.search(rf"make {target}\b", README + CONTRIBUTING)
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/api.md", "docs/settings.md"])
+@pytest.mark.parametrize("document", sorted(DOCUMENTS))
 def test_links_between_documents_lead_to_files(document: str) -> None:
     path = ROOT / document
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text("utf-8"))

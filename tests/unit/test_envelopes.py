@@ -8,17 +8,20 @@ from hypothesis import strategies as st
 from quintet import frames
 from quintet.envelopes import Envelope, Intake, open_envelope, seal
 from quintet.errors import Code, Failure, SettingsError
+from quintet.frames import Place
+from quintet.rings import RingLimits, Rings
 
 HEAD = {"schema": "test/1", "model": "m"}
+NO_RINGS = Rings(RingLimits(), None)
 BODY = st.binary(min_size=1, max_size=8)
 REQUEST = st.one_of(BODY, st.lists(st.binary(max_size=8), min_size=1, max_size=6))
 
 
 def open_all(requests):
     return [
-        open_envelope(bytearray(frames.pack_pages(request)), frames.MEDIA_TYPE, f"r{number}")
+        open_envelope(bytearray(frames.pack_pages(request)), frames.MEDIA_TYPE, f"r{number}", NO_RINGS)
         if isinstance(request, list)
-        else open_envelope(request, "image/jpeg", f"r{number}")
+        else open_envelope(request, "image/jpeg", f"r{number}", NO_RINGS)
         for number, request in enumerate(requests)
     ]
 
@@ -46,9 +49,9 @@ def test_every_page_gets_its_own_answer_however_requests_are_cut_into_batches(re
 
 def test_a_malformed_frame_is_one_error_and_its_neighbours_are_answered():
     frame = frames.pack_pages([b"a", b"b"])
-    broken = open_envelope(frame[:-1], frames.MEDIA_TYPE, "broken")
-    parsed = open_envelope({"json": 1}, "application/json", "parsed")
-    good = open_envelope(b"a", None, "good")
+    broken = open_envelope(frame[:-1], frames.MEDIA_TYPE, "broken", NO_RINGS)
+    parsed = open_envelope({"json": 1}, "application/json", "parsed", NO_RINGS)
+    good = open_envelope(b"a", None, "good", NO_RINGS)
     replies = seal([broken, good, parsed], [{"hex": "61"}], HEAD)
     assert [reply.status for reply in replies] == [422, 200, 400]
     assert json.loads(replies[0].body)["error"]["code"] == "INVALID_PARAMETER"
@@ -81,3 +84,21 @@ def test_the_intake_takes_its_own_options_and_leaves_the_chains():
     options = {"pages_at_once": 100, "device": "cpu"}
     assert Intake.taken_from(options) == Intake(pages_at_once=100)
     assert options == {"device": "cpu"}
+
+
+def test_places_of_unknown_rings_fail_alone_and_cost_nobody_a_reading():
+    pages = [b"a", Place(bytes(16), 0, 64), b"b"]
+    envelope = open_envelope(frames.pack_places(pages), frames.MEDIA_TYPE, "r", NO_RINGS)
+    assert envelope.bodies == [b"a", b"b"]
+    assert [failure.code for failure in envelope.failures] == [Code.UNKNOWN_RING]
+    (reply,) = seal([envelope], [echo(body) for body in envelope.bodies], HEAD)
+    answers = frames.unpack_answers(reply.body)
+    assert [answer.status for answer in answers] == [200, 410, 200]
+    assert [json.loads(answers[number].body)["hex"] for number in (0, 2)] == ["61", "62"]
+
+
+def test_a_service_without_shared_memory_says_so_to_whom_asks():
+    envelope = open_envelope(frames.pack_rings_question(), frames.MEDIA_TYPE, "r", NO_RINGS)
+    assert envelope.bodies == envelope.failures == []
+    (answer,) = frames.unpack_answers(seal([envelope], [], HEAD)[0].body)
+    assert (answer.status, json.loads(answer.body)["error"]["code"]) == (409, "SHARED_MEMORY_OFF")

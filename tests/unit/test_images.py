@@ -55,6 +55,43 @@ def test_a_bad_body_has_its_own_code(body: bytes, code: Code) -> None:
     assert error.value.failure.code is code
 
 
+CODINGS = {
+    "jpeg": ("JPEG", {}),
+    "progressive": ("JPEG", {"progressive": True}),
+    "png": ("PNG", {}),
+    "tiff": ("TIFF", {}),
+    "lzw": ("TIFF", {"compression": "tiff_lzw"}),
+    "webp": ("WEBP", {}),
+    "lossless": ("WEBP", {"lossless": True}),
+    "bmp": ("BMP", {}),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow tells of some cuts by a warning besides
+@pytest.mark.parametrize("coding", CODINGS)
+def test_a_cut_image_is_a_failure_wherever_it_is_cut_and_never_a_page_with_an_empty_rest(coding: str) -> None:
+    form, options = CODINGS[coding]
+    body = encode(PAGE, form, **options)
+    for percent in range(5, 95, 5):
+        with pytest.raises(PageError) as error:
+            decode_image(body[: len(body) * percent // 100], SETTINGS)
+        assert error.value.failure.code is Code.IMAGE_DECODE_FAILED
+
+
+def test_a_jpeg_whose_data_cannot_fill_its_frame_is_truncated_even_if_it_ends_in_order() -> None:
+    body = bytearray(encode(PAGE, "JPEG"))
+    frame = body.index(b"\xff\xc0")
+    struct.pack_into(">HH", body, frame + 5, 9000, 9000)
+    with pytest.raises(PageError, match="cannot hold 9000 x 9000"):
+        decode_image(bytes(body), SETTINGS)
+
+
+def test_the_smallest_jpeg_of_a_blank_page_is_a_page() -> None:
+    blank = Image.new("L", (3000, 4000), 255)
+    for options in ({}, {"optimize": True}, {"progressive": True, "optimize": True}):
+        assert decode_image(encode(blank, "JPEG", quality=1, **options), SETTINGS).size == (3000, 4000)
+
+
 def test_too_many_bytes_are_refused_before_decoding() -> None:
     with pytest.raises(PageError) as error:
         decode_image(b"x" * 11, Settings(max_body_bytes=10))

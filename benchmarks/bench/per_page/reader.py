@@ -120,7 +120,8 @@ class PerPageChain:
             )
             return [answers.read_line(probabilities, self._alphabet) for probabilities in said]
 
-        calls = plan_calls(buckets[:, None], budgets_of(self._chain).line_columns)
+        budgets = budgets_of(self._chain)
+        calls = plan_calls(buckets[:, None], budgets.line_columns, few_sizes=budgets.few_sizes)
         return _in_order(calls, run_each(self._chain, ask, calls))
 
     def _run(self, stage: str, seen: Sequence[Floats]) -> list[Floats]:

@@ -30,7 +30,7 @@ class Layout:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
-        self._network = engine.network("layout")
+        self._network = engine.captured(engine.network("layout"), {(3, HEIGHT_PX, WIDTH_PX): engine.budgets.pages})
         self._settings = settings
         self._centres, self._strides = _anchors(engine.device)
 
@@ -73,7 +73,9 @@ class Layout:
         sides = (bins.softmax(dim=2) * steps).sum(dim=2) * self._strides[anchor, None]
         centres = self._centres[anchor]
         boxes = torch.cat([centres - sides[:, :2], centres + sides[:, 2:]], dim=1)
-        return boxes.clamp_(min=0).minimum(boxes.new_tensor([WIDTH_PX, HEIGHT_PX, WIDTH_PX, HEIGHT_PX]))
+        boxes[:, 0::2].clamp_(0, WIDTH_PX)
+        boxes[:, 1::2].clamp_(0, HEIGHT_PX)
+        return boxes
 
     def _canvas_scales(self, pages: UprightPages) -> Tensor:
         """Upright pixels per canvas pixel, (P, 2)."""

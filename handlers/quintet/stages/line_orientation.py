@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from quintet.calls import joined, plan_calls
-from quintet.crops import crop_lines, crop_widths, upright_quads
+from quintet.calls import full_call, joined, plan_calls
+from quintet.crops import HEIGHT_PX, crop_lines, crop_widths, upright_quads
 from quintet.engine import Engine
 from quintet.records import Lines, Readings, UprightPages
 from quintet.settings import Settings
@@ -23,7 +23,8 @@ class LineOrientation:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
-        self._network = engine.network("line_orientation")
+        most = {(3, HEIGHT_PX, CANVAS_PX): full_call(CANVAS_PX, engine.budgets.line_columns)}
+        self._network = engine.captured(engine.network("line_orientation"), most)
         self._settings = settings
 
     def __call__(self, pages: UprightPages, lines: Lines) -> Readings:

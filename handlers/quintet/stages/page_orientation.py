@@ -22,7 +22,8 @@ class PageOrientation:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._network = engine.network("page_orientation")
+        shape = (3, CROP_PX, CROP_PX)
+        self._network = engine.captured(engine.network("page_orientation"), {shape: engine.budgets.pages})
 
     def __call__(self, pages: Pages) -> UprightPages:
         """Recognise the turn of each page and undo it."""

@@ -1,0 +1,252 @@
+"""Columns of text on one page: which lines are read before which, where rows across the page would mix them up.
+
+A page is a stack of bands; a band is one row, or columns that stand side by side. Two things must hold for columns: a
+gutter that no line crosses, and prose on both sides of it. A table has gutters too, but its cells are read in rows.
+
+Source of the cuts: G. Nagy and S. Seth, Hierarchical Representation of Optically Scanned Documents (ICPR 1984), known
+as the XY-cut; that prose decides which way to cut is ours. Plain Python on the host, since it sees a few dozen boxes
+after the batch's one copy, and only on pages where prose stands beside prose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+from statistics import median
+
+Box = Sequence[float]
+
+# Lengths in heights of a line's box, which is about 1.3 times the size of the type.
+_GUTTER = 0.4
+_PROSE_WIDTH = 6.0
+# Layout takes narrow columns for a table now and then; cells as long as these are rare.
+_PROSE_WIDTH_IN = {"table": 9.0, "header": inf, "footer": inf}
+_PROSE_PITCH = 1.7
+# Fewer lines are no column: a pair of addresses side by side has three lines each, a form's label has one.
+_PROSE_LINES = 2
+# Bands over the first line of prose: a heading of two lines, or a figure's caption and a heading.
+_MOST_HEADINGS = 2
+# Columns are looked for over so many rows: a page has fewer, and what is made to have more must not take long.
+_MOST_BANDS = 300
+
+
+_NO_TABLE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a line stands: number and label of a layout region of its page."""
+
+    region: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Lines that stay together: one line, or all cells of a table.
+
+    Attributes:
+        lines: numbers of the lines, in rows.
+        x0, y0, x1, y1: pixels of the levelled page.
+        is_prose: whether it is a line of running text.
+    """
+
+    lines: tuple[int, ...]
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    is_prose: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """Blocks between two gutters."""
+
+    x0: float
+    x1: float
+    blocks: tuple[Block, ...]
+
+    def is_prose(self) -> bool:
+        """Whether running text is at least half of what stands here; a table counts as one thing."""
+        prose = sum(block.is_prose for block in self.blocks)
+        return prose >= _PROSE_LINES and 2 * prose >= len(self.blocks)
+
+
+def column_order(boxes_px: Sequence[Box], places: Sequence[Place | None]) -> list[int]:
+    """The lines of one page in reading order.
+
+    Args:
+        boxes_px: x0, y0, x1, y1 of each line on the levelled page; lines in rows, as `in_rows` has them.
+        places: the region each line stands in; None for none.
+
+    Returns:
+        Line numbers; rows where there are no columns.
+    """
+    prose = _prose(boxes_px, places)
+    text = [box for box, is_prose in zip(boxes_px, prose, strict=True) if is_prose]
+    if not text or max(box[0] for box in text) <= min(box[2] for box in text):
+        return list(range(len(boxes_px)))  # no prose stands beside prose
+    gutter_px = _GUTTER * median(map(_height, boxes_px))
+    tables = [place.region if place and place.label == "table" else _NO_TABLE for place in places]
+    blocks = _blocks(_crossing_margins(boxes_px, places, text), tables, prose)
+    return [number for block in _order(blocks, gutter_px) for number in block.lines]
+
+
+def region_order(
+    region_boxes_px: Sequence[Box], line_boxes_px: Sequence[Box], region_of: Sequence[int | None]
+) -> list[int]:
+    """The regions of one page in the order of their lines; one without lines comes before the line under it.
+
+    Args:
+        region_boxes_px: x0, y0, x1, y1 of each region.
+        line_boxes_px: of each line, in reading order.
+        region_of: each line's region; None for none.
+
+    Returns:
+        Region numbers.
+    """
+    first = {region: place for place, region in reversed(list(enumerate(region_of)))}
+
+    def rank(region: int) -> tuple[int, float]:
+        x0, y0, x1, y1 = region_boxes_px[region]
+        if region in first:
+            return first[region], y0
+        below = (place for place, b in enumerate(line_boxes_px) if b[1] > (y0 + y1) / 2 and b[0] < x1 and x0 < b[2])
+        return next(below, len(line_boxes_px)), y0
+
+    return sorted(range(len(region_boxes_px)), key=rank)
+
+
+def _crossing_margins(boxes_px: Sequence[Box], places: Sequence[Place | None], text: Sequence[Box]) -> list[Box]:
+    """The lines' boxes; headers over all text and footers under it reach across the page: no column holds them."""
+    top, bottom = min(box[1] for box in text), max(box[3] for box in text)
+    return [
+        (-inf, box[1], inf, box[3])
+        if place and ((place.label == "header" and box[3] <= top) or (place.label == "footer" and box[1] >= bottom))
+        else box
+        for box, place in zip(boxes_px, places, strict=True)
+    ]
+
+
+def _prose(boxes_px: Sequence[Box], places: Sequence[Place | None]) -> list[bool]:
+    """Which lines are running text: long ones close under one another, and the short line that ends a paragraph."""
+    least = [_PROSE_WIDTH if place is None else _PROSE_WIDTH_IN.get(place.label, _PROSE_WIDTH) for place in places]
+    long = [box[2] - box[0] >= width * _height(box) for box, width in zip(boxes_px, least, strict=True)]
+    neighbours = _neighbours(boxes_px)
+    text = {number for pair in neighbours if all(long[number] for number in pair) for number in pair}
+    ends = {lower for upper, lower in neighbours if upper in text and least[lower] < inf}
+    return [number in text or number in ends for number in range(len(boxes_px))]
+
+
+def _neighbours(boxes_px: Sequence[Box]) -> list[tuple[int, int]]:
+    """Pairs of an upper and a lower line, over some of the same width and as near as a paragraph's lines."""
+    pairs = []
+    down = sorted(range(len(boxes_px)), key=lambda number: boxes_px[number][1])
+    for place, upper in enumerate(down):
+        x0, y0, x1, _y1 = boxes_px[upper]
+        height = _height(boxes_px[upper])
+        for lower in down[place + 1 :]:
+            step = boxes_px[lower][1] - y0
+            if step > _PROSE_PITCH * height:
+                break
+            if step > height / 2 and min(x1, boxes_px[lower][2]) - max(x0, boxes_px[lower][0]) > height:
+                pairs.append((upper, lower))
+    return pairs
+
+
+def _height(box: Box) -> float:
+    return box[3] - box[1]
+
+
+def _blocks(boxes_px: Sequence[Box], tables: Sequence[int], prose: Sequence[bool]) -> list[Block]:
+    """Lines as blocks half as high as they are, so that neighbouring rows stay apart; a table's lines as one.
+
+    Layout may see a part of a table only, or a table in narrow columns: a line beside it, or prose in it, tells.
+    """
+    beside = [box for box, table, is_prose in zip(boxes_px, tables, prose, strict=True) if table < 0 and not is_prose]
+    whole = [
+        table
+        for table in _tables(boxes_px, tables)
+        if not any(prose[number] for number in table.lines)
+        and not any(table.y0 < _middle(box) < table.y1 for box in beside)
+    ]
+    held = {number for table in whole for number in table.lines}
+    return whole + [_line(n, box, prose[n]) for n, box in enumerate(boxes_px) if n not in held]
+
+
+def _tables(boxes_px: Sequence[Box], tables: Sequence[int]) -> list[Block]:
+    """The lines of each table as one block."""
+    cells: dict[int, list[int]] = {}
+    for number, table in enumerate(tables):
+        if table >= 0:
+            cells.setdefault(table, []).append(number)
+    return [_around(numbers, [boxes_px[number] for number in numbers]) for numbers in cells.values()]
+
+
+def _around(numbers: Sequence[int], boxes_px: Sequence[Box]) -> Block:
+    left, top, right, bottom = zip(*boxes_px, strict=True)
+    return Block(tuple(numbers), min(left), min(top), max(right), max(bottom))
+
+
+def _line(number: int, box: Box, is_prose: bool) -> Block:
+    inset = _height(box) / 4
+    return Block((number,), box[0], box[1] + inset, box[2], box[3] - inset, is_prose)
+
+
+def _middle(box: Box) -> float:
+    return (box[1] + box[3]) / 2
+
+
+def _order(blocks: Sequence[Block], gutter_px: float) -> list[Block]:
+    """Blocks band by band, each band column by column."""
+    ordered: list[Block] = []
+    bands = _bands(blocks)
+    while bands:
+        count, columns = _columns_at_the_top(bands, gutter_px)
+        ordered += [block for column in columns for block in _order(column.blocks, gutter_px)]
+        ordered += [] if count else sorted(bands[0], key=lambda block: block.lines)
+        bands = bands[max(count, 1) :]
+    return ordered
+
+
+def _bands(blocks: Sequence[Block]) -> list[list[Block]]:
+    """Blocks from top to bottom, those together that share a height of the page."""
+    bands: list[list[Block]] = []
+    bottom = float("-inf")
+    for block in sorted(blocks, key=lambda block: block.y0):
+        if block.y0 >= bottom:
+            bands.append([])
+        bands[-1].append(block)
+        bottom = max(bottom, block.y1)
+    return bands
+
+
+def _columns_at_the_top(bands: Sequence[Sequence[Block]], gutter_px: float) -> tuple[int, list[_Column]]:
+    """How many bands from the top make columns together, the most that do, and these columns; 0 and none if none do.
+
+    Columns begin with their headings and end with prose, so that rows of a table over or under them stay rows.
+    """
+    count, found = 0, list[_Column]()
+    columns: list[_Column] = []
+    if not any(block.is_prose for band in bands[: 1 + _MOST_HEADINGS] for block in band):
+        return count, found
+    for number, band in enumerate(bands[:_MOST_BANDS], start=1):
+        for block in band:
+            columns = _with(columns, block, gutter_px)
+        if len(columns) == 1 and number > 1:
+            break
+        ends_here = len(columns) > 1 and any(block.is_prose for block in band)
+        if ends_here and all(column.is_prose() for column in columns):
+            count, found = number, columns
+    return count, found
+
+
+def _with(columns: Sequence[_Column], block: Block, gutter_px: float) -> list[_Column]:
+    """The columns from left to right with one more block, which joins all that it comes near."""
+    near = [c for c in columns if c.x0 < block.x1 + gutter_px and block.x0 < c.x1 + gutter_px]
+    blocks = [*(member for column in near for member in column.blocks), block]
+    left, right = min(member.x0 for member in blocks), max(member.x1 for member in blocks)
+    joined = _Column(left, right, tuple(blocks))
+    return sorted([*(c for c in columns if c not in near), joined], key=lambda column: column.x0)

@@ -1,0 +1,126 @@
+"""What is made for a GPU, run on the CPU with the real networks: JPEGs on the device, captured launches, warm-up."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from quintet.captured import Captured
+from quintet.chain import PageChain
+from quintet.device_jpeg import DevicePicture
+from quintet.errors import Failure, SettingsError
+from quintet.settings import Settings
+from quintet.stages.recognition import all_bucket_widths
+
+from benchmarks.bench_gpu.accuracy import MOST_F1_LOST, compare
+from benchmarks.sample_pages.generate import main as generate
+from tests.chain.test_chain import assert_same_reading, results
+from tests.conftest import draw_page, encode
+
+LINES = ["Quintet reads pages", "Total 1,249.50 EUR", "Ltd."]
+BODIES = [
+    encode(draw_page(LINES, (640, 420)), "JPEG", quality=90),
+    encode(draw_page(LINES[::-1], (640, 420), turn_deg=90), "JPEG", progressive=True),
+    encode(draw_page(LINES[:1], (500, 300)).convert("L"), "JPEG"),
+    encode(draw_page(LINES[1:], (500, 300))),
+]
+
+
+@pytest.fixture(scope="module")
+def capturing(model_store: Path) -> PageChain:
+    return PageChain(Settings(device="cpu", engine="torch", graphs="captured"), model_store)
+
+
+@pytest.fixture(scope="module")
+def on_device(model_store: Path) -> PageChain:
+    return PageChain(Settings(device="cpu", jpeg="device"), model_store)
+
+
+def test_jpegs_decoded_on_the_device_read_like_those_of_the_host(chain: PageChain, on_device: PageChain) -> None:
+    decoded = on_device._decode(on_device._decode.open(BODIES))
+    assert [isinstance(picture, DevicePicture) for picture in decoded] == [True, True, True, False]
+    before = on_device.engine.host_copies
+    read = results(on_device(BODIES))
+    assert on_device.engine.host_copies - before == 3
+    for ours, theirs in zip(read, results(chain(BODIES)), strict=True):
+        assert_same_reading(ours, theirs)
+
+
+def test_a_bad_jpeg_leaves_its_neighbours_unchanged_where_the_device_decodes(on_device: PageChain) -> None:
+    cut = BODIES[0][:400] + b"\xff\xd9"
+    first, bad, last = on_device([BODIES[0], cut, BODIES[2]])
+    assert isinstance(bad, Failure) or bad["text"] == ""
+    for outcome, body in ((first, BODIES[0]), (last, BODIES[2])):
+        (alone,) = results(on_device([body]))
+        assert isinstance(outcome, dict)
+        assert_same_reading(outcome, alone)
+
+
+def test_captured_launches_read_what_eager_ones_read(capturing: PageChain, model_store: Path) -> None:
+    bodies = BODIES[1:3]
+    eager = results(PageChain(Settings(device="cpu", engine="torch"), model_store)(bodies))
+    captured = [part for part in capturing.engine._captured if isinstance(part, Captured)]
+    for _ in range(3):  # seen, recorded, replayed
+        for ours, theirs in zip(results(capturing(bodies)), eager, strict=True):
+            assert_same_reading(ours, theirs)
+    assert sum(len(part.recorded) for part in captured) >= 4
+
+
+@pytest.mark.parametrize("stage", ["page_orientation", "layout", "line_orientation", "recognition"])
+def test_rows_that_fill_a_call_up_do_not_change_the_others(capturing: PageChain, stage: str) -> None:
+    """The real networks, the memory of the recording full of something else."""
+    part = getattr(capturing, f"_{stage}")
+    run = part._tokens if stage == "recognition" else part._network
+    item = {"recognition": (3, 48, 320), "line_orientation": (3, 48, 192)}.get(stage) or next(iter(run._most))
+    batch = torch.rand(min(3, run._most[item]), *item)
+    expected = run._work(batch)
+    for _ in range(2):
+        run(torch.rand(min(4, run._most[item]), *item) * 9)
+    for ours, theirs in zip(run(batch), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_text_detection_is_not_captured(capturing: PageChain) -> None:
+    assert not isinstance(capturing._text_detection._network, Captured)
+
+
+def test_captured_launches_are_refused_where_the_engine_has_none(model_store: Path) -> None:
+    with pytest.raises(SettingsError, match="graphs"):
+        PageChain(Settings(device="cpu", engine="openvino", graphs="captured"), model_store)
+
+
+def test_a_full_call_of_every_width_can_be_captured(capturing: PageChain) -> None:
+    most = capturing._recognition._tokens._most
+    assert [width for _, _, width in most] == all_bucket_widths(Settings())
+    assert all(
+        count * width <= max(width, capturing.engine.budgets.line_columns) for (*_, width), count in most.items()
+    )
+
+
+def test_a_chain_reads_after_its_warm_up_what_it_reads_without(chain: PageChain, model_store: Path) -> None:
+    warm = PageChain(Settings(), model_store)
+    warm.warm_up()
+    for ours, theirs in zip(results(warm(BODIES)), results(chain(BODIES)), strict=True):
+        assert_same_reading(ours, theirs)
+
+
+def test_bfloat16_passes_the_accuracy_gate_against_single_precision(
+    model_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generate([str(tmp_path), "--pages", "3", "--seed", "12", "--scale", "0.7"])
+    names = sorted(json.loads((tmp_path / "truth.json").read_text("utf-8")))
+    bodies = [(tmp_path / name).read_bytes() for name in names]
+
+    def read(dtype: str) -> dict[str, dict[str, Any]]:
+        chain = PageChain(Settings(device="cpu", engine="torch", dtype=dtype), model_store)
+        return dict(zip(names, results(chain(bodies)), strict=True))
+
+    agreement = compare(read("float32"), read("bfloat16"), tmp_path / "truth.json")
+    with capsys.disabled():
+        sys.stdout.write(f"\nbfloat16 beside float32: {agreement}\n")
+    assert agreement.lines > 30
+    assert agreement.passes, f"more than {MOST_F1_LOST} of word F1 lost"

@@ -1,0 +1,119 @@
+"""`make chaos`: every fault for some rounds, an account after each, one table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tests.chaos import clients
+from tests.chaos.account import Account, settle, undisturbed
+from tests.chaos.faults import FAULTS
+from tests.chaos.stage import Round, Server, Stage, wait_until
+from tests.conftest import ROOT
+
+FOLDER = ROOT / "build" / "chaos"
+PAGES = 120
+AWAY_S = 30.0
+
+
+@dataclass
+class Line:
+    """One line of the table: a fault and the sums of its rounds."""
+
+    fault: str
+    rounds: int = 0
+    injected: int = 0
+    pages: int = 0
+    ok: int = 0
+    failed: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    seconds: float = 0.0
+    problems: list[str] = field(default_factory=list)
+
+    def add(self, played: Round, account: Account, seconds: float) -> None:
+        """Count one round."""
+        self.rounds += 1
+        self.injected += played.injected
+        for name in ("pages", "ok", "failed", "lost", "duplicated"):
+            setattr(self, name, getattr(self, name) + getattr(account, name))
+        self.seconds += seconds
+        self.problems += [f"{played.name}: {problem}" for problem in account.problems]
+
+    @property
+    def good(self) -> bool:
+        """Whether the promise was kept."""
+        return not (self.lost or self.duplicated or self.problems)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; exit code 0 only if every fault has hit, and nothing was lost or duplicated."""
+    options = _parser().parse_args(arguments)
+    begin = time.monotonic()
+    lines = play(options.folder, options.only or list(FAULTS), options.rounds, options.seed, options.away_s)
+    report = {"seed": options.seed, "seconds": round(time.monotonic() - begin, 1), "faults": [asdict(i) for i in lines]}
+    (options.folder / "chaos.json").write_text(json.dumps(report, indent=2) + "\n")
+    sys.stdout.write(table(lines))
+    sys.stdout.write(f"{report['seconds']:.0f} s, seed {options.seed}, {options.folder / 'chaos.json'}\n")
+    return 0 if all(line.good and line.injected for line in lines) else 1
+
+
+def play(folder: Path, names: Sequence[str], rounds: int, seed: int, away_s: float, pages: int = PAGES) -> list[Line]:
+    """Play faults against one server in a folder of their own; round by round, so that all meet a used server."""
+    shutil.rmtree(folder, ignore_errors=True)
+    clients.preload()
+    stage = Stage(Server(folder / "server"), folder, pages, away_s)
+    try:
+        stage.draw_pages()
+        quiet = Round(stage, "undisturbed", random.Random(seed))
+        quiet.finish(quiet.start())
+        stage.expected = undisturbed(quiet)
+        if len(stage.expected) != pages:
+            raise AssertionError(f"the undisturbed run has {len(stage.expected)} answers to {pages} pages")
+        lines = {name: Line(name) for name in names}
+        for number in range(rounds):
+            for name in names:
+                _play_one(stage, lines[name], random.Random(f"{seed} {name} {number}"), number)
+        return list(lines.values())
+    finally:
+        stage.server.kill()
+
+
+def _play_one(stage: Stage, line: Line, dice: random.Random, number: int) -> None:
+    begin = time.monotonic()
+    played = Round(stage, f"{line.fault.replace(' ', '-').replace(',', '')}-{number}", dice)
+    with played.undo:
+        try:
+            FAULTS[line.fault](played)
+        except (AssertionError, OSError) as error:  # a wrong exit code, a wait in vain: what is left is looked at still
+            line.problems.append(f"{played.name}: {error}")
+        line.add(played, settle(played), time.monotonic() - begin)
+    wait_until(stage.server.service.is_alive, 10)
+    stage.server.wait_until_ready()
+    sys.stderr.write(f"{line.fault}, round {number + 1}: {time.monotonic() - begin:.1f} s {line.problems or ''}\n")
+
+
+def table(lines: Sequence[Line]) -> str:
+    """The table for people."""
+    head = ("fault", "injected", "pages", "ok", "failed (expected)", "lost", "duplicated")
+    rows = [(i.fault, i.injected, i.pages, i.ok, i.failed, i.lost, i.duplicated) for i in lines]
+    total = ("all", *(sum(column) for column in list(zip(*rows, strict=True))[1:]))
+    text = "".join(f"| {' | '.join(map(str, row))} |\n" for row in [head, ("---",) * len(head), *rows, total])
+    return text + "".join(f"{problem}\n" for line in lines for problem in line.problems)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="of each fault")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--away-s", type=float, default=AWAY_S, help="how long the server is gone in that fault")
+    parser.add_argument("--only", action="append", choices=list(FAULTS), help="this fault alone; may be repeated")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="removed first")
+    return parser

@@ -1,0 +1,250 @@
+"""Where faults happen: a real TorchServe around a cheap chain, pages, clients, and an OUTPUT for each round."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import requests
+import service as torchserve
+from quintet_client.ledger import Ledger
+
+from tests.chaos.clients import Client
+from tests.conftest import loopback_properties
+from tests.server.echo_service import pack_echo
+
+# A batch of all that is under way takes 24 x 15 ms; a worker that is silent for so long is stalled.
+RESPONSE_TIMEOUT_S = 3
+S_PER_PAGE = 0.015
+OPTIONS = ("--in-flight", 24, "--pack", 4, "--batch", 16, "--loaders", 1, "--retries", 2, "--give-up-s", 120)
+_TORCHSERVE = {
+    "batchSize": 64,
+    # Gathering for so long, the worker is often killed in the midst of it.
+    "maxBatchDelay": 40,
+    "minWorkers": 1,
+    "maxWorkers": 1,
+    "responseTimeout": RESPONSE_TIMEOUT_S,
+}
+_ENTERED = """
+CREATE TABLE IF NOT EXISTS entered (page_id TEXT, state TEXT);
+CREATE TRIGGER IF NOT EXISTS enter AFTER INSERT ON pages WHEN NEW.state IN ('ok', 'failed')
+BEGIN INSERT INTO entered VALUES (NEW.page_id, NEW.state); END;
+"""
+
+
+class Server:
+    """One TorchServe that can be killed and started again under the same addresses."""
+
+    def __init__(self, folder: Path, **torchserve_options: int) -> None:
+        self._run_dir = folder / "run"
+        self._store = folder / "store"
+        self._store.mkdir(parents=True)
+        chain = {"chain": "echo_chain:SteadyChain", "s_per_page": S_PER_PAGE}
+        pack_echo(self._store, {**_TORCHSERVE, **torchserve_options}, **chain)
+        self._environment = {"PYTHONPATH": str(_stand_in_for_torch(folder))}
+        self._properties = loopback_properties()
+        self.start()
+
+    @property
+    def port(self) -> int:
+        """Where pages are sent."""
+        return int(self.service.inference_url.rpartition(":")[2])
+
+    def start(self) -> None:
+        """Start, and return when a page has been read."""
+        self.service = torchserve.start(
+            self._run_dir, properties=self._properties, model_store=self._store, environment=self._environment
+        )
+
+    def stop(self) -> None:
+        """As `make stop` does it."""
+        torchserve.drain(self.service)
+        torchserve.stop(self.service)
+
+    def kill(self) -> None:
+        """Kill the front end and its workers at once."""
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may have ended
+            front = psutil.Process(self.service.pid)
+            family = [front, *front.children(recursive=True)]
+            for process in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(family, timeout=30)
+
+    def workers(self) -> list[psutil.Process]:
+        """The workers' processes."""
+        return [child for child in psutil.Process(self.service.pid).children(recursive=True) if _is_worker(child)]
+
+    def wait_until_ready(self, timeout_s: float = 60) -> None:
+        """Wait until all workers are ready."""
+        wait_until(lambda: set(self.service.workers()) == {"READY"}, timeout_s)
+
+    def rotate_token(self) -> None:
+        """Have TorchServe write a new inference token into its key file."""
+        headers = {"Authorization": f"Bearer {self.service.token('API')}"}
+        url = f"{self.service.management_url}/token?type=inference"
+        requests.get(url, headers=headers, timeout=10).raise_for_status()
+
+
+@dataclass
+class Stage:
+    """What all rounds share.
+
+    Attributes:
+        server: the service under test.
+        folder: for pages, outputs and logs.
+        pages: how many a round has, the poisonous ones not counted.
+        away_s: how long the server is gone in that fault.
+        expected: the answers of an undisturbed run.
+    """
+
+    server: Server
+    folder: Path
+    pages: int
+    away_s: float
+    expected: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def source(self) -> Path:
+        """The folder of good pages."""
+        return self.folder / "in"
+
+    def draw_pages(self) -> None:
+        """Write the pages: noise of 1 to 20 KB, always the same."""
+        dice = random.Random(1)
+        for number in range(self.pages):
+            path = self.source / f"part{number % 3}" / f"page{number:04}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"%d " % number + dice.randbytes(dice.randrange(1_000, 20_000)))
+
+
+@dataclass
+class Round:
+    """One fault in one run.
+
+    Attributes:
+        stage: shared by all rounds.
+        name: of the folder that holds what the round leaves.
+        dice: when and what.
+        poison: bodies of pages that are expected to fail, by name.
+        codes: the codes they may fail with.
+        injected: how often the fault really hit.
+        url: where the client finds the server.
+        undo: what is to be undone once the round has been looked at.
+    """
+
+    stage: Stage
+    name: str
+    dice: random.Random
+    poison: dict[str, bytes] = field(default_factory=dict)
+    codes: frozenset[str] = frozenset({"WORKER_DIED"})
+    injected: int = 0
+    url: str = ""
+    undo: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def __post_init__(self) -> None:
+        self.folder = self.stage.folder / self.name
+        self.output = self.folder / "out"
+        self.url = self.stage.server.service.inference_url
+        self.output.mkdir(parents=True)
+
+    @property
+    def server(self) -> Server:
+        """The service under test."""
+        return self.stage.server
+
+    @property
+    def source(self) -> Path:
+        """The pages of this round: links to the good ones, and the poison."""
+        if not self.poison:
+            return self.stage.source
+        folder = self.folder / "in"
+        if not folder.exists():
+            shutil.copytree(self.stage.source, folder, copy_function=lambda page, link: Path(link).hardlink_to(page))
+            for name, body in self.poison.items():
+                (folder / name).write_bytes(body)
+        return folder
+
+    def start(self, *options: object) -> Client:
+        """Start a client on this round's OUTPUT, whose ledger notes every end that is entered."""
+        if not (self.output / "ledger.sqlite").exists():
+            with Ledger.open(self.output / "ledger.sqlite"):
+                pass
+            with contextlib.closing(sqlite3.connect(self.output / "ledger.sqlite")) as ledger:
+                ledger.executescript(_ENTERED)
+        where = ("--server", self.url, "--token-file", self.server.service.token_file)
+        arguments = ("read", self.source, self.output, *where, *OPTIONS, *options)
+        client = Client(arguments, self.folder / "client.log")
+        self.undo.callback(client.end)
+        return client
+
+    def finish(self, client: Client, *allowed: int, timeout_s: float = 120) -> None:
+        """Wait for a client and check how it ended."""
+        code = client.wait(timeout_s)
+        allowed = allowed or (3 if self.poison else 0,)
+        if code not in allowed:
+            raise AssertionError(f"exit code {code}, expected {allowed}; {client.said()[-2000:]}")
+
+    def await_moment(self, client: Client, latest: float = 0.7) -> bool:
+        """Wait for a random moment of the run, somewhere before that share of its pages is done.
+
+        Returns:
+            Whether the client still runs.
+        """
+        share = self.dice.uniform(0.0, latest)
+        wait_until(lambda: not client.alive or count_answers(self.output) >= share * self.stage.pages)
+        time.sleep(self.dice.uniform(0.0, 0.12))
+        return client.alive
+
+    @contextmanager
+    def struck(self, *, latest: float = 0.7, counted: bool = True) -> Iterator[Client]:
+        """A client at a random moment of its run; the fault is the body, and the client sees it through."""
+        client = self.start()
+        alive = self.await_moment(client, latest)
+        yield client
+        self.injected += alive and counted
+        self.finish(client)
+
+
+def _stand_in_for_torch(folder: Path) -> Path:
+    """What TorchServe's worker needs of torch around a chain without tensors: its import is most of a worker's start.
+
+    A worker is back after 1.7 s instead of 6, so that many more can be killed.
+    """
+    package = folder / "stand-in" / "torch"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("class Tensor: ...\n")
+    return package.parent
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):  # it may end at any moment
+        return "model_service_worker" in " ".join(process.cmdline())
+    return False
+
+
+def count_answers(output: Path) -> int:
+    """How many answers are in place."""
+    pages = output / "pages"
+    return sum(len(list(folder.glob("page*.json"))) for folder in pages.glob("part*")) if pages.is_dir() else 0
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
+    """Wait for something that is to happen.
+
+    Raises:
+        TimeoutError: it did not.
+    """
+    ends_at = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > ends_at:
+            raise TimeoutError("waited in vain")
+        time.sleep(0.01)

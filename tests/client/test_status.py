@@ -1,0 +1,181 @@
+"""`quintet status`: says ready when a page is read and only then, in exit codes that a probe can act on."""
+
+import io
+import json
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+import requests
+from PIL import Image
+from quintet_client.cli import main
+from quintet_client.errors import UsageError
+from quintet_client.probe_page import draw_probe_page
+from quintet_client.status import StatusSettings, Workers
+
+from tests.client.reading import CLIENT_ROOT, wait_until
+from tests.client.scripted_server import Reply, ScriptedServer, our_error, page_answer, torchserve_error
+from tests.conftest import ROOT, free_ports
+from tests.server.echo_service import echo_service
+
+
+@pytest.fixture(autouse=True)
+def no_token_of_somebody_else(monkeypatch):
+    monkeypatch.delenv("QUINTET_TOKEN_FILE", raising=False)
+
+
+@pytest.fixture(scope="module")
+def echo(tmp_path_factory):
+    """A real TorchServe without networks, whose worker may be killed."""
+    with echo_service(tmp_path_factory.mktemp("echo"), {"batchSize": 4, "maxBatchDelay": 5}) as running:
+        yield running
+
+
+def status(capsys, url, *options):
+    """Run the command; gives its exit code and its JSON."""
+    code = main(["status", "--server", url, "--json", *map(str, options)])
+    found = json.loads(capsys.readouterr().out)
+    assert found["exit_code"] == code
+    assert found["ready"] == (code == 0)
+    assert found["ready"] != bool(found["reason"])
+    return code, found
+
+
+def test_the_probe_page_is_a_small_png():
+    page = draw_probe_page()
+    assert len(page) < 300
+    assert Image.open(io.BytesIO(page)).convert("L").getextrema() == (0, 255)
+
+
+def test_a_service_that_reads_pages_is_ready_and_says_with_what(service, capsys):
+    code, found = status(
+        capsys,
+        *(service.inference_url, "--management", service.management_url),
+        *("--token-file", service.token_file, "--timeout-s", 60),
+    )
+    assert (code, found["schema"], found["text"]) == (0, "quintet.status/1", "READY")
+    assert found["workers"] == {"states": ["READY"], "least": 1, "waiting": 0}
+    assert found["reachable"]
+    assert found["authorised"]
+    assert 0 < found["latency_s"] < 60
+    assert found["model"] == service.read(draw_probe_page()).json()["model"]
+
+
+def test_a_person_is_told_in_one_line(service, capsys):
+    address = ["--server", service.inference_url, "--token-file", str(service.token_file), "--timeout-s", "60"]
+    assert main(["status", *address]) == 0
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1
+    assert f'ready: {service.inference_url} read "READY" in ' in said
+
+
+def test_a_refused_token_is_told_from_a_server_that_is_not_ready(echo, capsys, tmp_path):
+    code, found = status(capsys, echo.inference_url)
+    assert (code, found["reachable"], found["authorised"]) == (5, True, False)
+    wrong = tmp_path / "token"
+    wrong.write_text("wrong")
+    wrong.chmod(0o600)
+    assert status(capsys, echo.inference_url, "--token-file", wrong)[0] == 5
+    code, found = status(capsys, echo.inference_url, "--management", echo.management_url, "--token-file", wrong)
+    assert (code, found["reachable"], found["authorised"], found["workers"]) == (5, True, False, None)
+
+
+def test_a_killed_worker_is_not_ready_although_ping_says_healthy(echo, capsys):
+    options = ("--token-file", echo.token_file, "--management", echo.management_url, "--timeout-s", 30)
+    assert status(capsys, echo.inference_url, *options)[0] == 0
+    family = psutil.Process(echo.pid).children(recursive=True)
+    next(process for process in family if "model_service_worker" in " ".join(process.cmdline())).kill()
+    seen = []
+    # The very next page may still be given to the dead worker.
+    wait_until(
+        lambda: seen.append(status(capsys, echo.inference_url, *options)) or "workers are" in seen[-1][1]["reason"]
+    )
+    code, found = seen[-1]
+    assert (code, found["reachable"], found["authorised"]) == (4, True, True)
+    assert "READY" not in found["workers"]["states"]
+    headers = {"Authorization": f"Bearer {echo.token('inference')}"}
+    assert requests.get(f"{echo.inference_url}/ping", headers=headers, timeout=10).json() == {"status": "Healthy"}
+    wait_until(lambda: status(capsys, echo.inference_url, *options)[0] == 0, 90)
+
+
+def test_nobody_there_is_unreachable(capsys):
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    code, found = status(capsys, url)
+    assert (code, found["reachable"], found["authorised"]) == (4, False, None)
+    assert status(capsys, url, "--management", url)[0] == 4
+    assert main(["status", "--server", url]) == 4
+    assert capsys.readouterr().out.startswith(f"not ready: {url}: ")
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (our_error(503, "BUSY"), "BUSY"),
+        (torchserve_error(503, "ServiceUnavailableException", "no worker"), "no worker"),
+        (torchserve_error(404, "ModelNotFoundException", "no such model"), "no such model"),
+        (torchserve_error(500, "InternalServerException", "Worker died."), "WORKER_DIED"),
+        (our_error(400, "IMAGE_TOO_SMALL"), "IMAGE_TOO_SMALL"),
+        (Reply(200, b"hello"), "BAD_ANSWER"),
+        (Reply(drop=True), "connection broke"),
+    ],
+)
+def test_somebody_who_does_not_read_the_page_is_reachable_and_not_ready(capsys, reply, reason):
+    with ScriptedServer(lambda _request: reply) as server:
+        code, found = status(capsys, server.url)
+    assert (code, found["reachable"]) == (4, True)
+    assert reason in found["reason"]
+
+
+def test_a_server_that_accepts_and_never_answers_is_not_ready_in_time(capsys):
+    def silent(request):
+        time.sleep(3)
+        return page_answer(request)
+
+    begin = time.monotonic()
+    with ScriptedServer(silent) as server:
+        code, found = status(capsys, server.url, "--timeout-s", 0.5)
+        waited_s = time.monotonic() - begin
+    assert (code, found["reachable"]) == (4, True)
+    assert "TIMEOUT" in found["reason"]
+    assert waited_s < 2.5
+
+
+@pytest.mark.parametrize("timeout_s", [0, -1, float("nan"), float("inf")])
+def test_a_timeout_is_a_time(timeout_s):
+    with pytest.raises(UsageError, match="--timeout-s"):
+        StatusSettings("http://127.0.0.1:1", timeout_s=timeout_s)
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "127.0.0.1:8081", ""])
+def test_a_wrong_address_is_wrong_usage(url):
+    assert main(["status", "--server", url]) == 2
+    assert main(["status", "--management", url or "x"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("states", "least", "ready"),
+    [
+        (("READY",), 1, True),
+        (("READY", "READY"), 2, True),
+        (("READY", "UNLOADING"), 1, False),
+        (("READY",), 2, False),
+        ((), 0, False),
+    ],
+)
+def test_workers_are_ready_when_there_are_enough_and_all_are(states, least, ready):
+    assert Workers(states, least, 0).ready == ready
+
+
+def test_the_client_alone_can_ask(tmp_path):
+    """Without torch, Pillow, NumPy: what `pip install quintet` brings."""
+    missing = ", ".join(f"{name}=None" for name in ("torch", "PIL", "numpy", "torchvision", "psutil"))
+    script = f"import sys; sys.modules.update({missing}); from quintet_client.cli import main; sys.exit(main())"
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    paths = f"{CLIENT_ROOT}:{ROOT / 'handlers'}"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "status", "--server", url, "--json"],
+        capture_output=True, text=True, cwd=tmp_path, env={"PYTHONPATH": paths}, check=False,
+    )  # fmt: skip
+    assert (done.returncode, json.loads(done.stdout)["reachable"]) == (4, False), done.stderr

@@ -1,0 +1,56 @@
+"""Pages through shared memory on a CUDA device: page-locked, copied, read. Skips, saying so, where there is none."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from quintet.bare import bytes_needed, write_bare
+from quintet.chain import PageChain
+from quintet.frames import Place
+from quintet.images import decode_image
+from quintet.rings import RingLimits, Rings
+from quintet.settings import Settings
+from quintet_client.ring import Ring
+
+from tests.conftest import draw_page, encode
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+
+NAME = bytes(range(16))
+STEP = 4 << 20
+PAGES = [encode(draw_page([f"Page {number}", "Total 1,249.50 EUR"]), "PNG") for number in range(4)]
+
+
+def wait_until(condition) -> None:
+    ends_at = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < ends_at, "waited in vain"
+        time.sleep(0.01)
+
+
+def maps() -> list[str]:
+    return Path("/proc/self/maps").read_text().splitlines()
+
+
+def test_a_ring_is_page_locked_its_pages_are_read_and_it_is_let_go(model_store: Path, tmp_path: Path) -> None:
+    """Fails where CUDA does not page-lock memory that is mapped read only: copies work then too, but wait."""
+    chain = PageChain(Settings(device="cuda"), model_store)
+    rings = Rings(RingLimits(shared_memory=True), chain.engine)
+    rings.listen(tmp_path / "rings")
+    ring = Ring(len(PAGES) * STEP)
+    assert ring.attach(tmp_path / "rings", NAME) == 1
+    places = []
+    for number, page in enumerate(PAGES):
+        image = decode_image(page, Settings())
+        places.append(Place(NAME, number * STEP, bytes_needed(image.size)))
+        write_bare(image, len(page), ring.view[number * STEP : number * STEP + places[-1].length])
+    wait_until(lambda: rings._held[NAME].pinned)
+    with rings.reading():
+        bare = [rings.find(place) for place in places]
+        assert chain(bare) == chain(PAGES)
+        del bare
+    ring.close()
+    wait_until(lambda: not any(" r--s " in line and "quintet-ring" in line for line in maps()))

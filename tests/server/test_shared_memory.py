@@ -1,0 +1,173 @@
+"""Places at a real TorchServe: what lies at them is read, and nothing else can be reached."""
+
+from __future__ import annotations
+
+import json
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+import service as torchserve
+from quintet import frames
+from quintet.bare import bytes_needed, write_bare
+from quintet.frames import Answer, Place
+from quintet.images import decode_image
+from quintet.settings import Settings
+from quintet_client.ring import Ring
+
+from tests.conftest import draw_page, encode
+
+SIZE = 4 << 20
+PAGES = [encode(draw_page([f"Invoice {number}"], (420, 200)), "PNG") for number in range(3)]
+LENGTH = bytes_needed((420, 200))
+AT = [LENGTH // 64 * 64 * 2 * number for number in range(3)]
+
+
+def post(service: torchserve.Service, frame: bytes, token: str | None = None) -> requests.Response:
+    headers = {
+        "Authorization": f"Bearer {token or service.token('inference')}",
+        "Content-Type": frames.MEDIA_TYPE,
+        "X-Request-Id": "request",
+    }
+    url = f"{service.inference_url}/predictions/quintet"
+    return requests.post(url, data=frame, headers=headers, timeout=60)
+
+
+def ask(service: torchserve.Service, pages: list[Place | bytes]) -> list[tuple[int, dict]]:
+    answer = post(service, frames.pack_places(pages))
+    assert (answer.status_code, answer.headers["content-type"]) == (200, frames.MEDIA_TYPE)
+    return [(page.status, json.loads(page.body)) for page in frames.unpack_answers(answer.content)]
+
+
+def invitation(service: torchserve.Service) -> tuple[Path, bytes]:
+    answer = frames.unpack_answers(post(service, frames.pack_rings_question()).content)[0]
+    document = json.loads(answer.body)
+    assert (answer.status, document["schema"]) == (200, "quintet.rings/1")
+    return Path(document["directory"]), bytes.fromhex(document["ring"])
+
+
+class Held(Ring):
+    """A ring that the service holds, with three pages in it."""
+
+    def __init__(self, service: torchserve.Service) -> None:
+        super().__init__(SIZE)
+        directory, self.name = invitation(service)
+        assert self.attach(directory, self.name) == 1
+        for page, offset in zip(PAGES, AT, strict=True):
+            write_bare(decode_image(page, Settings()), len(page), self.view[offset : offset + LENGTH])
+
+    def place(self, number: int, length: int = LENGTH) -> Place:
+        return Place(self.name, AT[number], length)
+
+
+@pytest.fixture
+def ring(service: torchserve.Service) -> Iterator[Held]:
+    held = Held(service)
+    yield held
+    held.detach()
+
+
+def worker_maps(service: torchserve.Service) -> list[str]:
+    """The rings that the service's worker has mapped."""
+    pid = service.description()["workers"][0]["pid"]
+    return [line for line in Path(f"/proc/{pid}/maps").read_text().splitlines() if "memfd:quintet-ring" in line]
+
+
+def let_go_of(service: torchserve.Service, ring: Held) -> None:
+    """Detach, and wait until the worker has noticed: that takes no request."""
+    before = len(worker_maps(service))
+    ring.detach()
+    ends_at = time.monotonic() + 10
+    while len(worker_maps(service)) >= before:
+        assert time.monotonic() < ends_at, "the memory stays mapped"
+        time.sleep(0.02)
+
+
+def test_pages_at_places_are_answered_as_if_they_had_come_encoded(service: torchserve.Service, ring: Held) -> None:
+    answers = ask(service, [ring.place(0), PAGES[1], ring.place(2), ring.place(0)])
+    for page, (status, document) in zip([PAGES[0], PAGES[1], PAGES[2], PAGES[0]], answers, strict=True):
+        expected = service.read(page).json()
+        assert status == 200
+        assert {**document, "request_id": ""} == {**expected, "request_id": ""}
+
+
+def test_without_the_token_nobody_learns_where_rings_are_taken(service: torchserve.Service) -> None:
+    answer = post(service, frames.pack_rings_question(), token="wrong")
+    assert answer.json()["type"] == "InvalidKeyException"
+
+
+def test_the_directory_is_the_users_alone_and_names_are_new_each_time(service: torchserve.Service) -> None:
+    directory, name = invitation(service)
+    assert directory.stat().st_mode & 0o777 == 0o700
+    assert invitation(service)[1] != name
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        (0, SIZE + 64),
+        (SIZE, 64),
+        (SIZE - 64, 128),
+        (1, LENGTH),
+        (0, 0),
+        (2**64 - 64, 64),
+        (2**64 - 64, 2**64 - 1),
+    ],
+)
+def test_a_place_outside_its_ring_is_refused_and_its_neighbours_are_read(
+    service: torchserve.Service, ring: Held, place: tuple[int, int]
+) -> None:
+    answers = ask(service, [ring.place(0), Place(ring.name, *place), ring.place(1)])
+    assert [status for status, _ in answers] == [200, 422, 200]
+    assert answers[1][1]["error"]["code"] == "INVALID_PARAMETER"
+    assert [answers[number][1]["text"] for number in (0, 2)] == ["Invoice 0", "Invoice 1"]
+
+
+def test_a_foreign_ring_cannot_be_reached_by_guessing(service: torchserve.Service, ring: Held) -> None:
+    guesses = [bytes(16), ring.name[:-1] + bytes([ring.name[-1] ^ 1]), ring.name[::-1], b"quintet-ring\0\0\0\0"]
+    for status, document in ask(service, [Place(guess, AT[0], LENGTH) for guess in guesses]):
+        assert (status, document["error"]["code"]) == (410, "UNKNOWN_RING")
+        assert ring.name.hex() not in json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    "item", [Answer(1, b""), Answer(1, bytes(33)), Answer(2, bytes(32)), Answer(2**32 - 1, bytes(32))]
+)
+def test_a_malformed_place_is_one_clear_error(service: torchserve.Service, item: Answer) -> None:
+    answer = post(service, frames._pack(frames.Kind.PLACES, [item]))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "INVALID_PARAMETER")
+
+
+def test_what_is_no_picture_at_its_place_fails_alone(service: torchserve.Service, ring: Held) -> None:
+    ring.view[AT[1] : AT[1] + 8] = b"nothing!"
+    ring.view[AT[2] + 8 : AT[2] + 16] = struct.pack("<II", 40_000, 40_000)
+    places = [ring.place(0), ring.place(1), ring.place(2), ring.place(0, LENGTH - 64), ring.place(0, LENGTH + 64)]
+    answers = ask(service, places)
+    assert [status for status, _ in answers] == [200, 400, 413, 400, 400]
+    assert [document["error"]["code"] for _, document in answers[1:]] == [
+        "IMAGE_DECODE_FAILED", "IMAGE_TOO_LARGE", "IMAGE_DECODE_FAILED", "IMAGE_DECODE_FAILED",
+    ]  # fmt: skip
+
+
+def test_a_ring_whose_client_is_gone_is_unknown_and_unmapped(service: torchserve.Service) -> None:
+    ring = Held(service)
+    assert ask(service, [ring.place(0)])[0][0] == 200
+    let_go_of(service, ring)
+    assert ask(service, [ring.place(0)])[0][0] == 410
+    later = Held(service)
+    assert ask(service, [ring.place(0), later.place(0)])[0][0] == 410
+    let_go_of(service, later)
+
+
+def test_memory_that_changes_while_it_is_read_changes_pixels_at_most(service: torchserve.Service, ring: Held) -> None:
+    """What a page says may be anything then; the service stays up, and the next page is right."""
+    sizes = [struct.pack("<II", *size) for size in ((420, 200), (200, 420), (2**31, 2**31), (1, 84_000))]
+    for number in range(40):
+        ring.view[AT[1] + 8 : AT[1] + 16] = sizes[number % 4]
+        if number % 4 == 3:
+            status, _ = ask(service, [ring.place(1)])[0]
+            assert status in {200, 400, 413}
+    assert ask(service, [ring.place(0)])[0][1]["text"] == "Invoice 0"

@@ -1,0 +1,220 @@
+"""JPEGs on the engine's device: which ones it takes, and what it makes of them beside Pillow."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from quintet import device_jpeg
+from quintet.codec import Decoder
+from quintet.device_jpeg import DevicePicture, choose_device_jpeg, is_plain, packed_words
+from quintet.errors import Code, Failure, SettingsError
+from quintet.images import Opened, Picture, decode_image, open_image
+from quintet.settings import Settings
+
+from tests.conftest import draw_page, encode
+
+PAGE = draw_page(["one page"], (331, 203))
+GREY = PAGE.convert("L")
+NOISE = Image.fromarray(np.random.default_rng(1).integers(0, 256, (45, 67, 3), dtype=np.uint8)).resize((149, 101))
+ON_DEVICE, ON_HOST = Settings(jpeg="device"), Settings(jpeg="host")
+
+
+class CpuEngine:
+    """What the decoder needs of an engine."""
+
+    device = torch.device("cpu")
+    threads = 2
+
+    def __init__(self) -> None:
+        self.settled = 0
+
+    def settle(self) -> None:
+        self.settled += 1
+
+    def staging(self, count: int, dtype: torch.dtype) -> torch.Tensor:
+        return torch.empty(count, dtype=dtype)
+
+    def to_device(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor
+
+
+def decoder(settings: Settings = ON_DEVICE) -> Decoder:
+    return Decoder(CpuEngine(), settings)
+
+
+def opened(body: bytes) -> Opened:
+    return open_image(body, Settings())
+
+
+def turned(exif_orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = exif_orientation
+    return exif
+
+
+def pixels_of(pages, number: int) -> np.ndarray:
+    """One page of a batch as (H, W, 3)."""
+    (width, height), begin = pages.sizes_px[number].tolist(), int(pages.pixels.offsets[number])
+    words = pages.pixels.values[begin : begin + width * height]
+    return words.view(torch.uint8).view(height, width, 4)[..., :3].numpy()
+
+
+PLAIN = {
+    "baseline": encode(PAGE, "JPEG"),
+    "progressive": encode(PAGE, "JPEG", progressive=True),
+    "4:4:4": encode(NOISE, "JPEG", subsampling=0),
+    "4:2:2": encode(NOISE, "JPEG", subsampling=1),
+    "4:2:0 of odd sides": encode(NOISE, "JPEG", subsampling=2),
+    "grey": encode(GREY, "JPEG"),
+    "not turned by exif": encode(PAGE, "JPEG", exif=turned(1)),
+    "with restarts": encode(PAGE, "JPEG", restart_marker_rows=1),
+}
+NOT_PLAIN = {
+    "png": encode(PAGE),
+    "turned by exif": encode(PAGE, "JPEG", exif=turned(6)),
+    "cmyk": encode(PAGE.convert("CMYK"), "JPEG"),
+    "adobe rgb": encode(PAGE, "JPEG", subsampling=0, keep_rgb=True),
+    "cut": encode(PAGE, "JPEG")[:-30],
+    "bytes behind its end": encode(PAGE, "JPEG") + b"\0",
+    "arithmetic": encode(PAGE, "JPEG").replace(b"\xff\xc0", b"\xff\xc9", 1),
+    "extended": encode(PAGE, "JPEG").replace(b"\xff\xc0", b"\xff\xc1", 1),
+}
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_a_plain_jpeg_is_for_the_device(kind: str) -> None:
+    assert is_plain(opened(PLAIN[kind]))
+
+
+@pytest.mark.parametrize("kind", NOT_PLAIN)
+def test_anything_else_is_for_the_host(kind: str) -> None:
+    assert not is_plain(opened(NOT_PLAIN[kind]))
+
+
+def test_a_batch_of_all_kinds_has_pillows_pixels_page_by_page() -> None:
+    bodies = [body for pair in zip(PLAIN.values(), NOT_PLAIN.values(), strict=False) for body in pair]
+    read = decoder()
+    decoded = read(read.open(bodies))
+    kept = [(body, picture) for body, picture in zip(bodies, decoded, strict=True) if not isinstance(picture, Failure)]
+    assert sum(isinstance(picture, DevicePicture) for _, picture in kept) == len(PLAIN)
+    assert sum(isinstance(picture, Picture) for _, picture in kept) >= 5
+    pages = read.to_pages([picture for _, picture in kept])
+    for number, (body, _) in enumerate(kept):
+        expected = np.asarray(decode_image(body, Settings()), int)
+        assert np.abs(pixels_of(pages, number) - expected).max() <= 1  # both are libjpeg-turbo, perhaps of two versions
+
+
+def test_failures_are_the_same_wherever_jpegs_are_decoded() -> None:
+    bodies = [
+        *NOT_PLAIN.values(),
+        *PLAIN.values(),
+        b"",
+        b"no image",
+        encode(Image.new("RGB", (1, 1)), "JPEG"),
+        encode(PAGE, "JPEG")[:200],
+    ]
+
+    def failures(settings: Settings) -> list[tuple[int, Code]]:
+        read = decoder(settings)
+        return [(n, one.code) for n, one in enumerate(read(read.open(bodies))) if isinstance(one, Failure)]
+
+    assert failures(ON_DEVICE) == failures(ON_HOST)
+    assert Code.IMAGE_TOO_SMALL in dict(failures(ON_DEVICE)).values()
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_a_damaged_exif_block_changes_nothing() -> None:
+    body = encode(PAGE, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    read = decoder()
+    pages = read.to_pages(read(read.open([body])))
+    assert np.array_equal(pixels_of(pages, 0), np.asarray(decode_image(body, Settings())))
+
+
+def test_limits_hold_before_anything_is_decoded() -> None:
+    read = decoder(Settings(jpeg="device", max_page_pixels=331 * 203 - 1))
+    (failure,) = read.open([PLAIN["baseline"]])
+    assert isinstance(failure, Failure)
+    assert failure.code is Code.IMAGE_TOO_LARGE
+
+
+def test_one_jpeg_that_the_device_refuses_leaves_its_neighbours_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = decoder()
+    poison = PLAIN["4:4:4"]
+
+    def refuses(bodies: list[bytes], device: torch.device) -> list[torch.Tensor]:
+        raise RuntimeError("Failed to decode batch: 5")
+
+    monkeypatch.setattr(device_jpeg, "_decode", refuses)
+    decoded = read(read.open([PLAIN["baseline"], poison, PLAIN["grey"]]))
+    assert [type(picture) for picture in decoded] == [Picture] * 3
+    assert np.array_equal(np.asarray(decoded[0].image), np.asarray(decode_image(PLAIN["baseline"], Settings())))
+
+
+def test_a_jpeg_cut_before_its_end_marker_stands_alone_with_its_failure() -> None:
+    body = PLAIN["baseline"]
+    cut = body[: len(body) // 2] + b"\xff\xd9"  # plain to its first and last bytes
+    assert is_plain(opened(cut))
+    read = decoder()
+    decoded = read(read.open([body, cut, PLAIN["grey"]]))
+    on_host = decoder(ON_HOST)
+    (expected,) = on_host(on_host.open([cut]))
+    assert isinstance(decoded[1], Failure) == isinstance(expected, Failure)
+    assert not isinstance(decoded[0], Failure)
+    assert not isinstance(decoded[2], Failure)
+
+
+def test_what_the_device_calls_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = decoder()
+    monkeypatch.setattr(device_jpeg, "_decode", lambda bodies, device: [torch.zeros(3, 8, 8, dtype=torch.uint8)])
+    assert isinstance(read(read.open([PLAIN["baseline"]]))[0], Picture)
+
+
+def test_the_device_is_waited_for_once_a_batch() -> None:
+    engine = CpuEngine()
+    read = Decoder(engine, ON_DEVICE)
+    before = engine.settled
+    read(read.open([*PLAIN.values()]))
+    assert engine.settled - before == 1
+
+
+def test_a_decoder_that_leaves_pictures_out_is_found_out_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetful(bodies: list[bytes], device: torch.device) -> list[torch.Tensor]:
+        planes = [torch.zeros(3, *Image.open(io.BytesIO(body)).size[::-1], dtype=torch.uint8) for body in bodies]
+        return [*decode(bodies[:1], device), *planes[1:]]
+
+    decode = device_jpeg._decode
+    monkeypatch.setattr(device_jpeg, "_decode", forgetful)
+    with pytest.raises(SettingsError, match="pixels that are"):
+        choose_device_jpeg("device", CpuEngine())
+
+
+def test_where_there_is_no_decoder_auto_is_the_host_and_device_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(bodies: list[bytes], device: torch.device) -> list[torch.Tensor]:
+        raise RuntimeError("torchvision has no JPEG decoder")
+
+    monkeypatch.setattr(device_jpeg, "_decode", missing)
+    on_cuda = SimpleNamespace(device=torch.device("cuda"), settle=lambda: None)
+    assert choose_device_jpeg("auto", on_cuda) is None
+    with pytest.raises(SettingsError, match="jpeg"):
+        choose_device_jpeg("device", on_cuda)
+
+
+@pytest.mark.parametrize("asked", ["auto", "host"])
+def test_on_a_cpu_the_host_decodes_unless_told_otherwise(asked: str) -> None:
+    assert choose_device_jpeg(asked, CpuEngine()) is None
+
+
+def test_words_hold_the_three_planes_in_the_order_of_the_pages() -> None:
+    planes = [torch.randint(0, 256, (3, height, width), dtype=torch.uint8) for height, width in ((2, 3), (4, 1))]
+    words = packed_words([DevicePicture(one) for one in planes])
+    expected = torch.cat([(one[0].int() | one[1].int() << 8 | one[2].int() << 16).view(-1) for one in planes])
+    assert torch.equal(words & 0xFFFFFF, expected)
+
+
+def test_where_jpegs_are_decoded_is_not_part_of_the_fingerprint() -> None:
+    assert ON_DEVICE.fingerprint() == ON_HOST.fingerprint() == Settings(graphs="captured").fingerprint()
