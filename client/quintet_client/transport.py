@@ -73,7 +73,7 @@ class HttpTransport:
             raise UsageError(f"--server is {server!r}; give a URL such as http://127.0.0.1:8080")
         self._url = server.rstrip("/") + PREDICTIONS
         self._tokens = tokens
-        self._timeouts_s = (CONNECT_TIMEOUT_S, timeout_s)
+        self._timeouts_s = (min(CONNECT_TIMEOUT_S, timeout_s), timeout_s)
         self._local = threading.local()
         self._packs_refused = threading.Event()
 

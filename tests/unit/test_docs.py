@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
+import json
 import re
 from pathlib import Path
 
@@ -13,9 +15,13 @@ from quintet.errors import HTTP_STATUS, Code
 from quintet.settings import Settings
 from quintet_client import cli
 from quintet_client.errors import ExitCode
+from quintet_client.events import Events
+from quintet_client.ledger import Row
+from quintet_client.report import Clock, Tally
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = (ROOT / "docs" / "settings.md").read_text("utf-8")
+CLI = (ROOT / "docs" / "cli.md").read_text("utf-8")
 API = (ROOT / "docs" / "api.md").read_text("utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
@@ -32,11 +38,15 @@ def as_value(cell: str) -> object:
     return yaml.safe_load(cell.replace("`", ""))
 
 
+def cli_commands() -> dict[str, argparse.ArgumentParser]:
+    """The commands of `quintet` and their parsers."""
+    actions = cli._parser()._actions
+    return next(action for action in actions if isinstance(action, argparse._SubParsersAction)).choices
+
+
 def read_options() -> dict[str, object]:
     """The long options of `quintet read` and their defaults."""
-    parser = cli._parser()
-    commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    actions = commands.choices["read"]._actions
+    actions = cli_commands()["read"]._actions
     return {name: action.default for action in actions for name in action.option_strings if name.startswith("--")}
 
 
@@ -97,6 +107,24 @@ def test_documented_defaults_of_options_are_theirs(monkeypatch: pytest.MonkeyPat
             assert words.get(shown, yaml.safe_load(shown)) == default, option
 
 
+def test_every_event_is_documented_with_its_fields() -> None:
+    stream = io.StringIO()
+    events, tally = Events(stream), Tally(2, 0, 0)
+    events.start(tally, None)
+    events.progress(tally, Clock())
+    events.failed([Row("a.jpg", "failed", code="EMPTY_BODY")])
+    events.end(ExitCode.OK, "", None)
+    for line in stream.getvalue().splitlines():
+        fields = json.loads(line)
+        documented = " ".join(table_rows(CLI)[fields.pop("event")])
+        assert set(fields) - {"schema"} <= set(re.findall(r"`([^`]+)`", documented)), line
+        assert f'"schema": "{fields["schema"]}"' in CLI
+
+
+def test_every_command_is_documented() -> None:
+    assert [name for name in cli_commands() if f"quintet {name}" not in CLI] == []
+
+
 def test_every_exit_code_is_documented() -> None:
     section = SETTINGS.split("### Exit codes", 1)[1]
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)] == sorted(ExitCode)
@@ -113,7 +141,7 @@ def test_a_task_of_the_makefile_is_explained(target: str) -> None:
     assert re.search(rf"make {target}\b", README + CONTRIBUTING)
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/api.md", "docs/settings.md"])
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/api.md", "docs/cli.md", "docs/settings.md"])
 def test_links_between_documents_lead_to_files(document: str) -> None:
     path = ROOT / document
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text("utf-8"))
