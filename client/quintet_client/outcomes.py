@@ -6,7 +6,7 @@ a 413 without content. So the JSON `type` decides before the status does.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -27,18 +27,29 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class PageFailed:
-    """The page cannot be read, however often it is tried."""
+    """The page cannot be read, however often it is tried.
+
+    Attributes:
+        code: a stable code.
+        message: one sentence for a person.
+        request_id: what the server's log calls the request; empty if it did not say.
+    """
 
     code: str
     message: str
+    request_id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class TryFailed:
-    """Something broke that this very page may have caused: it costs the page one of its tries."""
+    """Something broke that this very page may have caused: it costs the page one of its tries.
+
+    Attributes: as for `PageFailed`.
+    """
 
     code: str
     message: str
+    request_id: str = field(default="", compare=False)
 
     @property
     def shared(self) -> bool:
@@ -98,8 +109,9 @@ def outcome_of(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
     """
     if status == 200:
         return _answer(body, headers)
-    code, kind, message = _read_error(body)
+    code, kind, message, request_id = _read_error(body)
     message = message or f"HTTP {status} without an explanation"
+    request_id = request_id or _clean(headers.get("X-Request-Id", ""))
     if status in (401, 403) or kind in _TOKEN_REFUSED:
         return Unauthorised(message)
     if status in _BUSY_STATUS:
@@ -107,8 +119,8 @@ def outcome_of(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
     if status in _NOT_READY_STATUS or status < 400:
         return NotNow(f"HTTP {status}: {message}; is this the inference address of a server with the model?")
     if status >= 500 or status == 408:
-        return TryFailed(code or _fault_code(status, message), message)
-    return PageFailed(code or _refusal_code(status, kind), message)
+        return TryFailed(code or _fault_code(status, message), message, request_id)
+    return PageFailed(code or _refusal_code(status, kind), message, request_id)
 
 
 def canonical_json(document: object) -> bytes:
@@ -127,13 +139,14 @@ def _answer(body: bytes, headers: Mapping[str, str]) -> Answered | TryFailed:
     return Answered(canonical_json(document), model, request_id)
 
 
-def _read_error(body: bytes) -> tuple[str, str, str]:
-    """Return our `code`, TorchServe's `type` and the message; empty where the body does not say."""
+def _read_error(body: bytes) -> tuple[str, str, str, str]:
+    """Return our `code`, TorchServe's `type`, the message and the request's id; empty where the body does not say."""
     document = _parsed(body)
     ours = document.get("error")
     if isinstance(ours, dict):
-        return _clean(ours.get("code", "")), "", _clean(ours.get("message", ""))
-    return "", _clean(document.get("type", "")), _clean(document.get("message", ""))
+        code, message, request_id = (_clean(ours.get(name, "")) for name in ("code", "message", "request_id"))
+        return code, "", message, request_id
+    return "", _clean(document.get("type", "")), _clean(document.get("message", "")), ""
 
 
 def _parsed(body: bytes) -> dict[str, Any]:

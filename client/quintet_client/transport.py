@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import requests
 from quintet import frames
@@ -75,6 +76,8 @@ class HttpTransport:
         self._tokens = tokens
         self._timeouts_s = (min(CONNECT_TIMEOUT_S, timeout_s), timeout_s)
         self._local = threading.local()
+        self._sessions: WeakSet[requests.Session] = WeakSet()  # those of threads that have ended are gone
+        self._sessions_lock = threading.Lock()
         self._packs_refused = threading.Event()
 
     @property
@@ -95,6 +98,12 @@ class HttpTransport:
             self._packs_refused.set()
             _log.warning("the server takes no packed pages, sending one a request: %s: %s", came.code, came.message)
         return came
+
+    def close(self) -> None:
+        """Close the connections that are idle, and the others when their answers have come."""
+        with self._sessions_lock:
+            for session in self._sessions:
+                session.close()
 
     def _send(self, body: bytes, content_type: str, understand: Callable[[requests.Response], T]) -> T | Outcome:
         """Make one request; once more, at once, for every newer token found after a rejection."""
@@ -129,6 +138,8 @@ class HttpTransport:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = requests.Session()
+            with self._sessions_lock:
+                self._sessions.add(session)
             # Neither may a .netrc replace our token nor a proxy meant for the web see pages on their way to loopback.
             session.trust_env = False
             session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
