@@ -7,8 +7,10 @@ import dataclasses
 import io
 import json
 import re
+import tomllib
 from pathlib import Path
 
+import openapi_spec_validator
 import pytest
 import yaml
 from quintet.errors import HTTP_STATUS, Code
@@ -18,11 +20,13 @@ from quintet_client.errors import ExitCode
 from quintet_client.events import Events
 from quintet_client.ledger import Row
 from quintet_client.report import Clock, Tally
+from quintet_client.results import Line, PageResult, Region
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = (ROOT / "docs" / "settings.md").read_text("utf-8")
 CLI = (ROOT / "docs" / "cli.md").read_text("utf-8")
 API = (ROOT / "docs" / "api.md").read_text("utf-8")
+OPENAPI = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text("utf-8"))
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -146,3 +150,24 @@ def test_links_between_documents_lead_to_files(document: str) -> None:
     path = ROOT / document
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text("utf-8"))
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_openapi_description_is_valid_and_of_this_version() -> None:
+    openapi_spec_validator.validate(OPENAPI)
+    assert (
+        OPENAPI["info"]["version"] == tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    )
+
+
+def test_the_openapi_description_has_every_code_at_its_status() -> None:
+    assert OPENAPI["components"]["schemas"]["Code"]["enum"] == list(Code)
+    responses = OPENAPI["paths"]["/predictions/quintet"]["post"]["responses"]
+    assert [code for code in Code if code not in str(responses[str(HTTP_STATUS[code])])] == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "record"), [("Page", PageResult), ("Region", Region), ("Line", Line)], ids=lambda value: str(value)[:10]
+)
+def test_the_clients_records_have_the_fields_of_the_openapi_description(schema: str, record: type) -> None:
+    described = set(OPENAPI["components"]["schemas"][schema]["properties"]) - {"schema"}
+    assert {field.name for field in dataclasses.fields(record)} - {"extra"} == described
