@@ -70,8 +70,9 @@ def run(options: argparse.Namespace) -> int:
     events = Events(sys.stdout if options.json else None)
     try:
         report = _read(_settings(options), events)
-    except QuintetError as error:
-        events.end(error.exit_code, str(error), None)
+    except Exception as error:
+        code = error.exit_code if isinstance(error, QuintetError) else ExitCode.UNEXPECTED
+        events.end(code, str(error) or type(error).__name__, None)
         raise
     events.end(report.exit_code, report.reason, report.document())
     if report.reason:
