@@ -1,173 +1,62 @@
-"""The command `quintet`: arguments in, exit code out, results on stdout, everything else on stderr."""
+"""The command `quintet`: arguments in, exit code out, results on stdout, everything else on stderr.
+
+Each command is a file in `commands`; this one puts them together.
+"""
 
 import argparse
 import logging
-import os
-import signal
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import fields
-from pathlib import Path
-from types import FrameType
 
-from quintet_client.errors import ExitCode, InterruptedRunError, QuintetError, UsageError
-from quintet_client.pipeline import Halt
-from quintet_client.report import client_version
-from quintet_client.settings import (
-    DEFAULT_IN_FLIGHT,
-    DEFAULT_PACK,
-    DEFAULT_SERVER,
-    DEFAULT_SHARED_MEMORY_MB,
-    DEFAULT_TIMEOUT_S,
-    ReadSettings,
-    default_loaders,
-)
-from quintet_client.slabs import Slabs
-from quintet_client.status import StatusSettings, ask
-from quintet_client.tokens import FixedToken, TokenFile
-from quintet_client.transport import HttpTransport, Transport
+from quintet_client.commands import completion, read, status
+from quintet_client.commands.version import ShowVersion
+from quintet_client.errors import ExitCode, QuintetError
+from quintet_client.terminal import log_to
 
-_EXIT_CODES = """\
-exit codes: 0 every page ok, 1 unexpected error, 2 wrong usage, 3 finished but some pages failed,
-4 server unreachable or not ready, 5 not authorised, 6 output cannot be written,
-130 interrupted (run again to go on)"""
+# In the order of `quintet --help`.
+_COMMANDS = (read.add_to, status.add_to, completion.add_to)
+
+_EPILOG = """\
+examples:
+  quintet read scans/ results/ --token-file build/serve/key_file.json
+  quintet read --help
+  source <(quintet completion bash)
+
+QUINTET_SERVER and QUINTET_TOKEN_FILE stand in for --server and --token-file. NO_COLOR turns colours off."""
 
 _log = logging.getLogger("quintet")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    parsed = _parser().parse_args(arguments)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("quintet_client").setLevel(logging.DEBUG if parsed.verbose else logging.INFO)
+    options = _parser().parse_args(arguments)
+    log_to(sys.stderr)
+    logging.getLogger("quintet_client").setLevel(logging.DEBUG if options.verbose else logging.INFO)
     try:
-        return int(parsed.run(parsed))
+        code: int = options.run(options)
     except QuintetError as error:
         _log.error("%s", error)
         return error.exit_code
     except Exception:  # noqa: BLE001 - the command's outermost boundary
         _log.exception("unexpected error")
         return ExitCode.UNEXPECTED
-
-
-def _read(parsed: argparse.Namespace) -> int:
-    settings = _settings(parsed)
-    try:
-        from quintet_client.feed import read_all  # noqa: PLC0415 - only this command needs torch
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise UsageError("`quintet read` needs torch, which is not installed: pip install 'quintet[bulk]'") from error
-    tokens = TokenFile(settings.token_file) if settings.token_file else FixedToken()
-    halt = Halt()
-    _stop_on_signals(halt)
-    http = HttpTransport(settings.server, tokens, settings.timeout_s)
-    with _transport(settings, http, halt) as (transport, slabs):
-        report = read_all(settings, transport, halt, slabs)
-    if report.reason:
-        _log.error("%s", report.reason)
-    sys.stdout.write(report.summary())
-    return report.exit_code
-
-
-def _status(parsed: argparse.Namespace) -> int:
-    settings = StatusSettings(parsed.server, parsed.management, parsed.token_file, parsed.timeout_s)
-    status = ask(settings)
-    sys.stdout.write(status.to_json() if parsed.json else status.summary())
-    return status.exit_code
-
-
-def _transport(
-    settings: ReadSettings, http: HttpTransport, halt: Halt
-) -> AbstractContextManager[tuple[Transport, Slabs | None]]:
-    """How pages travel, and the slabs they are decoded into if they travel through shared memory."""
-    if not settings.shared_memory:
-        return nullcontext((http, None))
-    from quintet_client.shared_memory import shared_memory  # noqa: PLC0415 - needs an operating system that has it
-
-    return shared_memory(http, settings, halt)
-
-
-def _stop_on_signals(halt: Halt) -> None:
-    """Let the first SIGINT or SIGTERM end the run in order, and the second at once."""
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        if halt.pulled:
-            os._exit(ExitCode.INTERRUPTED)
-        halt.pull(InterruptedRunError(f"interrupted by {signal.Signals(number).name}; run again to go on"))
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-
-
-def _settings(parsed: argparse.Namespace) -> ReadSettings:
-    return ReadSettings(**{field.name: getattr(parsed, field.name) for field in fields(ReadSettings)})
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="quintet", description="Read page images with a Quintet service.")
-    parser.add_argument("--version", action="version", version=f"quintet {client_version()}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    read = commands.add_parser(
-        "read",
-        help="read a folder, a file or a list of files",
-        description="Read every page of INPUT into OUTPUT. Run it again to do only what is missing.",
-        epilog=_EXIT_CODES,
+    parser = argparse.ArgumentParser(
+        prog="quintet",
+        description="Read page images with a Quintet service.",
+        epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    read.set_defaults(run=_read)
-    read.add_argument("input_path", metavar="INPUT", type=Path, help="folder (recursive), image, or .txt list of files")
-    read.add_argument("output_path", metavar="OUTPUT", type=Path, help="folder for pages/, ledger and report.json")
-    _add_server_options(read)
-    _add_work_options(read)
-    _add_status(commands)
+    parser.add_argument("--version", action=ShowVersion, help="print the client's version and the service's models")
+    parser.set_defaults(verbose=False)
+    parser.set_defaults(parser=parser)  # all of it, for `quintet completion`
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add_to in _COMMANDS:
+        add_to(commands)
     return parser
-
-
-def _add_status(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    status = commands.add_parser(
-        "status",
-        help="whether a service reads pages now",
-        description="Have one tiny page read, and say whether that went well. Usable as a probe.",
-        epilog="exit codes: 0 ready, 2 wrong usage, 4 unreachable or not ready, 5 not authorised",
-    )
-    status.set_defaults(run=_status)
-    _add_address_options(status)
-    add = status.add_argument
-    add("--management", default=None, metavar="URL", help="also ask this address whether all workers are READY")
-    add("--timeout-s", type=float, default=10.0, metavar="T", help="longest silence before the service is not ready")
-    add("--json", action="store_true", help="print one line of JSON")
-
-
-def _add_address_options(command: argparse.ArgumentParser) -> None:
-    token_file = os.environ.get("QUINTET_TOKEN_FILE")
-    add = command.add_argument
-    add("--server", default=os.environ.get("QUINTET_SERVER", DEFAULT_SERVER), metavar="URL")
-    add("--token-file", type=Path, default=Path(token_file) if token_file else None, metavar="F")
-    add("--verbose", "-v", action="store_true", help="log every request with its id")
-
-
-def _add_server_options(read: argparse.ArgumentParser) -> None:
-    _add_address_options(read)
-    add = read.add_argument
-    add("--timeout-s", type=float, default=DEFAULT_TIMEOUT_S, metavar="T", help="longest silence within a request")
-    add("--retries", type=int, default=3, metavar="N", help="tries of a page that kills or stalls its worker")
-    add("--give-up-s", type=float, default=120.0, metavar="T", help="longest time without reaching the server")
-
-
-def _add_work_options(read: argparse.ArgumentParser) -> None:
-    add = read.add_argument
-    add("--batch", type=int, default=64, metavar="N", help="pages the loader reads at a time")
-    add("--loaders", type=int, default=default_loaders(), metavar="N", help="loader processes; 0 for none")
-    add("--in-flight", type=int, default=DEFAULT_IN_FLIGHT, metavar="N", help="most pages under way at any time")
-    add("--pack", type=int, default=DEFAULT_PACK, metavar="N", help="most pages a request; 1 sends images as they are")
-    add("--writers", type=int, default=4, metavar="N", help="threads that write answers")
-    add("--shared-memory", action="store_true", help="decode here, into memory that a service on this machine reads")
-    add("--shared-memory-mb", type=int, default=DEFAULT_SHARED_MEMORY_MB, metavar="N", help="how much memory")
-    add("--limit", type=int, default=None, metavar="N", help="read only the first N pages")
-    add("--retry-failed", action="store_true", help="read pages again that failed earlier")
-    add("--overwrite", action="store_true", help="forget earlier results and start anew")
 
 
 if __name__ == "__main__":

@@ -82,7 +82,12 @@ class Delivery:
     """Reads items through a transport until each has its final outcome; safe to share between threads."""
 
     def __init__(
-        self, transport: Transport, patience: Patience, tries: int, wait: Callable[[float], bool] | None = None
+        self,
+        transport: Transport,
+        patience: Patience,
+        tries: int,
+        wait: Callable[[float], bool] | None = None,
+        ward: Ward | None = None,
     ) -> None:
         """Prepare.
 
@@ -91,12 +96,13 @@ class Delivery:
             patience: decides when the server is given up.
             tries: how many faults of its own a page may have.
             wait: sleeps so many seconds and returns True if the work is to be abandoned; None only sleeps.
+            ward: shared with the other deliveries to the same server; None for the only one.
         """
         self._transport = transport
         self._patience = patience
         self._tries = tries
         self._wait = wait or _sleep
-        self._ward = Ward()
+        self._ward = ward or Ward()
 
     def deliver(self, item: Item) -> Delivered | None:
         """See one item through.

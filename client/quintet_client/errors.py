@@ -64,11 +64,16 @@ class PageError(QuintetError):
     Attributes:
         code: a stable code such as IMAGE_DECODE_FAILED.
         message: what the server or the client said about it.
+        request_id: what the server's log calls the request; empty if no answer named it.
     """
 
     exit_code = ExitCode.SOME_FAILED
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"{code}: {message}")
+    def __init__(self, code: str, message: str, request_id: str = "") -> None:
+        super().__init__(code, message, request_id)  # what it is made from again when it crosses a process
         self.code = code
         self.message = message
+        self.request_id = request_id
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from quintet_client.clerk import Clerk
 from quintet_client.delivery import Delivered, Delivery, Patience
 from quintet_client.errors import ExitCode, QuintetError
+from quintet_client.events import Events
 from quintet_client.ledger import Ledger, Row
 from quintet_client.outcomes import Answered
 from quintet_client.packs import in_packs
@@ -43,13 +44,16 @@ class Finished:
     outcome: Answered | None
 
 
-def read_all(settings: ReadSettings, transport: Transport, halt: Halt, slabs: Slabs | None = None) -> Report:
+def read_all(
+    settings: ReadSettings, transport: Transport, halt: Halt, events: Events, slabs: Slabs | None = None
+) -> Report:
     """Read every page of INPUT that has no end yet, and give account.
 
     Args:
         settings: the run.
         transport: how pages reach the server.
         halt: ends the run early; pages without an end are left for the next run.
+        events: told what happens, for other programs.
         slabs: what pages are decoded into, for a transport that carries them through shared memory.
 
     Returns:
@@ -60,12 +64,13 @@ def read_all(settings: ReadSettings, transport: Transport, halt: Halt, slabs: Sl
     """
     clock = Clock()
     output = Output(settings.output_path)
-    sources = find_sources(settings.input_path, settings.limit)
+    sources = find_sources(settings.input_path, settings.limit, null_names=settings.null_names)
     with output.claim():
         plan = make_plan(sources, output, retry_failed=settings.retry_failed, overwrite=settings.overwrite)
         tally = Tally(len(sources), plan.skipped_ok, plan.skipped_failed)
         _log.info("%d pages: %d to read, %d done earlier", tally.inputs, len(plan.todo), tally.skipped)
-        run = _Run(settings, halt, output, tally, clock)
+        events.start(tally, plan.model)
+        run = _Run(settings, halt, output, tally, clock, events)
         model = _Feed(run, transport, slabs).read(plan)
         return _close(run, model)
 
@@ -79,6 +84,12 @@ class _Run:
     output: Output
     tally: Tally
     clock: Clock
+    events: Events
+
+    def enter(self, rows: Sequence[Row]) -> None:
+        """Count rows that the ledger holds safely, and tell of them."""
+        self.tally.add(rows)
+        self.events.failed(rows)
 
 
 class _Feed:
@@ -99,10 +110,10 @@ class _Feed:
         """Bring the planned pages to their end; returns the fingerprint of the model that OUTPUT now holds."""
         if not plan.todo:
             return plan.model
-        at_most, halt, tally = self._run.settings, self._halt, self._run.tally
+        at_most, halt = self._run.settings, self._halt
         loader = PageLoader(plan.todo, at_most.batch, at_most.loaders, self._slabs)  # forks, so before the threads
-        with Progress(tally, self._clock):
-            self._clerk = Clerk(self._output.ledger, plan.model, halt, tally.add)
+        with Progress(self._run.tally, self._clock, self._run.events):
+            self._clerk = Clerk(self._output.ledger, plan.model, halt, self._run.enter)
             self._writers = Stage(
                 self._write, threads=at_most.writers, room=at_most.in_flight, halt=halt, drops_on_halt=False
             )

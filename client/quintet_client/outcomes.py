@@ -6,7 +6,7 @@ a 413 without content. So the JSON `type` decides before the status does.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -37,16 +37,19 @@ class PageFailed:
 
     code: str
     message: str
-    request_id: str = ""
+    request_id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class TryFailed:
-    """Something broke that this very page may have caused: it costs the page one of its tries."""
+    """Something broke that this very page may have caused: it costs the page one of its tries.
+
+    Attributes: as for `PageFailed`.
+    """
 
     code: str
     message: str
-    request_id: str = ""
+    request_id: str = field(default="", compare=False)
 
     @property
     def shared(self) -> bool:
@@ -110,6 +113,7 @@ def outcome_of(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
         return _answer(body, headers)
     code, kind, message, request_id = _read_error(body)
     message = message or f"HTTP {status} without an explanation"
+    request_id = request_id or _clean(headers.get("X-Request-Id", ""))
     if status in (401, 403) or kind in _TOKEN_REFUSED:
         return Unauthorised(message)
     if status in _BUSY_STATUS:

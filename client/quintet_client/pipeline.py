@@ -83,6 +83,15 @@ class Stage(Generic[T]):
     """
 
     def __init__(self, work: Callable[[T], None], *, threads: int, room: int, halt: Halt, drops_on_halt: bool) -> None:
+        """Start the threads.
+
+        Args:
+            work: done with each item.
+            threads: that do it.
+            room: most items that wait for a thread; 0 for any number.
+            halt: ends the work early.
+            drops_on_halt: whether items that wait are then let go of.
+        """
         self._work = work
         self._halt = halt
         self._drops_on_halt = drops_on_halt
@@ -115,6 +124,10 @@ class Stage(Generic[T]):
                 if time.monotonic() > ends_at:
                     return False
         return True
+
+    def dismiss(self) -> None:
+        """Let the threads end once they have done what was handed over, without waiting for them."""
+        self._offer(None, 0)
 
     def _offer(self, item: T | None, timeout_s: float) -> bool:
         try:

@@ -31,7 +31,7 @@ class ReadSettings:
     """The settings of one run.
 
     Attributes:
-        input_path: folder, file or `.txt` list to read.
+        input_path: folder, file or `.txt` list to read; `-` is a list on standard input.
         output_path: folder to write.
         server: base URL of the inference address.
         token_file: plain token or TorchServe's key_file.json; None sends no token.
@@ -49,6 +49,7 @@ class ReadSettings:
         retry_failed: read pages again that failed in an earlier run.
         overwrite: forget earlier results and start anew.
         limit: read only the first so many pages.
+        null_names: names in a list end with NUL, not with a newline.
     """
 
     input_path: Path
@@ -68,6 +69,7 @@ class ReadSettings:
     retry_failed: bool = False
     overwrite: bool = False
     limit: int | None = None
+    null_names: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (

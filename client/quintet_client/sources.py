@@ -1,6 +1,7 @@
 """What there is to read: a folder, one file or a list of files becomes a sorted list of sources."""
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from quintet_client.names import page_id_of
 
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 LIST_EXTENSION = ".txt"
+STANDARD_INPUT = Path("-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,14 @@ class Source:
     path: str
 
 
-def find_sources(input_path: Path, limit: int | None = None) -> list[Source]:
+def find_sources(input_path: Path, limit: int | None = None, *, null_names: bool = False) -> list[Source]:
     """List the pages of INPUT, sorted by id; what cannot be read is listed too, so that it fails by name.
 
     Args:
-        input_path: a folder (searched recursively, links followed), one file, or a `.txt` list of files.
+        input_path: a folder (searched recursively, links followed), one file, a `.txt` list of files, or `-` for a list
+            on standard input. Names in a file are relative to its folder, those on standard input to the working one.
         limit: keep only the first so many pages.
+        null_names: names in a list end with NUL, not with a newline.
 
     Returns:
         Sources with distinct ids; a path named twice in a list is one page.
@@ -38,17 +42,19 @@ def find_sources(input_path: Path, limit: int | None = None) -> list[Source]:
     Raises:
         UsageError: INPUT does not exist or the list cannot be read.
     """
-    unique = {source.page_id: source for source in _listed(input_path)}
+    unique = {source.page_id: source for source in _listed(input_path, b"\0" if null_names else b"\n")}
     return sorted(unique.values(), key=lambda source: source.page_id)[:limit]
 
 
-def _listed(input_path: Path) -> Iterator[Source]:
+def _listed(input_path: Path, end: bytes) -> Iterator[Source]:
+    if input_path == STANDARD_INPUT:
+        return _from_list(sys.stdin.buffer.read(), Path.cwd(), end)
     if input_path.is_dir():
         return _from_folder(str(input_path))
     if not os.path.lexists(input_path):
         raise UsageError(f"INPUT {input_path} does not exist; give a folder, an image or a {LIST_EXTENSION} list")
     if input_path.suffix.lower() == LIST_EXTENSION:
-        return _from_list(input_path)
+        return _from_list(_read_list(input_path), input_path.parent, end)
     return iter([Source(page_id_of(input_path.name), str(input_path))])
 
 
@@ -82,14 +88,18 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _from_list(list_path: Path) -> Iterator[Source]:
+def _read_list(list_path: Path) -> bytes:
     try:
-        lines = list_path.read_bytes().split(b"\n")
+        return list_path.read_bytes()
     except OSError as error:
         raise UsageError(f"the list {list_path} cannot be read ({error.strerror}); make it readable") from error
-    root = str(list_path.parent)
-    for line in lines:
-        name = os.fsdecode(line.rstrip(b"\r"))
+
+
+def _from_list(names: bytes, folder: Path, end: bytes) -> Iterator[Source]:
+    root = str(folder)
+    for line in names.split(end):
+        # A list written on Windows ends its lines with \r\n; a name that ends with NUL is taken as it is.
+        name = os.fsdecode(line.rstrip(b"\r") if end == b"\n" else line)
         if name:
             path = os.path.join(root, name)  # noqa: PTH118 - Path would fold "..", which may pass through a link
             yield Source(page_id_of(_below(root, name)), path)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import requests
 from quintet import frames
@@ -92,6 +93,8 @@ class HttpTransport:
         self._tokens = tokens
         self._timeouts_s = (min(CONNECT_TIMEOUT_S, timeout_s), timeout_s)
         self._local = threading.local()
+        self._sessions: WeakSet[requests.Session] = WeakSet()  # those of threads that have ended are gone
+        self._sessions_lock = threading.Lock()
         self._packs_refused = threading.Event()
         self._lookout = Lookout(timeout_s, self._comes_through)
 
@@ -121,6 +124,12 @@ class HttpTransport:
         """Send an empty page; returns whether a worker answered it."""
         came = self.read(Item("", b""))
         return isinstance(came, Answered) or (isinstance(came, PageFailed) and came.code == "EMPTY_BODY")
+
+    def close(self) -> None:
+        """Close the connections that are idle, and the others when their answers have come."""
+        with self._sessions_lock:
+            for session in self._sessions:
+                session.close()
 
     def _send(self, body: bytes, content_type: str, understand: Callable[[requests.Response], T]) -> T | Outcome:
         """Make one request; once more, at once, for every newer token found after a rejection."""
@@ -158,6 +167,8 @@ class HttpTransport:
         if session is None:
             session = self._local.session = _new_session()
             watch(session, self._lookout)
+            with self._sessions_lock:
+                self._sessions.add(session)
         return session
 
 

@@ -6,6 +6,7 @@ import signal
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 from quintet_client import PageError, QuintetClient
+from quintet_client.commands import version
 from reading import answers, assert_adds_up, count_answers, finish, read, rows, start_client, wait_until
 
 
@@ -85,10 +86,28 @@ def test_a_wrong_token_ends_with_5(service, folder, output, tmp_path):
     assert count_answers(output) == 0
 
 
+def test_the_version_names_the_models_that_read(service, monkeypatch):
+    monkeypatch.setenv("QUINTET_TOKEN_FILE", str(service.token_file))
+    monkeypatch.setattr(version, "ANSWERS_WITHIN_S", 60.0)
+    model = service.read(version.blank_page()).json()["model"]
+    assert version.models_line(service.inference_url) == f"{model} at {service.inference_url}"
+
+
 def test_the_client_for_other_services_gives_typed_results_and_errors(service, folder):
     words = draw_pages(folder, 1)
     client = QuintetClient(service.inference_url, service.token_file)
     page = client.read((folder / "page00.png").read_bytes())
     assert (page.text, page.width_px, page.height_px) == (words["page00.png"], 420, 200)
-    with pytest.raises(PageError, match="UNSUPPORTED_FORMAT"):
+    with pytest.raises(PageError, match="UNSUPPORTED_FORMAT") as caught:
         client.read(b"no image")
+    assert caught.value.request_id
+    client.close()
+
+
+def test_many_pages_are_read_packed_for_other_services(service, folder):
+    words = draw_pages(folder, 6)
+    (folder / "bad.jpg").write_bytes(b"no image")
+    with QuintetClient(service.inference_url, service.token_file) as client:
+        ends = dict(client.read_many([(path.name, path) for path in folder.iterdir()], pack=4))
+    assert ends.pop("bad.jpg").code == "UNSUPPORTED_FORMAT"
+    assert {name: page.text for name, page in ends.items()} == words

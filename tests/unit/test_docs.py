@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
+import json
 import re
+import tomllib
 from pathlib import Path
 
+import openapi_spec_validator
 import pytest
 import yaml
 from quintet.errors import HTTP_STATUS, Code
 from quintet.settings import Settings
 from quintet_client import cli
 from quintet_client.errors import ExitCode
+from quintet_client.events import Events
+from quintet_client.ledger import Row
+from quintet_client.report import Clock, Tally
+from quintet_client.results import Line, PageResult, Region
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = (ROOT / "docs" / "settings.md").read_text("utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
+CLI = (ROOT / "docs" / "cli.md").read_text("utf-8")
 API = (ROOT / "docs" / "api.md").read_text("utf-8")
+OPENAPI = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text("utf-8"))
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
@@ -34,11 +44,15 @@ def as_value(cell: str) -> object:
     return yaml.safe_load(cell.replace("`", ""))
 
 
+def cli_commands() -> dict[str, argparse.ArgumentParser]:
+    """The commands of `quintet` and their parsers."""
+    actions = cli._parser()._actions
+    return next(action for action in actions if isinstance(action, argparse._SubParsersAction)).choices
+
+
 def options_of(command: str) -> dict[str, object]:
     """The long options of a command of `quintet` and their defaults."""
-    parser = cli._parser()
-    commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    actions = commands.choices[command]._actions
+    actions = cli_commands()[command]._actions
     return {name: action.default for action in actions for name in action.option_strings if name.startswith("--")}
 
 
@@ -111,6 +125,24 @@ def test_documented_defaults_of_options_are_theirs(monkeypatch: pytest.MonkeyPat
             assert words.get(shown, yaml.safe_load(shown)) == default, option
 
 
+def test_every_event_is_documented_with_its_fields() -> None:
+    stream = io.StringIO()
+    events, tally = Events(stream), Tally(2, 0, 0)
+    events.start(tally, None)
+    events.progress(tally, Clock())
+    events.failed([Row("a.jpg", "failed", code="EMPTY_BODY")])
+    events.end(ExitCode.OK, "", None)
+    for line in stream.getvalue().splitlines():
+        fields = json.loads(line)
+        documented = " ".join(table_rows(CLI)[fields.pop("event")])
+        assert set(fields) - {"schema"} <= set(re.findall(r"`([^`]+)`", documented)), line
+        assert f'"schema": "{fields["schema"]}"' in CLI
+
+
+def test_every_command_is_documented() -> None:
+    assert [name for name in cli_commands() if f"quintet {name}" not in CLI] == []
+
+
 def test_every_exit_code_is_documented() -> None:
     section = SETTINGS.split("### Exit codes", 1)[1]
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)] == sorted(ExitCode)
@@ -132,3 +164,24 @@ def test_links_between_documents_lead_to_files(document: str) -> None:
     path = ROOT / document
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text("utf-8"))
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_openapi_description_is_valid_and_of_this_version() -> None:
+    openapi_spec_validator.validate(OPENAPI)
+    assert (
+        OPENAPI["info"]["version"] == tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    )
+
+
+def test_the_openapi_description_has_every_code_at_its_status() -> None:
+    assert OPENAPI["components"]["schemas"]["Code"]["enum"] == list(Code)
+    responses = OPENAPI["paths"]["/predictions/quintet"]["post"]["responses"]
+    assert [code for code in Code if code not in str(responses[str(HTTP_STATUS[code])])] == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "record"), [("Page", PageResult), ("Region", Region), ("Line", Line)], ids=lambda value: str(value)[:10]
+)
+def test_the_clients_records_have_the_fields_of_the_openapi_description(schema: str, record: type) -> None:
+    described = set(OPENAPI["components"]["schemas"][schema]["properties"]) - {"schema"}
+    assert {field.name for field in dataclasses.fields(record)} - {"extra"} == described

@@ -1,0 +1,166 @@
+"""`quintet read`: a folder, a file or a list of files into OUTPUT."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields
+from pathlib import Path
+from types import FrameType
+
+from quintet_client.commands import Subparsers
+from quintet_client.commands.connection import add_connection_options, token_source
+from quintet_client.errors import ExitCode, InterruptedRunError, QuintetError, UsageError
+from quintet_client.events import Events
+from quintet_client.pipeline import Halt
+from quintet_client.report import Report
+from quintet_client.settings import (
+    DEFAULT_IN_FLIGHT,
+    DEFAULT_PACK,
+    DEFAULT_SHARED_MEMORY_MB,
+    DEFAULT_TIMEOUT_S,
+    ReadSettings,
+    default_loaders,
+)
+from quintet_client.slabs import Slabs
+from quintet_client.sources import STANDARD_INPUT
+from quintet_client.terminal import coloured
+from quintet_client.transport import HttpTransport, Transport
+
+_EPILOG = """\
+examples:
+  quintet read scans/ results/                     every image below scans/
+  quintet read scans/ results/                     again: only what is missing or has changed
+  quintet read page.jpg results/ --overwrite       one page, whatever results/ holds
+  find scans -name '*.jpg' -mtime -1 -print0 | quintet read - results/ -0
+  quintet read scans/ results/ --json | jq -c 'select(.event == "page_failed")'
+
+exit codes:
+  0 every page ok, 1 unexpected error, 2 wrong usage, 3 finished but some pages failed, 4 server unreachable or not
+  ready, 5 not authorised, 6 output cannot be written, 130 interrupted (run again to go on)"""
+
+_log = logging.getLogger("quintet")
+
+
+def add_to(commands: Subparsers) -> None:
+    """Add `read`."""
+    parser = commands.add_parser(
+        "read",
+        help="read a folder, a file or a list of files",
+        description="Read every page of INPUT into OUTPUT. Run it again to do only what is missing.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "input_path",
+        metavar="INPUT",
+        type=_input_path,
+        help="folder (recursive), image, .txt list of files, or - for a list on standard input",
+    )
+    add("output_path", metavar="OUTPUT", type=Path, help="folder for pages/, ledger and report.json")
+    add_connection_options(parser)
+    _add_patience_options(parser)
+    _add_work_options(parser)
+    _add_list_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Read, and give account on standard output."""
+    events = Events(sys.stdout if options.json else None)
+    try:
+        report = _read(_settings(options), events)
+    except Exception as error:
+        code = error.exit_code if isinstance(error, QuintetError) else ExitCode.UNEXPECTED
+        events.end(code, str(error) or type(error).__name__, None)
+        raise
+    events.end(report.exit_code, report.reason, report.document())
+    if report.reason:
+        _log.error("%s", report.reason)
+    if not options.json:
+        sys.stdout.write(_painted(report))
+    return report.exit_code
+
+
+def _read(settings: ReadSettings, events: Events) -> Report:
+    try:
+        from quintet_client.feed import read_all  # noqa: PLC0415 - only this command needs torch
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise UsageError("`quintet read` needs torch, which is not installed: pip install 'quintet[bulk]'") from error
+    halt = Halt()
+    _stop_on_signals(halt)
+    http = HttpTransport(settings.server, token_source(settings.token_file), settings.timeout_s)
+    with _transport(settings, http, halt) as (transport, slabs):
+        return read_all(settings, transport, halt, events, slabs)
+
+
+def _transport(
+    settings: ReadSettings, http: HttpTransport, halt: Halt
+) -> AbstractContextManager[tuple[Transport, Slabs | None]]:
+    """How pages travel, and the slabs they are decoded into if they travel through shared memory."""
+    if not settings.shared_memory:
+        return nullcontext((http, None))
+    from quintet_client.shared_memory import shared_memory  # noqa: PLC0415 - needs an operating system that has it
+
+    return shared_memory(http, settings, halt)
+
+
+def _painted(report: Report) -> str:
+    """The summary, its first line coloured on a terminal: green where every page is ok."""
+    first, rest = report.summary().split("\n", 1)
+    colour = "green" if report.exit_code == ExitCode.OK else "red"
+    return f"{coloured(first, colour, sys.stdout)}\n{rest}"
+
+
+def _stop_on_signals(halt: Halt) -> None:
+    """Let the first SIGINT or SIGTERM end the run in order, and the second at once."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if halt.pulled:
+            os._exit(ExitCode.INTERRUPTED)
+        halt.pull(InterruptedRunError(f"interrupted by {signal.Signals(number).name}; run again to go on"))
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+
+
+def _settings(options: argparse.Namespace) -> ReadSettings:
+    return ReadSettings(**{field.name: getattr(options, field.name) for field in fields(ReadSettings)})
+
+
+def _input_path(text: str) -> Path:
+    """INPUT as a path; a file that is really called "-" is given as "./-", which `Path` would fold into "-"."""
+    path = Path(text)
+    return Path.cwd() / path if path == STANDARD_INPUT and text != "-" else path
+
+
+def _add_patience_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--timeout-s", type=float, default=DEFAULT_TIMEOUT_S, metavar="T", help="longest silence within a request")
+    add("--retries", type=int, default=3, metavar="N", help="tries of a page that kills or stalls its worker")
+    add("--give-up-s", type=float, default=120.0, metavar="T", help="longest time without reaching the server")
+
+
+def _add_work_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--batch", type=int, default=64, metavar="N", help="pages the loader reads at a time")
+    add("--loaders", type=int, default=default_loaders(), metavar="N", help="loader processes; 0 for none")
+    add("--in-flight", type=int, default=DEFAULT_IN_FLIGHT, metavar="N", help="most pages under way at any time")
+    add("--pack", type=int, default=DEFAULT_PACK, metavar="N", help="most pages a request; 1 sends images as they are")
+    add("--writers", type=int, default=4, metavar="N", help="threads that write answers")
+    add("--shared-memory", action="store_true", help="decode here, into memory that a service on this machine reads")
+    add("--shared-memory-mb", type=int, default=DEFAULT_SHARED_MEMORY_MB, metavar="N", help="how much memory")
+    add("--limit", type=int, default=None, metavar="N", help="read only the first N pages")
+    add("--retry-failed", action="store_true", help="read pages again that failed earlier")
+    add("--overwrite", action="store_true", help="forget earlier results and start anew")
+
+
+def _add_list_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("-0", "--null", dest="null_names", action="store_true", help="names in a list end with NUL, as of find -print0")
+    add("--json", action="store_true", help="progress on standard output, one JSON object a line")

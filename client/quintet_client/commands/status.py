@@ -1,0 +1,31 @@
+"""`quintet status`: whether a service reads pages now, for people and for probes."""
+
+import argparse
+import sys
+
+from quintet_client.commands import Subparsers
+from quintet_client.commands.connection import add_connection_options
+from quintet_client.status import StatusSettings, ask
+
+
+def add_to(commands: Subparsers) -> None:
+    """Add `status`."""
+    parser = commands.add_parser(
+        "status",
+        help="whether a service reads pages now",
+        description="Have one tiny page read, and say whether that went well. Usable as a probe.",
+        epilog="exit codes: 0 ready, 2 wrong usage, 4 unreachable or not ready, 5 not authorised",
+    )
+    add_connection_options(parser)
+    add = parser.add_argument
+    add("--management", default=None, metavar="URL", help="also ask this address whether all workers are READY")
+    add("--timeout-s", type=float, default=10.0, metavar="T", help="longest silence before the service is not ready")
+    add("--json", action="store_true", help="print one line of JSON")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask, and say what came."""
+    status = ask(StatusSettings(options.server, options.management, options.token_file, options.timeout_s))
+    sys.stdout.write(status.to_json() if options.json else status.summary())
+    return status.exit_code
