@@ -23,6 +23,7 @@ from quintet_client.settings import (
 )
 from quintet_client.tokens import FixedToken, TokenFile
 from quintet_client.transport import HttpTransport
+from quintet_client.viewer.commands import add_report, add_view
 
 _EXIT_CODES = """\
 exit codes: 0 every page ok, 1 unexpected error, 2 wrong usage, 3 finished but some pages failed,
@@ -37,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        return _read(_settings(parsed))
+        code: int = parsed.run(parsed)
+        return code
     except QuintetError as error:
         _log.error("%s", error)
         return error.exit_code
@@ -46,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.UNEXPECTED
 
 
-def _read(settings: ReadSettings) -> int:
+def _read(parsed: argparse.Namespace) -> int:
+    settings = _settings(parsed)
     try:
         from quintet_client.feed import read_all  # noqa: PLC0415 - only this command needs torch
     except ModuleNotFoundError as error:
@@ -94,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     read.add_argument("output_path", metavar="OUTPUT", type=Path, help="folder for pages/, ledger and report.json")
     _add_server_options(read)
     _add_work_options(read)
+    read.set_defaults(run=_read)
+    add_view(commands)
+    add_report(commands)
     return parser
 
 
