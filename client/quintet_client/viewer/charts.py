@@ -8,9 +8,9 @@ from html import escape
 
 from quintet_client.viewer.speed import Bin, Sitting
 
-_WIDTH, _HEIGHT = 760, 230
+_WIDTH, _HEIGHT = 1160, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 30
-_ROW, _LABEL, _NUMBER = 30, 190, 150
+_ROWS_WIDTH, _ROW, _LABEL, _NUMBER = 620, 30, 190, 160
 # XML has no form for these; HTML does not need them.
 _UNPRINTABLE = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127, 0xFFFE, 0xFFFF], "\ufffd")
 
@@ -43,13 +43,13 @@ def speed_chart(sitting: Sitting) -> str:
     y = _y(sitting.pages_per_s, top)
     body.append(f'<line class="mean" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
     label = f"Pages a second over {clock(sitting.seconds)}; {sitting.pages_per_s:.2f} on average"
-    return _svg(_WIDTH, _HEIGHT, label, body)
+    return _svg(_WIDTH, _HEIGHT, label, body, "columns")
 
 
 def bar_chart(amounts: Sequence[Amount], label: str) -> str:
     """Draw one horizontal bar an amount."""
     longest = max((amount.value for amount in amounts), default=0.0) or 1.0
-    room = _WIDTH - _LABEL - _NUMBER
+    room = _ROWS_WIDTH - _LABEL - _NUMBER
     body = []
     for row, amount in enumerate(amounts):
         y = row * _ROW
@@ -61,7 +61,7 @@ def bar_chart(amounts: Sequence[Amount], label: str) -> str:
             f'<rect class="part" x="{_LABEL}" y="{y + 7}" width="{part:.1f}" height="16" rx="2"/>'
             f'<text class="note" x="{_LABEL + width + 8:.1f}" y="{y + 19}">{safe(amount.note)}</text></g>'
         )
-    return _svg(_WIDTH, max(1, len(amounts)) * _ROW, label, body)
+    return _svg(_ROWS_WIDTH, max(1, len(amounts)) * _ROW, label, body, "rows")
 
 
 def safe(text: str) -> str:
@@ -75,9 +75,9 @@ def clock(seconds: float) -> str:
     return whole.removeprefix("0:0") if whole.startswith("0:0") else whole.removeprefix("0:")
 
 
-def _svg(width: int, height: int, label: str, body: Sequence[str]) -> str:
+def _svg(width: int, height: int, label: str, body: Sequence[str], kind: str) -> str:
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {width} {height}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart {kind}" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="{safe(label)}">{"".join(body)}</svg>'
     )
 
@@ -124,4 +124,4 @@ def _column(part: Bin, sitting: Sitting, top: float) -> str:
 
 
 def _short(label: str) -> str:
-    return label if len(label) <= 24 else label[:23] + "…"
+    return label if len(label) <= 22 else label[:21] + "…"

@@ -89,7 +89,7 @@ def _opened(body: bytes, page: int) -> "Image.Image":
         if page > 1:
             image.seek(page - 1)
     except Exception as error:  # as above, and Pillow's refusal of what would unpack to too many pixels
-        raise NoPictureError("no image that can be shown here") from error
+        raise NoPictureError("the file is no image, or a damaged one") from error
     if image.width * image.height > MAX_PIXELS:
         raise NoPictureError(f"the image has {image.width} x {image.height} pixels; at most {MAX_PIXELS} are shown")
     return image

@@ -140,7 +140,8 @@ def _figure(run: Run, page_id: str) -> str:
         return ""
     picture, why = _picture(run, page_id, page)
     missing = f'<span class="why">Drawn without its image: {safe(why)}.</span>' if why else ""
-    said = f"{len(page.lines)} lines, {len(page.regions)} regions, turned by {page.angle_deg}°"
+    turned = f", turned by {page.angle_deg}°" if page.angle_deg else ""
+    said = f"{len(page.lines)} lines, {len(page.regions)} regions{turned}"
     text = f"<details><summary>Text</summary><pre>{safe(page.text[:_MOST_CHARS])}</pre></details>" if page.text else ""
     return (
         f"<figure>{draw_page(page, picture)}<figcaption><strong>{safe(page_id)}</strong><span>{said}</span>{missing}"

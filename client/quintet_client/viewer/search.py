@@ -56,7 +56,7 @@ class Index:
             "CREATE TABLE pages (page_id TEXT PRIMARY KEY, number INTEGER UNIQUE NOT NULL) WITHOUT ROWID;"
         )
 
-    def search(self, query: str, start: int = 0, count: int = 20, wait_s: float = 1.0) -> Found:
+    def search(self, query: str, start: int = 0, count: int = 20, wait_s: float = 0.3) -> Found:
         """Find the pages that hold every word and phrase of a query, in their text or in their name.
 
         Args:

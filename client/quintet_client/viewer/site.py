@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from quintet_client.api import Line, Page
-from quintet_client.viewer.account import Entry, Filter
+from quintet_client.viewer.account import Entry, Filter, Place
 from quintet_client.viewer.charts import bar_chart, safe, speed_chart
 from quintet_client.viewer.matches import Term, parts_of, terms_of
 from quintet_client.viewer.originals import NoPictureError
@@ -123,7 +123,7 @@ class Site:
         if entry is None:
             return _error(404, "the ledger knows no such page")
         page = self._run.page(entry.page_id) if entry.state == "ok" else None
-        place = self._run.account.place(entry.page_id, _filter(query))
+        place = self._place(entry.page_id, query)
         return _json(
             {
                 "entry": asdict(entry),
@@ -133,6 +133,15 @@ class Site:
                 "no_picture": self._why_no_picture(entry.page_id),
             }
         )
+
+    def _place(self, page_id: str, query: Query) -> Place:
+        """Where a page stands: among the hits of a search if it is one (`at` counts them from 0), else by name."""
+        at = _number(query.get("at", ""), -1)
+        if at < 0:
+            return self._run.account.place(page_id, _filter(query))
+        found = self._index.search(query.get("q", ""), max(0, at - 1), 3)
+        hits = found.page_ids if at else (None, *found.page_ids)  # the one before, this one, the one after
+        return Place(at + 1, max(at + 1, found.total), hits[0] if hits else None, hits[2] if len(hits) > 2 else None)
 
     def _raw(self, entry: Entry) -> str:
         """Return the answer as it is, where it is not a page that can be drawn."""

@@ -49,30 +49,35 @@ class Thumbnails:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-            waiting = self._under_way.get(key)
-            if waiting is None:
-                waiting = self._under_way[key] = self._pool.submit(self._make, page_id)
-                waiting.add_done_callback(lambda done: self._keep(key, done))
+            if key not in self._under_way:
+                self._under_way[key] = self._pool.submit(self._make, key)
+            waiting = self._under_way[key]
         return waiting.result()
 
     def close(self) -> None:
         """Let go of what has not begun."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _make(self, page_id: str) -> Thumbnail:
+    def _make(self, key: tuple[str, str]) -> Thumbnail:
+        made = Thumbnail(b"", "the image cannot be drawn")
+        try:
+            made = self._drawn(key[0])
+        finally:
+            self._keep(key, made)
+        return made
+
+    def _drawn(self, page_id: str) -> Thumbnail:
         try:
             original = self._run.originals.find(page_id)
             return Thumbnail(thumbnail(original.read(), original.page, self._run.angle_deg(page_id), SIDE_PX))
         except NoPictureError as error:
             return Thumbnail(b"", str(error))
 
-    def _keep(self, key: tuple[str, str], done: "Future[Thumbnail]") -> None:
+    def _keep(self, key: tuple[str, str], made: Thumbnail) -> None:
         with self._lock:
-            self._under_way.pop(key, None)
-            if done.cancelled() or done.exception() is not None:
-                return
-            self._kept[key] = done.result()
-            self._bytes += len(done.result().jpeg)
+            del self._under_way[key]
+            self._kept[key] = made
+            self._bytes += len(made.jpeg)
             while self._bytes > self._most and len(self._kept) > 1:
                 _, oldest = self._kept.popitem(last=False)
                 self._bytes -= len(oldest.jpeg)

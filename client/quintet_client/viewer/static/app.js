@@ -41,7 +41,7 @@ async function show() {
 
 function announce(name, parameters) {
   const current = name === "page" ? "pages" : name || "overview";
-  for (const link of document.querySelectorAll(".bar nav a")) {
+  for (const link of document.querySelectorAll(".top nav a")) {
     if (link.dataset.view === current) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }

@@ -2,7 +2,9 @@
 
 import { h, marked } from "./dom.js";
 
-const LOW_SCORE = 0.8;
+// Scores of well-read lines are all alike: they show on hover alone.
+const SURE = 0.95;
+const LOW = 0.8;
 
 export function textPane(found) {
   const { entry, page, raw } = found;
@@ -30,7 +32,7 @@ function filled(pane, page) {
 }
 
 function option(line, place) {
-  const score = h("span", { class: line.score < LOW_SCORE ? "score low" : "score", title: "score of the reading" }, line.score.toFixed(2));
+  const score = h("span", { class: `score ${line.score < SURE ? "seen" : ""} ${line.score < LOW ? "low" : ""}`, title: "score of the reading" }, line.score.toFixed(2));
   return h("li", { role: "option", id: `line-${place}`, "data-line": place, "aria-selected": "false" }, h("span", {}, marked(line.parts)), score);
 }
 
@@ -39,14 +41,16 @@ function grouped(page, options) {
   let before;
   return options.flatMap((element, place) => {
     const { region } = page.lines[place];
-    const heading = region === before ? [] : [label(page.regions[region])];
+    const name = page.regions[region]?.label ?? "";
+    const heading = region === before ? [] : [label(name)];
     before = region;
+    element.dataset.label = name;
     return [...heading, element];
   });
 }
 
-function label(region) {
-  return h("li", { class: "label", role: "presentation", "data-label": region?.label ?? "" }, region ? named(region.label) : "outside of regions");
+function label(name) {
+  return h("li", { class: name ? "label" : "label gap", role: "presentation", "data-label": name }, named(name));
 }
 
 function legend(page) {

@@ -8,7 +8,7 @@ import { sheet } from "./sheet.js";
 const shown = { regions: true, lines: true };
 
 export async function page(parameters, signal) {
-  const { id, ...filter } = parameters;
+  const { id, at, ...filter } = parameters;
   const found = await get("api/page", parameters, signal);
   const desk = sheet(found, shown);
   const text = textPane(found);
@@ -18,13 +18,15 @@ export async function page(parameters, signal) {
   };
   desk.onchoose = (line) => link(line, "text");
   text.onchoose = (line, clicked) => link(line, clicked ? "sheet" : "");
-  const go = (target) => () => target !== null && (location.hash = screen("page", { id: target, ...filter }));
+  const go = (target, step) => () => {
+    if (target !== null) location.hash = screen("page", { id: target, ...filter, at: at && Number(at) + step });
+  };
   const toggle = (name) => () => {
     shown[name] = !shown[name];
     desk.show(shown);
     element.querySelector(`[data-toggle="${name}"]`).setAttribute("aria-pressed", shown[name]);
   };
-  const tools = { desk, toggle, previous: go(found.place.previous), next: go(found.place.next) };
+  const tools = { desk, toggle, previous: go(found.place.previous, -1), next: go(found.place.next, 1) };
   const element = h("div", { class: "reader" }, title(found, filter, tools), desk.element, text.element);
   return {
     element,
@@ -41,7 +43,9 @@ export async function page(parameters, signal) {
 }
 
 function back(filter) {
-  return filter.q ? screen("search", filter) : screen("pages", filter);
+  if (filter.q) return screen("search", { q: filter.q });
+  const { state: _state, ...others } = filter;
+  return filter.state === "failed" ? screen("failures", others) : screen("pages", filter);
 }
 
 function title(found, filter, { desk, toggle, previous, next }) {
@@ -50,7 +54,7 @@ function title(found, filter, { desk, toggle, previous, next }) {
   const switches = ["regions", "lines"].map((name) => button(name === "regions" ? "Regions" : "Lines", `Show ${name} (${name[0]})`, toggle(name),
     { "data-toggle": name, "aria-pressed": String(shown[name]) }));
   return h("header", { class: "title" },
-    h("a", { class: "button", href: back(filter), title: "Back to the list (Esc)" }, filter.q ? "Results" : "Pages"),
+    h("a", { class: "button", href: back(filter), title: "Back to the list (Esc)" }, filter.q ? "Results" : filter.state === "failed" ? "Failures" : "Pages"),
     h("h1", {}, entry.page_id), h("span", { class: "meta" }, about(entry, page)),
     page ? h("span", { class: "group" }, switches) : null,
     page ? h("span", { class: "group" }, button("−", "Smaller (-)", () => desk.zoom(0.8)), button("+", "Larger (+)", () => desk.zoom(1.25)),

@@ -1,7 +1,8 @@
 // What the server is asked, and the addresses of this page's own screens.
 
 export function address(path, parameters = {}) {
-  const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== "" && value != null));
+  const given = Object.entries(parameters).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+  const query = new URLSearchParams(given);
   return query.size ? `${path}?${query}` : path;
 }
 

@@ -6,7 +6,7 @@ import { address } from "./server.js";
 export function sheet(found, shown) {
   const { entry, page, no_picture: missing } = found;
   const element = h("section", { class: "desk", "aria-label": "Page", tabindex: 0 });
-  if (missing) element.append(h("p", { class: "notice" }, `Shown without its image: ${missing}.`));
+  if (missing) element.append(h("p", { class: "notice" }, `There is no image to show: ${missing}.`));
   const picture = missing ? null : image(entry, page, element);
   if (!page) {
     if (picture) element.append(picture);
@@ -33,7 +33,7 @@ function image(entry, page, element) {
   const picture = h("img", { src: address("image", { id: entry.page_id, v: entry.updated_at }), alt: `Image of ${entry.page_id}`, class: page ? "" : "plain" });
   picture.addEventListener("error", () => {
     picture.remove();
-    element.prepend(h("p", { class: "notice" }, "Shown without its image: it is damaged, or gone."));
+    element.prepend(h("p", { class: "notice" }, "There is no image to show: it is damaged, or gone."));
   });
   return picture;
 }
