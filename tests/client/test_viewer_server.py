@@ -12,6 +12,7 @@ import pytest
 import requests
 from made_runs import HOSTILE, draw, make_run, texts_of
 from quintet_client.cli import main
+from quintet_client.ledger import Ledger, Row
 from quintet_client.viewer.run import Run
 from quintet_client.viewer.server import Server
 from quintet_client.viewer.site import Site
@@ -115,6 +116,17 @@ def test_the_overview_adds_up(url):
     assert run["equation"] == "10 pages = 8 read + 2 failed"
     assert dict(run["codes"]) == {"IMAGE_DECODE_FAILED": 1, "UNSUPPORTED_FORMAT": 1}
     assert run["no_pictures"] == ""
+
+
+def test_a_run_that_goes_on_is_followed(made, url):
+    with Ledger.open(made.output_path / "ledger.sqlite") as ledger:
+        ledger.record([Row("new.png", "sent")])
+        run = get(url, "api/run").json()
+        assert run["counts"]["left"] == 1
+        assert "no end yet" in run["note"]
+        ledger.record([Row("new.png", "failed", code="TIMEOUT")])
+        assert get(url, "api/run").json()["counts"] == {"ok": 8, "failed": 3, "left": 0}
+        assert get(url, "api/pages", code="TIMEOUT").json()["pages"][0]["page_id"] == "new.png"
 
 
 def test_a_page_comes_with_its_lines_and_its_neighbours(url):

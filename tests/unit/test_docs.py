@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = (ROOT / "docs" / "settings.md").read_text("utf-8")
 API = (ROOT / "docs" / "api.md").read_text("utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+VIEWER = (ROOT / "docs" / "viewer.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
 
 
@@ -32,11 +33,11 @@ def as_value(cell: str) -> object:
     return yaml.safe_load(cell.replace("`", ""))
 
 
-def read_options() -> dict[str, object]:
-    """The long options of `quintet read` and their defaults."""
+def options_of(command: str) -> dict[str, object]:
+    """The long options of a command and their defaults."""
     parser = cli._parser()
     commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    actions = commands.choices["read"]._actions
+    actions = commands.choices[command]._actions
     return {name: action.default for action in actions for name in action.option_strings if name.startswith("--")}
 
 
@@ -84,14 +85,19 @@ def test_a_code_is_documented_with_its_status(code: Code) -> None:
 
 
 def test_every_option_of_quintet_read_is_documented() -> None:
-    assert set(read_options()) - {"--help"} <= set(table_rows(SETTINGS))
+    assert set(options_of("read")) - {"--help"} <= set(table_rows(SETTINGS))
+
+
+@pytest.mark.parametrize("command", ["view", "report"])
+def test_every_option_of_the_viewer_is_documented(command: str) -> None:
+    assert set(options_of(command)) - {"--help"} <= set(table_rows(VIEWER))
 
 
 def test_documented_defaults_of_options_are_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("QUINTET_SERVER", raising=False)
     monkeypatch.delenv("QUINTET_TOKEN_FILE", raising=False)
     words = {"none": None, "off": False}
-    for option, default in read_options().items():
+    for option, default in options_of("read").items():
         if option not in {"--help", "--loaders"}:  # --loaders depends on the machine
             shown = table_rows(SETTINGS)[option][0].replace("`", "")
             assert words.get(shown, yaml.safe_load(shown)) == default, option
@@ -113,7 +119,9 @@ def test_a_task_of_the_makefile_is_explained(target: str) -> None:
     assert re.search(rf"make {target}\b", README + CONTRIBUTING)
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/api.md", "docs/settings.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", "docs/api.md", "docs/settings.md", "docs/viewer.md"]
+)
 def test_links_between_documents_lead_to_files(document: str) -> None:
     path = ROOT / document
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text("utf-8"))

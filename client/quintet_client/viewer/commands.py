@@ -56,17 +56,21 @@ def _view(parsed: argparse.Namespace) -> int:
     if not 0 <= parsed.port < 1 << 16:
         raise UsageError(f"--port is {parsed.port}; allowed are 0 to 65535")
     signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        _serve(parsed)
+    except KeyboardInterrupt:
+        _log.info("ended")
+    return ExitCode.OK
+
+
+def _serve(parsed: argparse.Namespace) -> None:
     with closing(Site(Run(parsed.output_path, parsed.input_path))) as site, Server(site, parsed.port) as server:
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
         _log.info("the address holds the key: whoever has it can look; Ctrl-C ends")
         if parsed.open_browser:
             webbrowser.open(server.url)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            _log.info("ended")
-    return ExitCode.OK
+        server.serve_forever()
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
