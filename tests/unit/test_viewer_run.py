@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -103,8 +104,19 @@ def test_an_answer_that_cannot_be_drawn_is_none(tmp_path, change):
 
 def test_input_is_what_the_run_says_unless_told_otherwise(tmp_path):
     made = make_run(tmp_path)
-    assert Run(made.output_path).originals.input_path == made.input_path
-    assert Run(made.output_path, tmp_path).originals.input_path == tmp_path
+    assert Run(made.output_path).originals.inputs == (made.input_path,)
+    assert Run(made.output_path, tmp_path).originals.inputs == (tmp_path,)
+
+
+@pytest.mark.parametrize(
+    ("fact", "inputs"), [('["/a", "/b"]', ("/a", "/b")), ("[7]", ()), ("{", None), ("7", None)], ids=str
+)
+def test_the_inputs_that_a_ledger_names_come_first(tmp_path, fact, inputs):
+    made = make_run(tmp_path)
+    with Ledger.open(made.output_path / "ledger.sqlite") as ledger:
+        ledger._connection.execute("INSERT INTO facts VALUES ('inputs', ?)", (fact,))
+    expected = (made.input_path,) if inputs is None else tuple(map(Path, inputs))
+    assert Run(made.output_path).originals.inputs == expected
 
 
 def test_a_damaged_report_is_no_report(tmp_path):

@@ -4,12 +4,13 @@ import os
 import re
 import stat
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from quintet_client.errors import QuintetError
+from quintet_client.errors import QuintetError, UsageError
 from quintet_client.names import path_of
-from quintet_client.sources import LIST_EXTENSION, find_sources
+from quintet_client.sources import find_sources
 
 # What the bulk client sends at most.
 MAX_IMAGE_BYTES = 256 * 1024 * 1024
@@ -42,19 +43,24 @@ class Original:
 
 
 class Originals:
-    """INPUT of a run; safe to share between threads."""
+    """INPUT of a run, or of several that wrote the same OUTPUT; safe to share between threads."""
 
-    def __init__(self, input_path: Path | None) -> None:
-        self.input_path = input_path
+    def __init__(self, inputs: Sequence[Path]) -> None:
+        """Take the places to look in.
+
+        Args:
+            inputs: folders, files or lists; of two images with one id the later place's was read last.
+        """
+        self.inputs = tuple(inputs)
         self._lock = threading.Lock()
-        self._listed: dict[str, str] | None = None
+        self._listed: dict[Path, dict[str, str]] = {}
 
     @property
     def missing(self) -> str:
         """Why there are no images at all; empty if there may be."""
-        if self.input_path is None:
+        if not self.inputs:
             return "the run does not say where its INPUT was; give it with --input"
-        if not self.input_path.exists():
+        if not any(place.exists() for place in self.inputs):
             return "INPUT is no longer where it was; give its place with --input"
         return ""
 
@@ -67,12 +73,13 @@ class Originals:
         Raises:
             NoPictureError: it is not there, or lies outside INPUT.
         """
-        if self.missing or self.input_path is None:
+        if self.missing:
             raise NoPictureError(self.missing)
         for name, page in _readings(page_id):
-            path = self._path(self.input_path, name)
-            if path is not None and path.is_file():
-                return Original(path, page)
+            for root in filter(Path.exists, reversed(self.inputs)):
+                path = self._path(root, name)
+                if path is not None and path.is_file():
+                    return Original(path, page)
         raise NoPictureError("the image is no longer in INPUT")
 
     def _path(self, root: Path, page_id: str) -> Path | None:
@@ -92,10 +99,12 @@ class Originals:
     def _sources(self, root: Path) -> dict[str, str]:
         """Return all paths of INPUT by id: a list's, and those of names too long to be read out of the id."""
         with self._lock:
-            if self._listed is None:
-                limit_to = root if root.is_dir() or root.suffix.lower() == LIST_EXTENSION else root.absolute()
-                self._listed = {source.page_id: source.path for source in find_sources(limit_to)}
-            return self._listed
+            if root not in self._listed:
+                try:
+                    self._listed[root] = {source.page_id: source.path for source in find_sources(root)}
+                except UsageError as error:
+                    raise NoPictureError(f"INPUT cannot be listed: {error}") from error
+            return self._listed[root]
 
 
 def read_regular(path: Path, most_bytes: int) -> bytes:

@@ -1,6 +1,7 @@
 """One OUTPUT folder, read-only: its ledger, its report.json, its answers, and the images they were read from."""
 
 import json
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from quintet_client.writer import Output
 
 # An answer of ten thousand lines has two million bytes; what is larger is no page.
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
+_log = logging.getLogger(__name__)
 
 
 class Run:
@@ -33,7 +35,7 @@ class Run:
         self._output = Output(output_path)
         self._pages = (output_path / "pages").resolve()
         self.account = Account(self._output.ledger)
-        self.originals = Originals(input_path or self._input_of_the_run())
+        self.originals = Originals([input_path] if input_path else self._inputs_of_the_run())
 
     def report(self) -> dict[str, Any]:
         """Return report.json; empty while the first run goes on, or if it is damaged."""
@@ -67,12 +69,15 @@ class Run:
         page = self.page(page_id)
         return page.angle_deg if page else 0
 
-    def _input_of_the_run(self) -> Path | None:
+    def _inputs_of_the_run(self) -> list[Path]:
+        """Return what the ledger says (each INPUT that was read into this OUTPUT), else what report.json says."""
         settings = self.report().get("settings")
-        told = self.account.facts().get("input_path") or (
-            settings.get("input_path") if isinstance(settings, dict) else None
-        )
-        return Path(told) if isinstance(told, str) and told else None
+        told = [settings.get("input_path")] if isinstance(settings, dict) else []
+        try:
+            told = list(json.loads(self.account.facts()["inputs"]))
+        except (KeyError, ValueError, TypeError, RecursionError):
+            _log.debug("the ledger does not say what was read")
+        return [Path(path) for path in told if isinstance(path, str) and path]
 
 
 def _can_be_drawn(page: Page) -> bool:

@@ -81,7 +81,7 @@ def _facts(run: Run, report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Client", _text(report.get("version"))),
         ("Last run began", _moment(report.get("started_at"))),
         ("Last run ended", _moment(report.get("finished_at"))),
-        ("Input", shown(run.originals.input_path) if run.originals.input_path else ""),
+        ("Input", ", ".join(map(shown, run.originals.inputs))),
         ("Output", shown(run.folder.absolute())),
         ("Settings", ", ".join(f"{name} {settings[name]}" for name in chosen if name in settings)),
     ]
