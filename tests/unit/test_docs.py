@@ -29,6 +29,7 @@ CLI = (ROOT / "docs" / "cli.md").read_text("utf-8")
 API = (ROOT / "docs" / "api.md").read_text("utf-8")
 OPENAPI = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text("utf-8"))
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+VIEWER = (ROOT / "docs" / "viewer.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 
@@ -113,6 +114,11 @@ def test_every_option_of_quintet_status_is_documented_with_its_default(monkeypat
         if option != "--help":
             shown = documented[option][0].replace("`", "")
             assert words.get(shown, yaml.safe_load(shown)) == default, option
+
+
+@pytest.mark.parametrize("command", ["view", "report"])
+def test_every_option_of_the_viewer_is_documented(command: str) -> None:
+    assert set(options_of(command)) - {"--help"} <= set(table_rows(VIEWER))
 
 
 def test_documented_defaults_of_options_are_theirs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,86 @@
+"""`quintet view` and `quintet report`: their arguments, and what they do with them."""
+
+import argparse
+import logging
+import signal
+import sys
+import webbrowser
+from contextlib import closing
+from pathlib import Path
+from types import FrameType
+
+from quintet_client.errors import ExitCode, UsageError
+from quintet_client.viewer.report_page import DEFAULT_SAMPLE, write_report
+from quintet_client.viewer.run import Run
+from quintet_client.viewer.server import Server
+from quintet_client.viewer.site import Site
+from quintet_client.viewer.summary import shown
+
+_log = logging.getLogger("quintet")
+
+
+def add_view(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `quintet view` to the commands."""
+    view = commands.add_parser(
+        "view",
+        help="browse a run in a web browser",
+        description="Serve pages to browse a run on this machine alone, until Ctrl-C. Nothing in OUTPUT is changed.",
+    )
+    _add_folders(view)
+    view.add_argument("--port", type=int, default=0, metavar="N", help="port on 127.0.0.1; 0 takes a free one")
+    view.add_argument("--open", action="store_true", dest="open_browser", help="open the default browser")
+    view.set_defaults(run=_view)
+
+
+def add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `quintet report` to the commands."""
+    report = commands.add_parser(
+        "report",
+        help="write a run as one HTML file",
+        description="Write charts, failures and a sample of pages as one HTML file that needs nothing beside it.",
+    )
+    _add_folders(report)
+    report.add_argument("--html", type=Path, default=None, metavar="FILE", help="default: OUTPUT/report.html")
+    report.add_argument("--sample", type=int, default=DEFAULT_SAMPLE, metavar="N", help="pages to draw; 0 for none")
+    report.set_defaults(run=_report)
+
+
+def _add_folders(command: argparse.ArgumentParser) -> None:
+    command.add_argument("output_path", metavar="OUTPUT", type=Path, help="the OUTPUT folder of a `quintet read`")
+    command.add_argument(
+        "--input", type=Path, default=None, metavar="DIR", dest="input_path", help="where its INPUT is now, if moved"
+    )
+
+
+def _view(parsed: argparse.Namespace) -> int:
+    if not 0 <= parsed.port < 1 << 16:
+        raise UsageError(f"--port is {parsed.port}; allowed are 0 to 65535")
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        _serve(parsed)
+    except KeyboardInterrupt:
+        _log.info("ended")
+    return ExitCode.OK
+
+
+def _serve(parsed: argparse.Namespace) -> None:
+    with closing(Site(Run(parsed.output_path, parsed.input_path))) as site, Server(site, parsed.port) as server:
+        sys.stdout.write(f"{server.url}\n")
+        sys.stdout.flush()
+        _log.info("the address holds the key: whoever has it can look; Ctrl-C ends")
+        if parsed.open_browser:
+            webbrowser.open(server.url)
+        server.serve_forever()
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _report(parsed: argparse.Namespace) -> int:
+    target = parsed.html or parsed.output_path / "report.html"
+    if parsed.sample < 0:
+        raise UsageError(f"--sample is {parsed.sample}; the least allowed is 0")
+    size = write_report(Run(parsed.output_path, parsed.input_path), target, parsed.sample)
+    sys.stdout.write(f"{shown(target)} ({size / 1e6:.2f} MB)\n")
+    return ExitCode.OK

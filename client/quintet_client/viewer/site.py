@@ -1,0 +1,263 @@
+"""What the viewer answers: a path and a query in, JSON, charts, images or our own files out. Knows no HTTP server."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from itertools import islice
+from typing import Any
+
+from quintet_client.results import Line, PageResult
+from quintet_client.viewer.account import Entry, Filter, Place
+from quintet_client.viewer.charts import bar_chart, safe, speed_chart
+from quintet_client.viewer.matches import Term, parts_of, terms_of
+from quintet_client.viewer.originals import NoPictureError
+from quintet_client.viewer.pictures import PILLOW_MISSING, check, for_browser, pillow_is_there
+from quintet_client.viewer.run import Run
+from quintet_client.viewer.search import Index
+from quintet_client.viewer.summary import Summary, summarise
+from quintet_client.viewer.thumbnails import Thumbnails
+
+PAGES_A_SCREEN = 60
+HITS_A_SCREEN = 20
+LINES_A_HIT = 4
+_MOST_A_SCREEN = 500
+_MOST_RAW_CHARS = 100_000
+_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+Query = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One answer."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Site:
+    """All pages of the viewer of one run; safe to share between threads."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._index = Index(run)
+        self._thumbnails = Thumbnails(run)
+        self._files = our_files()
+        self._routes: dict[str, Callable[[Query], Response]] = {
+            "api/run": self._overview,
+            "api/chart/speed": self._speed_chart,
+            "api/chart/stages": self._stages_chart,
+            "api/pages": self._pages,
+            "api/page": self._page,
+            "api/index": self._warm_up,
+            "api/search": self._search,
+            "thumbnail": self._thumbnail,
+            "image": self._image,
+        }
+
+    def answer(self, path: str, query: Query) -> Response:
+        """Answer one request.
+
+        Args:
+            path: below the viewer's root, without a leading slash; "" is the start.
+            query: its parameters.
+        """
+        if path in self._routes:
+            return self._routes[path](query)
+        return self._files.get(path or "index.html") or _error(404, "there is no such page")
+
+    def close(self) -> None:
+        """End what goes on in the background."""
+        self._thumbnails.close()
+        self._index.close()
+
+    def _overview(self, _query: Query) -> Response:
+        summary = summarise(self._run)
+        missing = self._run.originals.missing or ("" if pillow_is_there() else PILLOW_MISSING)
+        last = summary.sittings[-1] if summary.sittings else None
+        return _json(
+            {
+                "name": summary.name,
+                "counts": summary.counts,
+                "pages": summary.pages,
+                "equation": summary.equation,
+                "codes": summary.codes,
+                "sittings": [_sitting_name(summary, number) for number in range(len(summary.sittings))],
+                "seconds": last.seconds if last else 0,
+                "pages_per_s": last.pages_per_s if last else 0,
+                "stages": len(summary.stages),
+                "facts": summary.facts,
+                "note": summary.note,
+                "no_pictures": missing,
+            }
+        )
+
+    def _speed_chart(self, query: Query) -> Response:
+        sittings = summarise(self._run).sittings
+        number = _number(query.get("sitting", ""), len(sittings) - 1)
+        if number >= len(sittings):
+            return _error(404, "there is no such stretch of work")
+        return Response(200, "image/svg+xml", speed_chart(sittings[number]).encode())
+
+    def _stages_chart(self, _query: Query) -> Response:
+        stages = summarise(self._run).stages
+        return Response(200, "image/svg+xml", bar_chart(stages, "Seconds a page spends in each stage").encode())
+
+    def _pages(self, query: Query) -> Response:
+        chosen, start = _filter(query), _number(query.get("from", ""), 0)
+        count = min(_number(query.get("count", ""), PAGES_A_SCREEN), _MOST_A_SCREEN)
+        entries = self._run.account.entries(chosen, start, count)
+        return _json(
+            {
+                "total": self._run.account.count(chosen),
+                "from": start,
+                "count": count,
+                "pages": [asdict(entry) for entry in entries],
+            }
+        )
+
+    def _page(self, query: Query) -> Response:
+        entry = self._run.account.find(query.get("id", ""))
+        if entry is None:
+            return _error(404, "the ledger knows no such page")
+        page = self._run.page(entry.page_id) if entry.state == "ok" else None
+        place = self._place(entry.page_id, query)
+        return _json(
+            {
+                "entry": asdict(entry),
+                "place": asdict(place),
+                "page": _drawable(page, terms_of(query.get("q", ""))) if page else None,
+                "raw": self._raw(entry) if page is None and entry.state == "ok" else "",
+                "no_picture": self._why_no_picture(entry.page_id),
+            }
+        )
+
+    def _place(self, page_id: str, query: Query) -> Place:
+        """Where a page stands: among the hits of a search if it is one (`at` counts them from 0), else by name."""
+        at = _number(query.get("at", ""), -1)
+        if at < 0:
+            return self._run.account.place(page_id, _filter(query))
+        found = self._index.search(query.get("q", ""), max(0, at - 1), 3)
+        hits = found.page_ids if at else (None, *found.page_ids)  # the one before, this one, the one after
+        return Place(at + 1, max(at + 1, found.total), hits[0] if hits else None, hits[2] if len(hits) > 2 else None)
+
+    def _raw(self, entry: Entry) -> str:
+        """Return the answer as it is, where it is not a page that can be drawn."""
+        try:
+            return self._run.answer(entry.page_id).decode("utf-8", "replace")[:_MOST_RAW_CHARS]
+        except OSError as error:
+            return f"The answer is gone from OUTPUT ({error.strerror})."
+
+    def _why_no_picture(self, page_id: str) -> str:
+        try:
+            original = self._run.originals.find(page_id)
+            check(original.read(), original.page)
+        except NoPictureError as error:
+            return str(error)
+        return ""
+
+    def _warm_up(self, _query: Query) -> Response:
+        self._index.refresh()
+        return _json({})
+
+    def _search(self, query: Query) -> Response:
+        asked = query.get("q", "")
+        found = self._index.search(asked, _number(query.get("from", ""), 0), HITS_A_SCREEN)
+        terms = terms_of(asked)
+        return _json(
+            {
+                "total": found.total,
+                "indexed": found.indexed,
+                "complete": found.complete,
+                "count": HITS_A_SCREEN,
+                "hits": [self._hit(page_id, terms) for page_id in found.page_ids],
+            }
+        )
+
+    def _hit(self, page_id: str, terms: Sequence[Term]) -> dict[str, Any]:
+        page = self._run.page(page_id)
+        entry = self._run.account.find(page_id)
+        cut = (parts_of(line.text, terms) for line in (page.lines if page else ()))
+        lines = list(islice((parts for parts in cut if any(hit for _text, hit in parts)), LINES_A_HIT))
+        version = entry.updated_at if entry else ""
+        return {"page_id": page_id, "updated_at": version, "name": parts_of(page_id, terms), "lines": lines}
+
+    def _thumbnail(self, query: Query) -> Response:
+        entry = self._run.account.find(query.get("id", ""))
+        if entry is None:
+            return _error(404, "the ledger knows no such page")
+        made = self._thumbnails.get(entry.page_id, entry.updated_at)
+        if made.jpeg:
+            return Response(200, "image/jpeg", made.jpeg)
+        # An image that says so: a browser would report a missing one as a fault of the page.
+        return Response(200, "image/svg+xml", _placeholder(made.reason).encode())
+
+    def _image(self, query: Query) -> Response:
+        entry = self._run.account.find(query.get("id", ""))
+        if entry is None:
+            return _error(404, "the ledger knows no such page")
+        try:
+            original = self._run.originals.find(entry.page_id)
+            return Response(200, *for_browser(original.read(), original.page))
+        except NoPictureError as error:
+            return _error(404, str(error))
+
+
+def our_files() -> dict[str, Response]:
+    """Return the viewer's own files by name: nothing but these is ever served as it is."""
+    folder = files("quintet_client.viewer") / "static"
+    known = [(file, "." + file.name.rpartition(".")[2]) for file in folder.iterdir()]
+    return {
+        file.name: Response(200, f"{_TYPES[ending]}; charset=utf-8", file.read_bytes())
+        for file, ending in known
+        if ending in _TYPES
+    }
+
+
+def _drawable(page: PageResult, terms: Sequence[Term]) -> dict[str, Any]:
+    return {
+        "width_px": page.width_px,
+        "height_px": page.height_px,
+        "angle_deg": page.orientation.angle_deg,
+        "angle_score": page.orientation.score,
+        "regions": [asdict(region) for region in page.regions],
+        "lines": [_drawable_line(line, terms) for line in page.lines],
+        "text": page.text,
+    }
+
+
+def _drawable_line(line: Line, terms: Sequence[Term]) -> dict[str, Any]:
+    parts = parts_of(line.text, terms)
+    return asdict(line) | {"parts": parts, "hit": any(hit for _text, hit in parts)}
+
+
+def _sitting_name(summary: Summary, number: int) -> str:
+    sitting = summary.sittings[number]
+    return f"{sitting.started_at:%Y-%m-%d %H:%M} UTC, {sitting.ok + sitting.failed:,} pages"
+
+
+def _placeholder(reason: str) -> str:
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 120 160" width="120" height="160" fill="none" '
+        f'stroke="#8a93a0" stroke-width="2"><title>{safe(reason)}</title>'
+        '<path d="M30 30h40l20 20v80h-60z M70 30v20h20 M48 82l24 24m0-24l-24 24"/></svg>'
+    )
+
+
+def _filter(query: Query) -> Filter:
+    return Filter(query.get("state", ""), query.get("code", ""), query.get("name", ""))
+
+
+def _number(text: str, otherwise: int) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else otherwise
+
+
+def _json(document: object, status: int = 200) -> Response:
+    body = json.dumps(document, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+    return Response(status, "application/json", body)
+
+
+def _error(status: int, message: str) -> Response:
+    return _json({"error": message}, status)

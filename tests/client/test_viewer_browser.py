@@ -1,0 +1,202 @@
+"""The viewer and the report in a real headless Chromium: opened, clicked, searched, and complaining of nothing."""
+
+import shutil
+
+import pytest
+from browser import chromium
+from made_runs import HEIGHT_PX, HOSTILE, WIDTH_PX, make_run, texts_of
+from quintet_client.cli import main
+from test_viewer_server import viewing
+
+TURNED = "invoices/page001.jpg"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with chromium(tmp_path_factory.mktemp("browser")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def url(made):
+    with viewing(made.output_path) as address:
+        yield address
+
+
+@pytest.fixture(autouse=True)
+def _nothing_to_complain_of(browser):
+    """Every test ends without a word on the console, a request that leaves the machine, or a name that became code."""
+    browser.dark(False)
+    browser.complaints()
+    yield
+    assert browser.complaints() == []
+    assert browser.run("return document.title") != "hacked"
+
+
+def show(browser, url, screen, selector, count=1):
+    """Open a screen anew and wait for what it shows."""
+    browser.open("about:blank")
+    browser.open(f"{url}#/{screen}")
+    browser.wait_for(selector, count)
+
+
+def test_the_overview_shows_counts_that_add_up_and_the_speed_over_time(browser, url):
+    show(browser, url, "", ".chart.columns")
+    assert browser.text(".equation") == "10 pages = 8 read + 2 failed"
+    assert browser.texts(".tile dd")[:3] == ["10", "8", "2"]
+    assert browser.count(".chart.columns g") >= 8
+    assert browser.count(".chart.rows g") == 3
+    assert browser.texts(".codes .name") == ["IMAGE_DECODE_FAILED", "UNSUPPORTED_FORMAT"]
+
+
+def test_thumbnails_appear_and_a_click_opens_the_page(browser, url):
+    show(browser, url, "pages", ".card", 10)
+    browser.wait("[...document.querySelectorAll('.card img')].every(i => i.complete && i.naturalWidth > 0)")
+    browser.click(f'.card[title="{TURNED}"]')
+    browser.wait_for(".stage .line")
+    assert browser.text(".title h1") == TURNED
+    assert browser.count(".stage .line") == browser.count("[role=option]") == len(texts_of(1))
+
+
+def test_pages_are_filtered_by_state_and_by_name(browser, url):
+    show(browser, url, "pages", ".card", 10)
+    browser.run(
+        "const s = document.querySelector('.head select'); s.value = 'failed'; s.dispatchEvent(new Event('change'))"
+    )
+    browser.wait("document.querySelectorAll('.card').length === 2")
+    assert sorted(browser.texts(".card .file")) == sorted([HOSTILE.rsplit("/", 1)[-1], "broken.jpg"])
+    show(browser, url, "pages?name=PAGE00", ".card", 8)
+
+
+@pytest.mark.parametrize("page_id", ["invoices/page000.png", TURNED, "invoices/page002.tiff"])
+def test_lines_lie_over_the_image_the_way_a_person_reads_it(browser, url, page_id):
+    show(browser, url, f"page?id={page_id}", ".stage .line")
+    browser.wait("document.querySelector('.sheet img')?.naturalWidth > 0")
+    stage, image, line = (browser.box(selector) for selector in (".stage", ".sheet img", '.line[data-line="2"]'))
+    scale = stage[2] / WIDTH_PX
+    assert image == pytest.approx(stage, abs=1), "the turned image fills the upright stage"
+    assert stage[3] == pytest.approx(HEIGHT_PX * scale, abs=1)
+    expected = [stage[0] + 40 * scale, stage[1] + 140 * scale, 300 * scale, 34 * scale]
+    assert line == pytest.approx(expected, abs=2)
+
+
+def test_line_and_text_are_linked_both_ways(browser, url):
+    show(browser, url, "page?id=invoices/page000.png", ".stage .line")
+    browser.click('[role="option"][data-line="2"]')
+    browser.wait_for('.line.on[data-line="2"]')
+    browser.click('.line[data-line="3"]')
+    assert browser.text('[role="option"][aria-selected="true"]').startswith("Thank you")
+    browser.run("document.querySelector('.lines').focus()")
+    browser.press("ArrowDown")
+    browser.run("document.querySelector('.lines [data-line=\"0\"]').click()")
+    browser.press("ArrowDown")
+    browser.wait_for('.line.on[data-line="1"]')
+
+
+def test_the_drawing_can_be_switched_off_and_zoomed(browser, url):
+    show(browser, url, "page?id=invoices/page000.png", ".stage .line")
+    width = "document.querySelector('.stage').getBoundingClientRect().width"
+    before = browser.run(f"return {width}")
+    browser.press("+")
+    assert browser.run(f"return {width}") == pytest.approx(before * 1.25, rel=0.01)
+    browser.press("l")
+    assert browser.run("return getComputedStyle(document.querySelector('.stage .line')).display") == "none"
+    browser.press("l")
+    assert browser.run("return getComputedStyle(document.querySelector('.stage .line')).display") != "none"
+
+
+def test_the_arrow_keys_go_to_the_next_page_and_back(browser, url):
+    show(browser, url, "page?id=invoices/page000.png", ".stage .line")
+    browser.press("ArrowRight")
+    browser.wait("document.querySelector('.title h1').innerText === arguments[0]", TURNED)
+    assert browser.text(".position") == "4 of 10"
+    browser.press("ArrowLeft")
+    browser.wait("document.querySelector('.title h1').innerText === 'invoices/page000.png'")
+    browser.press("Escape")
+    browser.wait_for(".card", 10)
+
+
+def test_search_finds_a_word_and_marks_it_on_the_page(browser, url):
+    show(browser, url, "", ".tile")
+    browser.press("/")
+    browser.type("#search input", "brulee 7003")
+    browser.press("Enter")
+    browser.wait("document.querySelectorAll('.hit').length === 1")
+    assert browser.texts(".hit mark") == ["7003", "brûlée"]
+    browser.click(".hit")
+    browser.wait_for(".stage .line.hit", 2)
+    assert browser.text(".title h1") == "invoices/page003.png"
+    assert browser.texts(".lines mark") == ["7003", "brûlée"]
+
+
+def test_the_arrow_keys_go_through_what_was_found(browser, url):
+    show(browser, url, "search?q=invoice", ".hit", 8)
+    second = browser.texts(".hit .name")[1]
+    browser.click(".hit")
+    browser.wait_for(".stage .line.hit")
+    assert browser.text(".position") == "1 of 8"
+    browser.press("ArrowRight")
+    browser.wait("document.querySelector('.title h1').innerText === arguments[0]", second)
+    assert browser.count(".stage .line.hit") == 1
+
+
+def test_failures_are_listed_with_their_reasons_and_names_are_only_text(browser, url):
+    show(browser, url, "failures", "tbody tr", 2)
+    rows = [browser.texts(f"tbody tr:nth-child({row}) td")[:3] for row in (1, 2)]
+    assert rows[0] == [HOSTILE, "UNSUPPORTED_FORMAT", "<script>document.title='hacked'</script>"]
+    assert rows[1] == ["broken.jpg", "IMAGE_DECODE_FAILED", "the image is damaged or truncated"]
+    browser.click("tbody tr:nth-child(1) a")
+    browser.wait_for(".reason")
+    assert "UNSUPPORTED_FORMAT" in browser.text(".reason")
+    assert "There is no image to show" in browser.text(".desk")
+
+
+def test_dark_colours_follow_the_system(browser, url):
+    show(browser, url, "", ".tile")
+    colour = "return getComputedStyle(document.body).backgroundColor"
+    light = browser.run(colour)
+    browser.dark(True)
+    dark = browser.run(colour)
+    brightness = [sum(map(int, shown[4:-1].split(","))) for shown in (dark, light)]
+    assert brightness[0] < 120
+    assert brightness[1] > 600
+
+
+def test_everything_that_can_be_used_has_a_name(browser, url):
+    unnamed = """return [...document.querySelectorAll('a, button, input, select, [tabindex="0"]')].filter(e =>
+        !(e.innerText?.trim() || e.ariaLabel || e.title || e.labels?.length)).map(e => e.outerHTML)"""
+    for screen, selector in (("", ".tile"), ("pages", ".card"), ("failures", "td"), (f"page?id={TURNED}", ".line")):
+        show(browser, url, screen, selector)
+        assert browser.run(unnamed) == []
+
+
+def test_a_narrow_window_needs_no_scrolling_sideways(browser, url):
+    browser.devtools("Emulation.setDeviceMetricsOverride", width=420, height=800, deviceScaleFactor=1, mobile=False)
+    try:
+        for screen, selector in (("", ".tile"), ("pages", ".card"), ("failures", "td"), (f"page?id={TURNED}", ".line")):
+            show(browser, url, screen, selector)
+            assert browser.run("return document.documentElement.scrollWidth") <= 420, screen
+    finally:
+        browser.devtools("Emulation.clearDeviceMetricsOverride")
+
+
+def test_a_report_opens_from_a_folder_of_its_own(browser, made, tmp_path):
+    assert main(["report", str(made.output_path), "--html", str(tmp_path / "run.html"), "--sample", "3"]) == 0
+    alone = tmp_path / "mailed"
+    alone.mkdir()
+    shutil.move(tmp_path / "run.html", alone / "run.html")
+    browser.open((alone / "run.html").as_uri())
+    browser.wait_for("figure svg.page image", 3)
+    assert browser.text(".equation") == "10 pages = 8 read + 2 failed"
+    assert browser.count(".chart.columns g") >= 8
+    assert browser.count("figure svg.page .line") == 3 * 4
+    assert HOSTILE in browser.text("tbody")
+    assert (
+        browser.run("return performance.getEntriesByType('resource').filter(r => !r.name.startsWith('data:')).length")
+        == 0
+    )

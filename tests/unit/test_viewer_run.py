@@ -1,0 +1,164 @@
+"""A run is only read: its ledger while it is written, its answers whatever they hold, its speed over time."""
+
+import json
+import sqlite3
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from quintet_client.errors import UsageError
+from quintet_client.ledger import Ledger, Row
+from quintet_client.viewer.account import Account, Filter
+from quintet_client.viewer.charts import Amount, bar_chart, clock, speed_chart
+from quintet_client.viewer.run import Run
+from quintet_client.viewer.speed import sittings_of
+from quintet_client.viewer.summary import summarise
+
+from tests.client.made_runs import answer, make_run, write_answer, write_ledger
+
+
+def contents(folder):
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_looking_changes_nothing_in_output(tmp_path):
+    made = make_run(tmp_path)
+    before = contents(made.output_path)
+    run = Run(made.output_path)
+    assert summarise(run).counts == {"ok": 8, "failed": 2, "left": 0}
+    assert run.page("invoices/page000.png").lines[0].text == "Invoice 7000"
+    assert contents(made.output_path) == before
+
+
+def test_a_ledger_in_a_folder_that_cannot_be_written_is_read(tmp_path, monkeypatch):
+    made = make_run(tmp_path)
+    opened = []
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *a, _real=sqlite3.connect, **k: opened.append(a[0]) or _real(*a, **k)
+    )
+    Account(made.output_path / "ledger.sqlite")
+    assert all("mode=ro" in uri and "immutable=1" in uri for uri in opened)
+
+
+def test_a_run_that_goes_on_is_seen_as_it_goes(tmp_path):
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        ledger.record([Row("a", "pending"), Row("b", "pending")])
+        account = Account(tmp_path / "ledger.sqlite")
+        assert account.counts() == {"ok": 0, "failed": 0, "left": 2}
+        ledger.record([Row("a", "ok"), Row("b", "failed", code="TIMEOUT")])
+        assert account.counts() == {"ok": 1, "failed": 1, "left": 0}
+        assert account.codes() == [("TIMEOUT", 1)]
+
+
+def test_pages_are_filtered_sorted_and_placed(tmp_path):
+    write_ledger(
+        tmp_path, [Row(f"p{i}", "failed" if i % 3 == 0 else "ok", code="X" if i % 3 == 0 else "") for i in range(10)]
+    )
+    account = Account(tmp_path / "ledger.sqlite")
+    failed = Filter(state="failed")
+    assert [entry.page_id for entry in account.entries(failed)] == ["p0", "p3", "p6", "p9"]
+    assert [entry.page_id for entry in account.entries(start=4, count=2)] == ["p4", "p5"]
+    assert account.count(Filter(code="X", name="P9")) == 1
+    assert account.count(Filter(state="no such state")) == 0
+    place = account.place("p3", failed)
+    assert (place.position, place.total, place.previous, place.next) == (2, 4, "p0", "p6")
+    assert account.place("p0").previous is None
+
+
+def test_a_folder_without_a_ledger_is_a_clear_error(tmp_path):
+    with pytest.raises(UsageError, match="OUTPUT"):
+        Run(tmp_path)
+    (tmp_path / "ledger.sqlite").write_bytes(b"no database" * 200)
+    with pytest.raises(UsageError, match="cannot be read"):
+        Run(tmp_path)
+
+
+def test_an_answer_outside_of_output_is_refused(tmp_path):
+    out = tmp_path / "out"
+    write_ledger(out, [write_answer(out, "a.png", answer([]))])
+    (tmp_path / "secret.json").write_text(json.dumps(answer(["secret"])))
+    (out / "pages" / "link.json").symlink_to(tmp_path / "secret.json")
+    run = Run(out)
+    for page_id in ("../../secret", "link", "%2E%2E/%2E%2E/secret"):
+        with pytest.raises(FileNotFoundError):
+            run.answer(page_id)
+        assert run.page(page_id) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"width_px": 0},
+        {"lines": [{"text": "t", "score": 1, "quad_px": [[0, 0]], "region": None}]},
+        {"lines": [{"text": "t", "score": float("nan"), "quad_px": [[0, 0]] * 4, "region": None}]},
+        {"regions": [{"label": "text", "score": 1, "box_px": [0, 1, float("inf"), 2]}]},
+        {"regions": "none"},
+    ],
+)
+def test_an_answer_that_cannot_be_drawn_is_none(tmp_path, change):
+    write_ledger(tmp_path, [write_answer(tmp_path, "a.png", answer(["text"]) | change)])
+    assert Run(tmp_path).page("a.png") is None
+
+
+def test_input_is_what_the_run_says_unless_told_otherwise(tmp_path):
+    made = make_run(tmp_path)
+    assert Run(made.output_path).originals.inputs == (made.input_path,)
+    assert Run(made.output_path, tmp_path).originals.inputs == (tmp_path,)
+
+
+@pytest.mark.parametrize(
+    ("fact", "inputs"), [('["/a", "/b"]', ("/a", "/b")), ("[7]", ()), ("{", None), ("7", None)], ids=str
+)
+def test_the_inputs_that_a_ledger_names_come_first(tmp_path, fact, inputs):
+    made = make_run(tmp_path)
+    with Ledger.open(made.output_path / "ledger.sqlite") as ledger:
+        ledger._connection.execute("INSERT INTO facts VALUES ('inputs', ?)", (fact,))
+    expected = (made.input_path,) if inputs is None else tuple(map(Path, inputs))
+    assert Run(made.output_path).originals.inputs == expected
+
+
+def test_a_damaged_report_is_no_report(tmp_path):
+    made = make_run(tmp_path)
+    for damaged in ("[]", "{", '{"settings": 7, "stages": {"load": 3}, "started_at": 5, "reason": []}'):
+        (made.output_path / "report.json").write_text(damaged)
+        assert summarise(Run(made.output_path)).pages == 10
+
+
+SECONDS = st.lists(st.tuples(st.integers(0, 20_000), st.integers(0, 50), st.integers(0, 5)), min_size=1, max_size=60)
+
+
+@given(SECONDS)
+def test_no_page_is_lost_between_sittings_and_bins(ends):
+    rows = [(f"2026-03-01T{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}", ok, failed) for s, ok, failed in sorted(ends)]
+    sittings = sittings_of(rows)
+    assert sum(s.ok for s in sittings) == sum(ok for _s, ok, _f in ends)
+    for sitting in sittings:
+        assert sum(part.ok for part in sitting.bins) == sitting.ok
+        assert sum(part.failed for part in sitting.bins) == sitting.failed
+        assert len(sitting.bins) <= 80
+
+
+def test_a_long_pause_begins_another_sitting_and_the_known_start_counts():
+    rows = [("2026-03-01T09:00:10", 5, 0), ("2026-03-01T09:00:19", 5, 0), ("2026-03-01T12:00:00", 1, 1)]
+    first, second = sittings_of(rows, "2026-03-01T09:00:00+00:00")
+    assert (first.seconds, first.pages_per_s, second.ok, second.failed) == (20.0, 0.5, 1, 1)
+
+
+def test_what_is_no_moment_is_left_out():
+    assert sittings_of([("yesterday", 1, 0)]) == []
+
+
+def test_charts_escape_what_they_are_given_and_stay_xml():
+    chart = bar_chart([Amount('<b>&"\x00\x0b', 3, "\ud800 note", part=1), Amount("none", 0, "0")], "label <&>")
+    assert ET.fromstring(chart).get("aria-label") == "label <&>"
+    (sitting,) = sittings_of([("2026-03-01T09:00:10", 5, 2)])
+    assert "2 failed" in "".join(ET.fromstring(speed_chart(sitting)).itertext())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (7, "0:07"), (125, "2:05"), (600, "10:00"), (3605, "1:00:05")]
+)
+def test_durations_are_written_as_people_do(seconds, text):
+    assert clock(seconds) == text
