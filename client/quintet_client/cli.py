@@ -11,6 +11,8 @@ from pathlib import Path
 from types import FrameType
 
 from quintet_client.errors import ExitCode, InterruptedRunError, QuintetError, UsageError
+from quintet_client.exports.exporter import export_results
+from quintet_client.exports.registry import NAMES, split_names
 from quintet_client.pipeline import Halt
 from quintet_client.report import client_version
 from quintet_client.settings import (
@@ -18,6 +20,7 @@ from quintet_client.settings import (
     DEFAULT_PACK,
     DEFAULT_SERVER,
     DEFAULT_TIMEOUT_S,
+    ExportSettings,
     ReadSettings,
     default_loaders,
 )
@@ -27,7 +30,7 @@ from quintet_client.transport import HttpTransport
 _EXIT_CODES = """\
 exit codes: 0 every page ok, 1 unexpected error, 2 wrong usage, 3 finished but some pages failed,
 4 server unreachable or not ready, 5 not authorised, 6 output cannot be written,
-130 interrupted (run again to go on)"""
+7 every page ok but an export is missing, 130 interrupted (run again to go on)"""
 
 _log = logging.getLogger("quintet")
 
@@ -37,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        return _read(_settings(parsed))
+        code: int = parsed.run(parsed)
+        return code
     except QuintetError as error:
         _log.error("%s", error)
         return error.exit_code
@@ -46,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.UNEXPECTED
 
 
-def _read(settings: ReadSettings) -> int:
+def _read(parsed: argparse.Namespace) -> int:
+    settings = ReadSettings(**{field.name: getattr(parsed, field.name) for field in fields(ReadSettings)})
     try:
         from quintet_client.feed import read_all  # noqa: PLC0415 - only this command needs torch
     except ModuleNotFoundError as error:
@@ -63,6 +68,15 @@ def _read(settings: ReadSettings) -> int:
     return report.exit_code
 
 
+def _export(parsed: argparse.Namespace) -> int:
+    settings = ExportSettings(**{field.name: getattr(parsed, field.name) for field in fields(ExportSettings)})
+    halt = Halt()
+    _stop_on_signals(halt)
+    tally = export_results(settings, halt)
+    sys.stdout.write(tally.summary())
+    return ExitCode.OK if tally.complete else ExitCode.EXPORTS_MISSING
+
+
 def _stop_on_signals(halt: Halt) -> None:
     """Let the first SIGINT or SIGTERM end the run in order, and the second at once."""
 
@@ -73,10 +87,6 @@ def _stop_on_signals(halt: Halt) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-
-
-def _settings(parsed: argparse.Namespace) -> ReadSettings:
-    return ReadSettings(**{field.name: getattr(parsed, field.name) for field in fields(ReadSettings)})
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -94,7 +104,25 @@ def _parser() -> argparse.ArgumentParser:
     read.add_argument("output_path", metavar="OUTPUT", type=Path, help="folder for pages/, ledger and report.json")
     _add_server_options(read)
     _add_work_options(read)
+    read.set_defaults(run=_read)
+    _add_export(commands)
     return parser
+
+
+def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    export = commands.add_parser(
+        "export",
+        help="make text, Markdown, PDFs or tables of finished results",
+        description="Convert the results in OUTPUT into OUTPUT/exports. No page is read again.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = export.add_argument
+    add("output_path", metavar="OUTPUT", type=Path, help="folder that `quintet read` wrote")
+    add("--to", dest="formats", type=split_names, required=True, metavar="F,…", help=f"of {','.join(NAMES)}")
+    add("--input", dest="input_path", type=Path, default=None, metavar="INPUT", help="where the files are now, for pdf")
+    add("--writers", type=int, default=4, metavar="N", help="threads that export")
+    export.set_defaults(run=_export)
 
 
 def _add_server_options(read: argparse.ArgumentParser) -> None:
@@ -116,6 +144,7 @@ def _add_work_options(read: argparse.ArgumentParser) -> None:
     add("--writers", type=int, default=4, metavar="N", help="threads that write answers")
     add("--limit", type=int, default=None, metavar="N", help="read only the first N pages")
     add("--retry-failed", action="store_true", help="read pages again that failed earlier")
+    add("--formats", type=split_names, default=(), metavar="F,…", help=f"export as well, as {','.join(NAMES)}")
     add("--overwrite", action="store_true", help="forget earlier results and start anew")
 
 

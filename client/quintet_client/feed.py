@@ -1,4 +1,4 @@
-"""The main path of `quintet read`: loader → senders → writers → ledger, with bounded work between them.
+"""The main path of `quintet read`: loader → senders → writers → ledger → exports, with bounded work between them.
 
 Every arrow is bounded: a slow disk holds up the writers, full writers the senders, and the loader waits for room among
 the pages and bytes under way. However many pages a request carries, `--in-flight` counts pages.
@@ -7,6 +7,7 @@ A page is entered as ok only after its file is in place, and has exactly one end
 
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from quintet_client.clerk import Clerk
 from quintet_client.delivery import Delivered, Delivery, Patience
 from quintet_client.errors import ExitCode, QuintetError
+from quintet_client.exports.during_run import RunExports
 from quintet_client.ledger import Ledger, Row
 from quintet_client.outcomes import Answered
 from quintet_client.packs import in_packs
@@ -63,8 +65,11 @@ def read_all(settings: ReadSettings, transport: Transport, halt: Halt) -> Report
         plan = make_plan(sources, output, retry_failed=settings.retry_failed, overwrite=settings.overwrite)
         tally = Tally(len(sources), plan.skipped_ok, plan.skipped_failed)
         _log.info("%d pages: %d to read, %d done earlier", tally.inputs, len(plan.todo), tally.skipped)
-        run = _Run(settings, halt, output, tally, clock)
+        with Ledger.open(output.ledger) as ledger:
+            ledger.add_input(os.path.abspath(settings.input_path))  # noqa: PTH100 - resolve() would follow links
+        run = _Run(settings, halt, output, tally, clock, RunExports(output, settings.formats, sources))
         model = _Feed(run, transport).read(plan)
+        run.exports.finish(halt)
         return _close(run, model)
 
 
@@ -77,6 +82,7 @@ class _Run:
     output: Output
     tally: Tally
     clock: Clock
+    exports: RunExports
 
 
 class _Feed:
@@ -99,7 +105,8 @@ class _Feed:
         at_most, halt, tally = self._run.settings, self._halt, self._run.tally
         loader = PageLoader(plan.todo, at_most.batch, at_most.loaders)  # forks, so before the threads
         with Progress(tally, self._clock):
-            self._clerk = Clerk(self._output.ledger, plan.model, halt, tally.add)
+            self._run.exports.start()
+            self._clerk = Clerk(self._output.ledger, plan.model, halt, self._committed)
             self._writers = Stage(
                 self._write, threads=at_most.writers, room=at_most.in_flight, halt=halt, drops_on_halt=False
             )
@@ -117,6 +124,11 @@ class _Feed:
             self._writers.finish(GRACE_S)
             self._clerk.close()
         return self._clerk.model
+
+    def _committed(self, rows: Sequence[Row]) -> None:
+        """Tell those who count on it that rows are safe."""
+        self._run.tally.add(rows)
+        self._run.exports.committed(rows)
 
     def _timed(self, loader: PageLoader) -> Iterator[LoadedPage]:
         """Yield loaded pages until the run ends, timing how long each kept us waiting."""
@@ -185,8 +197,9 @@ def _finished(row: Row, delivered: Delivered) -> Finished:
 
 def _close(run: _Run, model: str | None) -> Report:
     """Check the account, write it down and return it."""
-    exit_code, reason = _verdict(run.halt, run.tally)
-    report = Report(run.tally, run.clock, run.clock.seconds, model, run.settings, exit_code, reason)
+    exit_code, reason = _verdict(run)
+    exports = run.exports.tally.document() if run.settings.formats else None
+    report = Report(run.tally, run.clock, run.clock.seconds, model, run.settings, exit_code, reason, exports)
     with Ledger.open(run.output.ledger) as ledger:
         failed = [_failure_line(row) for row in ledger.rows("failed")]
     write_atomically(run.output.failed, b"".join(failed))
@@ -195,7 +208,8 @@ def _close(run: _Run, model: str | None) -> Report:
     return report
 
 
-def _verdict(halt: Halt, tally: Tally) -> tuple[ExitCode, str]:
+def _verdict(run: _Run) -> tuple[ExitCode, str]:
+    halt, tally = run.halt, run.tally
     if isinstance(halt.cause, QuintetError):
         return halt.cause.exit_code, str(halt.cause)
     if halt.cause is not None:
@@ -204,6 +218,8 @@ def _verdict(halt: Halt, tally: Tally) -> tuple[ExitCode, str]:
         return ExitCode.UNEXPECTED, f"the account does not add up: {tally.left} of {tally.inputs} pages have no end"
     if tally.failed or tally.skipped_failed:
         return ExitCode.SOME_FAILED, f"{tally.failed + tally.skipped_failed} pages failed, listed in failed.jsonl"
+    if not run.exports.tally.complete:
+        return ExitCode.EXPORTS_MISSING, "every page was read, but not every export made: see above"
     return ExitCode.OK, ""
 
 

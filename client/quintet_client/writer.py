@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from quintet_client.errors import OutputUnwritableError
+from quintet_client.exports.registry import FORMATS, Format
+from quintet_client.names import derived, document_of
 
 
 class Output:
@@ -23,6 +25,7 @@ class Output:
         self.ledger = folder / "ledger.sqlite"
         self.report = folder / "report.json"
         self.failed = folder / "failed.jsonl"
+        self.exports = folder / "exports"
 
     @contextmanager
     def claim(self) -> Iterator[None]:
@@ -64,12 +67,29 @@ class Output:
         Raises:
             OutputUnwritableError: it could not be written; no partial file is left under its name.
         """
+        self._forget_exports(page_id)
         write_atomically(self.path_of(page_id), document)
 
     def remove_page(self, page_id: str) -> None:
         """Remove a page's answer, if there is one."""
+        self._forget_exports(page_id)
         with suppress(FileNotFoundError):
             self.path_of(page_id).unlink()
+
+    def export_path(self, form: Format, name: str) -> Path:
+        """Return where the file of one format goes that is made of a page or document."""
+        return self.exports / form.name / derived(name, form.suffix)
+
+    def remove_exports(self, name: str) -> None:
+        """Remove the files that were made of a page or document."""
+        for form in FORMATS:
+            if not form.whole_run:
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    self.export_path(form, name).unlink()
+
+    def _forget_exports(self, page_id: str) -> None:
+        """An export never shows an earlier answer than the one that is there."""
+        self.remove_exports(document_of(page_id))
 
     def settle(self) -> None:
         """Have the disk hold what was written so far."""
@@ -78,6 +98,17 @@ class Output:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that under its name there is the old content or the new, never a part.
+
+    Raises:
+        OutputUnwritableError: it could not be written.
+    """
+    with replaced_whole(path) as partial:
+        partial.write_bytes(content)
+
+
+@contextmanager
+def replaced_whole(path: Path) -> Iterator[Path]:
+    """Give the name under which to write a file that then takes `path`'s place, unless the writing fails.
 
     The temporary file stands in the same folder (a rename does not cross file systems) under a name made from the
     file's own: the one a killed client leaves behind is overwritten when the page is done again.
@@ -88,12 +119,14 @@ def write_atomically(path: Path, content: bytes) -> None:
     partial = path.parent / f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32]}.partial"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
+        yield partial
         partial.replace(path)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):
             partial.unlink()
-        raise unwritable(path, error) from error
+        if isinstance(error, OSError):
+            raise unwritable(path, error) from error
+        raise
 
 
 def unwritable(path: Path, error: OSError) -> OutputUnwritableError:
