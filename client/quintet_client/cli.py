@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     parsed = _parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("pikepdf").setLevel(logging.WARNING)  # it greets at INFO when it is imported
     try:
         code: int = parsed.run(parsed)
         return code

@@ -13,9 +13,11 @@ from quintet.errors import HTTP_STATUS, Code
 from quintet.settings import Settings
 from quintet_client import cli
 from quintet_client.errors import ExitCode
+from quintet_client.exports.registry import FORMATS
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = (ROOT / "docs" / "settings.md").read_text("utf-8")
+DOCS = tuple((ROOT / "docs").glob("*.md"))
 API = (ROOT / "docs" / "api.md").read_text("utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
@@ -32,12 +34,17 @@ def as_value(cell: str) -> object:
     return yaml.safe_load(cell.replace("`", ""))
 
 
-def read_options() -> dict[str, object]:
-    """The long options of `quintet read` and their defaults."""
+def options_of(command: str) -> dict[str, object]:
+    """The long options of a command and their defaults; those that stand for nothing as None."""
     parser = cli._parser()
     commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    actions = commands.choices["read"]._actions
-    return {name: action.default for action in actions for name in action.option_strings if name.startswith("--")}
+    named = [(name, action) for action in commands.choices[command]._actions for name in action.option_strings]
+    return {name: None if action.default == () else action.default for name, action in named if name.startswith("--")}
+
+
+def read_options() -> dict[str, object]:
+    """The long options of `quintet read` and their defaults."""
+    return options_of("read")
 
 
 def source_files() -> set[str]:
@@ -87,6 +94,17 @@ def test_every_option_of_quintet_read_is_documented() -> None:
     assert set(read_options()) - {"--help"} <= set(table_rows(SETTINGS))
 
 
+def test_every_option_of_quintet_export_is_documented() -> None:
+    section = SETTINGS.split("quintet export OUTPUT", 1)[1].split("\n## ", 1)[0]
+    assert set(options_of("export")) - {"--help"} == set(table_rows(section)) & {"--to", "--input", "--writers"}
+
+
+def test_every_format_is_documented_with_where_it_goes() -> None:
+    documented = table_rows((ROOT / "docs" / "outputs.md").read_text("utf-8"))
+    for form in FORMATS:
+        assert form.suffix in documented[form.name][1], form.name
+
+
 def test_documented_defaults_of_options_are_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("QUINTET_SERVER", raising=False)
     monkeypatch.delenv("QUINTET_TOKEN_FILE", raising=False)
@@ -113,7 +131,9 @@ def test_a_task_of_the_makefile_is_explained(target: str) -> None:
     assert re.search(rf"make {target}\b", README + CONTRIBUTING)
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/api.md", "docs/settings.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", "docs/api.md", "docs/settings.md", "docs/outputs.md"]
+)
 def test_links_between_documents_lead_to_files(document: str) -> None:
     path = ROOT / document
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text("utf-8"))

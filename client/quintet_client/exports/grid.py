@@ -90,7 +90,7 @@ def _bands(rows: Sequence[Sequence[Line]], gap_px: float) -> list[tuple[float, f
 
 
 def _cells(row: Sequence[Line], bands: Sequence[tuple[float, float]]) -> list[str]:
-    """Put each line of a row into the column it overlaps most; what spans several stands in the first of them."""
+    """Put each line of a row into the column it overlaps most."""
     cells: list[list[str]] = [[] for _ in bands]
     for line in row:
         x0, _y0, x1, _y1 = _box(line)

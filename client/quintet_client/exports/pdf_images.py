@@ -67,15 +67,23 @@ def page_image(body: bytes, number: int) -> PageImage:
     with Image.open(io.BytesIO(body), formats=FORMATS) as image:
         image.seek(number - 1)
         turn = image.getexif().get(_ORIENTATION, 1)
-        size_px = image.size[::-1] if turn in _SIDEWAYS else image.size
-        size_pt = _size_pt(image, size_px, sideways=turn in _SIDEWAYS)
-        if image.format in {"JPEG", "MPO"} and image.mode in _JPEG_SPACES:
-            return PageImage(size_px, size_pt, _scaled(_TURNS.get(turn, _TURNS[1]), size_pt), body, _jpeg_head(image))
-        if image.format == "PNG" and _passes_through(body):
-            return PageImage(size_px, size_pt, _scaled(_TURNS.get(turn, _TURNS[1]), size_pt), *_from_png(body))
-        png = io.BytesIO()
-        _plain(ImageOps.exif_transpose(image)).save(png, "PNG")
-        return PageImage(size_px, size_pt, _scaled(_TURNS[1], size_pt), *_from_png(png.getvalue()))
+        sideways = turn in _SIDEWAYS
+        taken = _taken_as_it_is(image, body)
+        if taken is not None:
+            size_px, paint = image.size[::-1] if sideways else image.size, _TURNS.get(turn, _TURNS[1])
+        else:
+            upright, png = ImageOps.exif_transpose(image), io.BytesIO()
+            _plain(upright).save(png, "PNG")
+            size_px, paint, taken = upright.size, _TURNS[1], _from_png(png.getvalue())
+        size_pt = _size_pt(image, size_px, sideways=sideways)
+        return PageImage(size_px, size_pt, _scaled(paint, size_pt), *taken)
+
+
+def _taken_as_it_is(image: Image.Image, body: bytes) -> tuple[bytes, dict[str, Any]] | None:
+    """Return an image's own samples if PDF can hold them, not decoded."""
+    if image.format in {"JPEG", "MPO"} and image.mode in _JPEG_SPACES:
+        return body, _jpeg_head(image)
+    return _from_png(body) if image.format == "PNG" and _passes_through(body) else None
 
 
 def _scaled(matrix: Matrix, size_pt: tuple[float, float]) -> Matrix:
