@@ -67,9 +67,9 @@ def read_all(settings: ReadSettings, transport: Transport, halt: Halt) -> Report
         _log.info("%d pages: %d to read, %d done earlier", tally.inputs, len(plan.todo), tally.skipped)
         with Ledger.open(output.ledger) as ledger:
             ledger.add_input(os.path.abspath(settings.input_path))  # noqa: PTH100 - resolve() would follow links
-        run = _Run(settings, halt, output, tally, clock, RunExports(output, settings.formats, sources))
+        run = _Run(settings, halt, output, tally, clock, RunExports(output, settings.formats, sources, halt))
         model = _Feed(run, transport).read(plan)
-        run.exports.finish(halt)
+        run.exports.finish()
         return _close(run, model)
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 
@@ -136,6 +137,41 @@ def test_an_export_that_fails_costs_no_page_and_is_made_later(folder, output, mo
     monkeypatch.setattr(plain, "render", render)
     assert export(output, "txt") == 0
     assert "txt/part1/page03.png.txt" in exported(output)
+
+
+def test_an_exports_folder_that_cannot_be_written_costs_no_page(folder, output, caplog):
+    write_images(folder, 8)
+    output.mkdir()
+    (output / "exports").write_bytes(b"a file where a folder should be")
+    with ScriptedServer(two_words) as server:
+        assert read(folder, output, server.url, "--formats", "txt,csv") == 7
+    assert report(output)["ok"] == 8
+    assert "cannot be written" in report(output)["exports"]["ended_early"]
+    assert "no more exports" in caplog.text
+    (output / "exports").unlink()
+    assert export(output, "txt,csv") == 0
+    assert len(exported(output)) == 8 + 2
+
+
+def test_slow_exports_do_not_hold_up_the_end_of_an_interrupted_run(folder, output, monkeypatch):
+    write_images(folder, 40)
+    render = plain.render
+
+    def slow(document):
+        time.sleep(1)
+        return render(document)
+
+    monkeypatch.setattr(plain, "render", slow)
+    with ScriptedServer(two_words) as server:
+        stop = threading.Timer(3, os.kill, [os.getpid(), signal.SIGTERM])
+        stop.start()
+        begin = time.monotonic()
+        assert read(folder, output, server.url, "--formats", "txt") == 130
+        assert time.monotonic() - begin < 12
+        assert report(output)["exports"]["ended_early"]
+        monkeypatch.setattr(plain, "render", render)
+        assert read(folder, output, server.url, "--formats", "txt") == 0
+    assert len(exported(output)) == 40
 
 
 def test_a_page_read_again_loses_the_exports_of_its_earlier_answer(folder, output):

@@ -129,6 +129,6 @@ def _clean_line(line: Line, regions: int) -> Line:
 def _answer(row: Row, output: Output) -> bytes | None:
     try:
         answer = output.path_of(row.page_id).read_bytes()
-    except FileNotFoundError:
+    except OSError:
         return None
     return answer if len(answer) == row.output_bytes else None
