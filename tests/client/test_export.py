@@ -1,29 +1,24 @@
 """`quintet export` and `quintet read --formats`, over results that a scripted server answers."""
 
-import hashlib
 import io
-import json
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 from contextlib import closing
 
 import pypdfium2
 import pytest
-from PIL import Image
+from exporting import export, exported, failing, texts, two_words, write_images
 from quintet_client.cli import main
 from quintet_client.exports import plain
 from quintet_client.exports.registry import NAMES
 from quintet_client.ledger import Ledger, Row
 from quintet_client.writer import Output
-from reading import CLIENT_ROOT, answers, read, report, rows, wait_until
-from scripted_server import Reply, ScriptedServer, our_error, page_answer
+from reading import CLIENT_ROOT, answers, read, report, rows
+from scripted_server import ScriptedServer
 
 ALL = ",".join(NAMES)
-SIZE = (124, 175)
 
 
 @pytest.fixture
@@ -35,42 +30,6 @@ def folder(tmp_path):
 @pytest.fixture
 def output(tmp_path):
     return tmp_path / "out"
-
-
-def write_images(folder, count):
-    """Write small images, each of its own."""
-    for at in range(count):
-        path = folder / f"part{at % 2}" / f"page{at:02}.png"
-        path.parent.mkdir(exist_ok=True)
-        Image.new("L", SIZE, 255 - at).save(path)
-
-
-def two_words(request):
-    """Answer like the service, with two words that depend on the page, sized as the images are."""
-    document = json.loads(page_answer(request).body)
-    text = f"page {hashlib.sha256(request.body).hexdigest()[:8]}"
-    lines = [{"text": text, "score": 0.9, "quad_px": [[10, 10], [100, 10], [100, 20], [10, 20]], "region": None}]
-    document |= {"width_px": SIZE[0], "height_px": SIZE[1], "lines": lines, "text": text, "regions": []}
-    return Reply(200, json.dumps(document).encode())
-
-
-def failing(request):
-    """Answer as `two_words` does, but refuse what is no image."""
-    return two_words(request) if request.body.startswith(b"\x89PNG") else our_error(400, "UNSUPPORTED_FORMAT")
-
-
-def export(output, formats, *options):
-    return main(["export", str(output), "--to", formats, *map(str, options)])
-
-
-def exported(output):
-    """Give the bytes of every export by its path."""
-    root = output / "exports"
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-
-
-def texts(output):
-    return {page: json.loads(answer)["text"] for page, answer in answers(output).items()}
 
 
 def test_finished_results_are_exported_in_every_format_and_again_to_the_same_bytes(folder, output, capsys):
@@ -151,27 +110,6 @@ def test_an_exports_folder_that_cannot_be_written_costs_no_page(folder, output, 
     (output / "exports").unlink()
     assert export(output, "txt,csv") == 0
     assert len(exported(output)) == 8 + 2
-
-
-def test_slow_exports_do_not_hold_up_the_end_of_an_interrupted_run(folder, output, monkeypatch):
-    write_images(folder, 40)
-    render = plain.render
-
-    def slow(document):
-        time.sleep(1)
-        return render(document)
-
-    monkeypatch.setattr(plain, "render", slow)
-    with ScriptedServer(two_words) as server:
-        stop = threading.Timer(3, os.kill, [os.getpid(), signal.SIGTERM])
-        stop.start()
-        begin = time.monotonic()
-        assert read(folder, output, server.url, "--formats", "txt") == 130
-        assert time.monotonic() - begin < 12
-        assert report(output)["exports"]["ended_early"]
-        monkeypatch.setattr(plain, "render", render)
-        assert read(folder, output, server.url, "--formats", "txt") == 0
-    assert len(exported(output)) == 40
 
 
 def test_a_page_read_again_loses_the_exports_of_its_earlier_answer(folder, output):
@@ -266,32 +204,6 @@ def test_another_client_in_the_output_is_respected(folder, output, caplog):
         holder.communicate("")
     assert "another client is writing" in caplog.text
     assert export(output, "txt") == 0
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_an_interrupted_export_leaves_no_half_file_and_goes_on(folder, output, tmp_path, number):
-    write_images(folder, 1)
-    with ScriptedServer(two_words) as server:
-        assert read(folder, output, server.url) == 0
-    answer = (output / "pages/part0/page00.png.json").read_bytes()
-    made = Output(output)
-    for at in range(400):
-        made.write_page(f"{at:04}.png", answer)
-    with Ledger.open(made.ledger) as ledger:
-        ledger.record(Row(f"{at:04}.png", "ok", output_bytes=len(answer)) for at in range(400))
-    command = [sys.executable, "-m", "quintet_client.cli", "export", str(output), "--to", "alto,txt"]
-    environment = {**os.environ, "PYTHONPATH": str(CLIENT_ROOT)}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        wait_until((output / "exports/alto/0020.png.alto.xml").exists)
-        process.send_signal(number)
-        assert process.wait(timeout=30) == (130 if number == signal.SIGTERM else -number)
-    partly = exported(output)
-    assert export(output, "alto,txt") == 0
-    whole = exported(output)
-    assert len(partly) < len(whole)
-    named = {path: body for path, body in partly.items() if not path.endswith(".partial")}
-    assert {path: whole[path] for path in named} == named
-    assert not [path for path in whole if path.endswith(".partial")]
 
 
 def test_the_client_exports_without_torch(folder, output):
