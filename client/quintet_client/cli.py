@@ -8,14 +8,14 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from quintet_client.commands import completion, read, status
+from quintet_client.commands import completion, export, read, status
 from quintet_client.commands.version import ShowVersion
 from quintet_client.errors import ExitCode, QuintetError
 from quintet_client.terminal import log_to
 from quintet_client.viewer.commands import add_report, add_view
 
 # In the order of `quintet --help`.
-_COMMANDS = (read.add_to, add_view, add_report, status.add_to, completion.add_to)
+_COMMANDS = (read.add_to, export.add_to, add_view, add_report, status.add_to, completion.add_to)
 
 _EPILOG = """\
 examples:
@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     log_to(sys.stderr)
     logging.getLogger("quintet_client").setLevel(logging.DEBUG if options.verbose else logging.INFO)
+    logging.getLogger("pikepdf").setLevel(logging.WARNING)  # it greets at INFO when it is imported
     try:
         code: int = options.run(options)
     except QuintetError as error:

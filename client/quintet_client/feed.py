@@ -1,4 +1,4 @@
-"""The main path of `quintet read`: loader → senders → writers → ledger, with bounded work between them.
+"""The main path of `quintet read`: loader → senders → writers → ledger → exports, with bounded work between them.
 
 Every arrow is bounded: a slow disk holds up the writers, full writers the senders, and the loader waits for room among
 the pages and bytes under way. However many pages a request carries, `--in-flight` counts pages.
@@ -7,6 +7,7 @@ A page is entered as ok only after its file is in place, and has exactly one end
 
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from quintet_client.clerk import Clerk
 from quintet_client.delivery import Delivered, Delivery, Patience
 from quintet_client.errors import ExitCode, QuintetError
 from quintet_client.events import Events
+from quintet_client.exports.during_run import RunExports
 from quintet_client.ledger import Ledger, Row
 from quintet_client.outcomes import Answered
 from quintet_client.packs import in_packs
@@ -70,8 +72,12 @@ def read_all(
         tally = Tally(len(sources), plan.skipped_ok, plan.skipped_failed)
         _log.info("%d pages: %d to read, %d done earlier", tally.inputs, len(plan.todo), tally.skipped)
         events.start(tally, plan.model)
-        run = _Run(settings, halt, output, tally, clock, events)
+        with Ledger.open(output.ledger) as ledger:
+            ledger.add_input(os.path.abspath(settings.input_path))  # noqa: PTH100 - resolve() would follow links
+        exports = RunExports(output, settings.formats, sources, halt)
+        run = _Run(settings, halt, output, tally, clock, events, exports)
         model = _Feed(run, transport, slabs).read(plan)
+        run.exports.finish()
         return _close(run, model)
 
 
@@ -85,11 +91,13 @@ class _Run:
     tally: Tally
     clock: Clock
     events: Events
+    exports: RunExports
 
     def enter(self, rows: Sequence[Row]) -> None:
-        """Count rows that the ledger holds safely, and tell of them."""
+        """Count rows that the ledger holds safely, and tell those who count on it."""
         self.tally.add(rows)
         self.events.failed(rows)
+        self.exports.committed(rows)
 
 
 class _Feed:
@@ -113,6 +121,7 @@ class _Feed:
         at_most, halt = self._run.settings, self._halt
         loader = PageLoader(plan.todo, at_most.batch, at_most.loaders, self._slabs)  # forks, so before the threads
         with Progress(self._run.tally, self._clock, self._run.events):
+            self._run.exports.start()
             self._clerk = Clerk(self._output.ledger, plan.model, halt, self._run.enter)
             self._writers = Stage(
                 self._write, threads=at_most.writers, room=at_most.in_flight, halt=halt, drops_on_halt=False
@@ -209,8 +218,9 @@ def _finished(row: Row, delivered: Delivered) -> Finished:
 
 def _close(run: _Run, model: str | None) -> Report:
     """Check the account, write it down and return it."""
-    exit_code, reason = _verdict(run.halt, run.tally)
-    report = Report(run.tally, run.clock, run.clock.seconds, model, run.settings, exit_code, reason)
+    exit_code, reason = _verdict(run)
+    exports = run.exports.tally.document() if run.settings.formats else None
+    report = Report(run.tally, run.clock, run.clock.seconds, model, run.settings, exit_code, reason, exports)
     with Ledger.open(run.output.ledger) as ledger:
         failed = [_failure_line(row) for row in ledger.rows("failed")]
     write_atomically(run.output.failed, b"".join(failed))
@@ -219,7 +229,8 @@ def _close(run: _Run, model: str | None) -> Report:
     return report
 
 
-def _verdict(halt: Halt, tally: Tally) -> tuple[ExitCode, str]:
+def _verdict(run: _Run) -> tuple[ExitCode, str]:
+    halt, tally = run.halt, run.tally
     if isinstance(halt.cause, QuintetError):
         return halt.cause.exit_code, str(halt.cause)
     if halt.cause is not None:
@@ -228,6 +239,8 @@ def _verdict(halt: Halt, tally: Tally) -> tuple[ExitCode, str]:
         return ExitCode.UNEXPECTED, f"the account does not add up: {tally.left} of {tally.inputs} pages have no end"
     if tally.failed or tally.skipped_failed:
         return ExitCode.SOME_FAILED, f"{tally.failed + tally.skipped_failed} pages failed, listed in failed.jsonl"
+    if not run.exports.tally.complete:
+        return ExitCode.EXPORTS_MISSING, "every page was read, but not every export made: see above"
     return ExitCode.OK, ""
 
 

@@ -61,6 +61,16 @@ def replace_file(folder: int, name: str, content: bytes) -> None:
         raise
 
 
+def read_file(folder: int, name: str) -> bytes:
+    """The content of a file.
+
+    Raises:
+        OSError: there is none, or a link stands in its place.
+    """
+    with os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder), "rb") as file:
+        return file.read()
+
+
 def remove_file(folder: int, name: str) -> None:
     """Remove a file, or the link that stands in its place, if there is one."""
     with suppress(FileNotFoundError):

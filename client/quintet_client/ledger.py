@@ -5,6 +5,7 @@ failed. WAL with synchronous=NORMAL: a killed process loses nothing that was com
 commits, whose pages are then read again, to the same bytes.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -34,6 +35,7 @@ _COLUMNS = "page_id, state, tries, code, message, size_bytes, mtime_ns, output_b
 _SELECT = f"SELECT {_COLUMNS} FROM pages"  # noqa: S608 - a constant of this file
 _UPSERT = f"INSERT OR REPLACE INTO pages ({_COLUMNS}, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 _MODEL = "model"
+_INPUTS = "inputs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,17 @@ class Ledger:
         for found in self._connection.execute(_SELECT + " WHERE state = ? ORDER BY page_id", (state,)):
             yield Row(*found)
 
+    def all_rows(self) -> Iterator[Row]:
+        """Yield all rows, sorted by id."""
+        for found in self._connection.execute(_SELECT + " ORDER BY page_id"):
+            yield Row(*found)
+
+    def rows_of(self, name: str) -> list[Row]:
+        """Return the rows of a file: its own, and those of its pages `<name>#…`, sorted by id."""
+        among = " WHERE page_id = ? OR (page_id > ? AND page_id < ?) ORDER BY page_id"
+        found = self._connection.execute(_SELECT + among, (name, name + "#", name + "$"))  # "$" comes after "#"
+        return [Row(*values) for values in found]
+
     def record(self, rows: Iterable[Row], model: str | None = None) -> None:
         """Write rows, and the model fingerprint if given, in one transaction."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -111,6 +124,16 @@ class Ledger:
         """Return the fingerprint of the model that made the results so far."""
         found = self._connection.execute("SELECT value FROM facts WHERE name = ?", (_MODEL,)).fetchone()
         return str(found[0]) if found else None
+
+    def add_input(self, path: str) -> None:
+        """Note where pages were read from; the latest last."""
+        inputs = [*(earlier for earlier in self.inputs() if earlier != path), path]
+        self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (_INPUTS, json.dumps(inputs)))
+
+    def inputs(self) -> list[str]:
+        """Return what `add_input` noted."""
+        found = self._connection.execute("SELECT value FROM facts WHERE name = ?", (_INPUTS,)).fetchone()
+        return [str(path) for path in json.loads(found[0])] if found else []
 
     def forget(self) -> None:
         """Empty the ledger."""

@@ -11,6 +11,10 @@ MAX_COMPONENT_BYTES = 200
 # Control characters, the escape sign itself, and (as surrogates) every byte that is not valid UTF-8.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f%\u2028\u2029\udc80-\udcff]")
 
+# A page of a document: its file's id, "#", its number from 1. Ids of other files may end in "#" and digits too, so the
+# file must be of a kind that has pages, or bear a shortened name, whose extension is lost.
+_DOCUMENT_PAGE = re.compile(r"(.+(?:\.(?:pdf|tiff?)|%~[0-9a-f]{32}))#([1-9][0-9]*)", re.IGNORECASE | re.DOTALL)
+
 
 def page_id_of(relative: str) -> str:
     r"""Name a page after its path below INPUT.
@@ -33,6 +37,32 @@ def page_id_of(relative: str) -> str:
 def path_of(page_id: str) -> str:
     """Undo `page_id_of` for ids without a shortened component; returns the path as `os.fsdecode` would."""
     return os.fsdecode(unquote_to_bytes(page_id.encode()))
+
+
+def page_place(page_id: str) -> tuple[str, int]:
+    """Return the document that a page belongs to, and its number in it; an image is its own only page."""
+    found = _DOCUMENT_PAGE.fullmatch(page_id)
+    return (found.group(1), int(found.group(2))) if found else (page_id, 1)
+
+
+def document_of(page_id: str) -> str:
+    """Return the document that a page belongs to."""
+    return page_place(page_id)[0]
+
+
+def derived(page_id: str, suffix: str) -> str:
+    """Name a file that is made of a page's or document's result.
+
+    Distinct ids get distinct names, and none of them is a folder of another's (as in `page_id_of` for ".json").
+
+    Args:
+        page_id: the page or document.
+        suffix: what the file ends with, from its dot on.
+    """
+    *folders, name = page_id.split("/")
+    escaped = f"%2E{suffix[1:]}"
+    folders = [part[: -len(suffix)] + escaped if part.endswith(suffix) else part for part in folders]
+    return "/".join([*folders, name + suffix])
 
 
 def _escaped(part: str) -> str:

@@ -138,6 +138,7 @@ class Report:
     settings: ReadSettings
     exit_code: ExitCode
     reason: str
+    exports: dict[str, Any] | None = None  # None: no formats were asked for
 
     @property
     def pages_per_s(self) -> float:
@@ -166,6 +167,7 @@ class Report:
             "errors": tally.codes,
             "pages_per_s": round(self.pages_per_s, 3),
             "stages": {name: getattr(self.clock, name).summary() for name in ("load", "request", "write")},
+            "exports": self.exports,
             "model": self.model,
             "exit_code": int(self.exit_code),
             "reason": self.reason,
@@ -187,6 +189,8 @@ class Report:
         if tally.skipped_failed:
             lines.append(f"{tally.skipped_failed} of the skipped failed earlier; --retry-failed reads them again")
         lines += [f"  {count} x {code}" for code, count in tally.codes.items()]
+        if self.exports is not None:
+            lines.append(f"exports: {self.exports['exported']} made, {self.exports['failed_outputs']} outputs failed")
         if tally.left:
             lines.append("run the same command again to go on")
         return "\n".join([*lines, f"results in {_text_of(self.settings.output_path)}"]) + "\n"

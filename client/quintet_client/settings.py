@@ -7,6 +7,7 @@ from pathlib import Path
 from quintet.frames import MAX_ITEMS
 
 from quintet_client.errors import UsageError
+from quintet_client.exports.registry import NAMES, choose
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 # TorchServe hands its worker 64 pages at a time; with two workers, three batches keep both fed while one travels.
@@ -50,6 +51,7 @@ class ReadSettings:
         overwrite: forget earlier results and start anew.
         limit: read only the first so many pages.
         null_names: names in a list end with NUL, not with a newline.
+        formats: what to export pages as when they come to their end; see `exports.registry`.
     """
 
     input_path: Path
@@ -70,6 +72,7 @@ class ReadSettings:
     overwrite: bool = False
     limit: int | None = None
     null_names: bool = False
+    formats: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -84,10 +87,35 @@ class ReadSettings:
             _at_least(name, getattr(self, name), least)
         if self.pack > MAX_ITEMS:
             raise UsageError(f"--pack is {self.pack}; a request holds at most {MAX_ITEMS} pages")
+        choose(self.formats)
         _at_least("limit", 1 if self.limit is None else self.limit, 1)
         for name in ("timeout_s", "give_up_s"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; give seconds above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSettings:
+    """The settings of one `quintet export`.
+
+    Attributes:
+        output_path: folder with the results of `quintet read`.
+        formats: what to make of them; see `exports.registry`.
+        input_path: where the files are now that were read; None: where they were then.
+        writers: threads that export.
+    """
+
+    output_path: Path
+    formats: tuple[str, ...]
+    input_path: Path | None = None
+    writers: int = 4
+
+    def __post_init__(self) -> None:
+        if not choose(self.formats):
+            raise UsageError(f"--to names no format; give some of {','.join(NAMES)}")
+        _at_least("writers", self.writers, 1)
+        if self.input_path is not None and not self.input_path.exists():
+            raise UsageError(f"--input {self.input_path} does not exist; give what `quintet read` was given as INPUT")
 
 
 def _at_least(name: str, value: int, least: int) -> None:

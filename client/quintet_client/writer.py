@@ -1,13 +1,16 @@
 """The OUTPUT folder: who may write it, where each answer goes, and how it gets there whole or not at all."""
 
 import fcntl
+import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from quintet_client.errors import OutputUnwritableError
-from quintet_client.folders import opened, remove_file, replace_file, size_of_file
+from quintet_client.exports.registry import FORMATS, Format
+from quintet_client.folders import opened, read_file, remove_file, replace_file, size_of_file
+from quintet_client.names import derived, document_of
 
 
 class Output:
@@ -23,6 +26,7 @@ class Output:
         self.ledger = folder / "ledger.sqlite"
         self.report = folder / "report.json"
         self.failed = folder / "failed.jsonl"
+        self.exports = folder / "exports"
 
     @contextmanager
     def claim(self) -> Iterator[None]:
@@ -57,12 +61,23 @@ class Output:
         except OSError:
             return -1
 
+    def read_page(self, page_id: str) -> bytes:
+        """Return a page's answer.
+
+        Raises:
+            OSError: there is none.
+        """
+        folders, name = _place_of(page_id)
+        with opened(self.folder, folders, make=False) as folder:
+            return read_file(folder, name)
+
     def write_page(self, page_id: str, document: bytes) -> None:
         """Put a page's answer in place.
 
         Raises:
             OutputUnwritableError: it could not be written; no partial file is left under its name.
         """
+        self._forget_exports(page_id)
         folders, name = _place_of(page_id)
         try:
             with opened(self.folder, folders, make=True) as folder:
@@ -76,6 +91,7 @@ class Output:
         Raises:
             OutputUnwritableError: it could not be removed.
         """
+        self._forget_exports(page_id)
         folders, name = _place_of(page_id)
         try:
             with opened(self.folder, folders, make=False) as folder:
@@ -85,13 +101,55 @@ class Output:
         except OSError as error:
             raise unwritable(self.folder.joinpath(*folders, name), error) from error
 
+    def write_export(self, form: Format, name: str, content: bytes) -> None:
+        """Put the file of one format in place that is made of a page or document.
+
+        Raises:
+            OutputUnwritableError: it could not be written; no partial file is left under its name.
+        """
+        folders, file = _place_of_export(form, name)
+        try:
+            with opened(self.folder, folders, make=True) as folder:
+                replace_file(folder, file, content)
+        except OSError as error:
+            raise unwritable(self.folder.joinpath(*folders, file), error) from error
+
+    def has_export(self, form: Format, name: str) -> bool:
+        """Whether the file of one format is there."""
+        folders, file = _place_of_export(form, name)
+        try:
+            with opened(self.folder, folders, make=False) as folder:
+                return size_of_file(folder, file) >= 0
+        except OSError:
+            return False
+
+    def remove_exports(self, name: str) -> None:
+        """Remove the files that were made of a page or document."""
+        for form in FORMATS:
+            if not form.whole_run:
+                folders, file = _place_of_export(form, name)
+                with (
+                    suppress(FileNotFoundError, NotADirectoryError),
+                    opened(self.folder, folders, make=False) as folder,
+                ):
+                    remove_file(folder, file)
+
+    def _forget_exports(self, page_id: str) -> None:
+        """An export never shows an earlier answer than the one that is there."""
+        self.remove_exports(document_of(page_id))
+
     def settle(self) -> None:
         """Have the disk hold what was written so far."""
         os.sync()
 
     def _refuse_links(self) -> None:
         """SQLite and the lock would follow them."""
-        for name in ("pages", ".lock", *(f"ledger.sqlite{part}" for part in ("", "-wal", "-shm", "-journal"))):
+        for name in (
+            "pages",
+            "exports",
+            ".lock",
+            *(f"ledger.sqlite{part}" for part in ("", "-wal", "-shm", "-journal")),
+        ):
             if (self.folder / name).is_symlink():
                 raise OutputUnwritableError(f"{self.folder / name} is a link; remove it or give another OUTPUT")
 
@@ -100,6 +158,12 @@ def _place_of(page_id: str) -> tuple[list[str], str]:
     """Where the answer of a page goes: folders below OUTPUT, and a name."""
     *folders, name = page_id.split("/")
     return ["pages", *folders], f"{name}.json"
+
+
+def _place_of_export(form: Format, name: str) -> tuple[list[str], str]:
+    """Where the file of one format goes that is made of a page or document: folders below OUTPUT, and a name."""
+    *folders, file = derived(name, form.suffix).split("/")
+    return ["exports", form.name, *folders], file
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -114,6 +178,29 @@ def write_atomically(path: Path, content: bytes) -> None:
             replace_file(folder, path.name, content)
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+@contextmanager
+def replaced_whole(path: Path) -> Iterator[Path]:
+    """Give the name under which to write a file that then takes `path`'s place, unless the writing fails.
+
+    The temporary file stands in the same folder (a rename does not cross file systems) under a name made from the
+    file's own: the one a killed client leaves behind is overwritten when the page is done again.
+
+    Raises:
+        OutputUnwritableError: it could not be written.
+    """
+    partial = path.parent / f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32]}.partial"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        partial.replace(path)
+    except BaseException as error:
+        with suppress(OSError):
+            partial.unlink()
+        if isinstance(error, OSError):
+            raise unwritable(path, error) from error
+        raise
 
 
 def unwritable(path: Path, error: OSError) -> OutputUnwritableError:

@@ -18,6 +18,7 @@ from quintet.settings import Settings
 from quintet_client import cli
 from quintet_client.errors import ExitCode
 from quintet_client.events import Events
+from quintet_client.exports.registry import FORMATS
 from quintet_client.ledger import Row
 from quintet_client.report import Clock, Tally
 from quintet_client.results import Line, PageResult, Region
@@ -54,7 +55,8 @@ def cli_commands() -> dict[str, argparse.ArgumentParser]:
 def options_of(command: str) -> dict[str, object]:
     """The long options of a command of `quintet` and their defaults."""
     actions = cli_commands()[command]._actions
-    return {name: action.default for action in actions for name in action.option_strings if name.startswith("--")}
+    named = [(name, action) for action in actions for name in action.option_strings]
+    return {name: None if action.default == () else action.default for name, action in named if name.startswith("--")}
 
 
 def source_files() -> set[str]:
@@ -119,6 +121,17 @@ def test_every_option_of_quintet_status_is_documented_with_its_default(monkeypat
 @pytest.mark.parametrize("command", ["view", "report"])
 def test_every_option_of_the_viewer_is_documented(command: str) -> None:
     assert set(options_of(command)) - {"--help"} <= set(table_rows(VIEWER))
+
+
+def test_every_option_of_quintet_export_is_documented() -> None:
+    section = SETTINGS.split("quintet export OUTPUT", 1)[1].split("\n## ", 1)[0]
+    assert set(options_of("export")) - {"--help"} == set(table_rows(section)) & {"--to", "--input", "--writers"}
+
+
+def test_every_format_is_documented_with_where_it_goes() -> None:
+    documented = table_rows((ROOT / "docs" / "outputs.md").read_text("utf-8"))
+    for form in FORMATS:
+        assert form.suffix in documented[form.name][1], form.name
 
 
 def test_documented_defaults_of_options_are_theirs(monkeypatch: pytest.MonkeyPatch) -> None:

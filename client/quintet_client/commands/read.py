@@ -14,6 +14,7 @@ from quintet_client.commands import Subparsers
 from quintet_client.commands.connection import add_connection_options, token_source
 from quintet_client.errors import ExitCode, InterruptedRunError, QuintetError, UsageError
 from quintet_client.events import Events
+from quintet_client.exports.registry import NAMES, split_names
 from quintet_client.pipeline import Halt
 from quintet_client.report import Report
 from quintet_client.settings import (
@@ -39,7 +40,8 @@ examples:
 
 exit codes:
   0 every page ok, 1 unexpected error, 2 wrong usage, 3 finished but some pages failed, 4 server unreachable or not
-  ready, 5 not authorised, 6 output cannot be written, 130 interrupted (run again to go on)"""
+  ready, 5 not authorised, 6 output cannot be written, 7 every page ok but an export
+  is missing, 130 interrupted (run again to go on)"""
 
 _log = logging.getLogger("quintet")
 
@@ -93,7 +95,7 @@ def _read(settings: ReadSettings, events: Events) -> Report:
             raise
         raise UsageError("`quintet read` needs torch, which is not installed: pip install 'quintet[bulk]'") from error
     halt = Halt()
-    _stop_on_signals(halt)
+    stop_on_signals(halt)
     http = HttpTransport(settings.server, token_source(settings.token_file), settings.timeout_s)
     with _transport(settings, http, halt) as (transport, slabs):
         return read_all(settings, transport, halt, events, slabs)
@@ -117,7 +119,7 @@ def _painted(report: Report) -> str:
     return f"{coloured(first, colour, sys.stdout)}\n{rest}"
 
 
-def _stop_on_signals(halt: Halt) -> None:
+def stop_on_signals(halt: Halt) -> None:
     """Let the first SIGINT or SIGTERM end the run in order, and the second at once."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
@@ -157,6 +159,7 @@ def _add_work_options(parser: argparse.ArgumentParser) -> None:
     add("--shared-memory-mb", type=int, default=DEFAULT_SHARED_MEMORY_MB, metavar="N", help="how much memory")
     add("--limit", type=int, default=None, metavar="N", help="read only the first N pages")
     add("--retry-failed", action="store_true", help="read pages again that failed earlier")
+    add("--formats", type=split_names, default=(), metavar="F,…", help=f"export as well, as {','.join(NAMES)}")
     add("--overwrite", action="store_true", help="forget earlier results and start anew")
 
 

@@ -1,0 +1,40 @@
+"""`quintet export`: finished results as text, Markdown, PDFs or tables."""
+
+import argparse
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+from quintet_client.commands import Subparsers
+from quintet_client.commands.read import stop_on_signals
+from quintet_client.errors import ExitCode
+from quintet_client.exports.exporter import export_results
+from quintet_client.exports.registry import NAMES, split_names
+from quintet_client.pipeline import Halt
+from quintet_client.settings import ExportSettings
+
+
+def add_to(commands: Subparsers) -> None:
+    """Add `export`."""
+    parser = commands.add_parser(
+        "export",
+        help="make text, Markdown, PDFs or tables of finished results",
+        description="Convert the results in OUTPUT into OUTPUT/exports. No page is read again.",
+        epilog="exit codes: 0 all made, 2 wrong usage, 6 output cannot be written, 7 an export is missing",
+    )
+    add = parser.add_argument
+    add("output_path", metavar="OUTPUT", type=Path, help="folder that `quintet read` wrote")
+    add("--to", dest="formats", type=split_names, required=True, metavar="F,…", help=f"of {','.join(NAMES)}")
+    add("--input", dest="input_path", type=Path, default=None, metavar="INPUT", help="where the files are now, for pdf")
+    add("--writers", type=int, default=4, metavar="N", help="threads that export")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Export, and say what was made."""
+    settings = ExportSettings(**{field.name: getattr(options, field.name) for field in fields(ExportSettings)})
+    halt = Halt()
+    stop_on_signals(halt)
+    tally = export_results(settings, halt)
+    sys.stdout.write(tally.summary())
+    return ExitCode.OK if tally.complete else ExitCode.EXPORTS_MISSING

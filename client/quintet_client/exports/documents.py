@@ -1,0 +1,134 @@
+"""What is exported together: the pages of one document in order, each with its result or why it has none."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from quintet_client.errors import PageError
+from quintet_client.exports.cleaning import clean
+from quintet_client.ledger import Row
+from quintet_client.names import document_of, page_place
+from quintet_client.outcomes import Answered
+from quintet_client.results import Line, PageResult, parse_page
+from quintet_client.writer import Output
+
+SCHEMA = "quintet.page/1"
+_ENDS = frozenset({"ok", "failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """The file that was read.
+
+    Attributes:
+        path: where it is; undecodable bytes of the name as surrogates.
+        size_bytes: its size when it was read, -1 if unknown.
+    """
+
+    path: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPage:
+    """One page with its end.
+
+    Attributes:
+        page_id: its id in the ledger.
+        number: its place in the document, from 1.
+        state: ok, failed or pending.
+        page: its result, None unless it is ok; texts are clean (see `cleaning`).
+        code: why it failed, else empty.
+        message: what was said about that, else empty.
+    """
+
+    page_id: str
+    number: int
+    state: str
+    page: PageResult | None = None
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Pages that become one file a format.
+
+    Attributes:
+        name: the id of the file they came from.
+        pages: in page order, at least one.
+        original: that file, None where nobody knows it or no format needs it.
+    """
+
+    name: str
+    pages: tuple[DocumentPage, ...]
+    original: Original | None = None
+
+    @property
+    def has_pages_of_its_own(self) -> bool:
+        """Whether the file is a document with numbered pages, not an image."""
+        return page_place(self.pages[0].page_id)[0] != self.pages[0].page_id
+
+
+def in_documents(rows: Iterable[Row]) -> Iterator[tuple[str, tuple[Row, ...]]]:
+    """Group the ledger's rows by document, sorted by name, the rows of each in page order."""
+    ordered = sorted(rows, key=lambda row: (page_place(row.page_id), row.page_id))
+    for name, group in groupby(ordered, key=lambda row: document_of(row.page_id)):
+        yield name, tuple(group)
+
+
+def have_ended(rows: Sequence[Row]) -> bool:
+    """Whether all pages of a document are read or failed."""
+    return all(row.state in _ENDS for row in rows)
+
+
+def load_page(row: Row, output: Output) -> DocumentPage:
+    """Read a page's result back, if it has one.
+
+    A result that is missing or cut short (see `writer.Output`) makes the page pending: `quintet read` reads it again.
+    One that is whole, but not of the form quintet.page/1, makes it failed.
+    """
+    number = page_place(row.page_id)[1]
+    if row.state == "failed":
+        return DocumentPage(row.page_id, number, "failed", None, clean(row.code), clean(row.message))
+    answer = _answer(row, output) if row.state == "ok" else None
+    if answer is None:
+        return DocumentPage(row.page_id, number, "pending")
+    try:
+        return DocumentPage(row.page_id, number, "ok", parse_clean(answer))
+    except PageError as error:
+        return DocumentPage(row.page_id, number, "failed", None, error.code, clean(error.message))
+
+
+def parse_clean(answer: bytes) -> PageResult:
+    """Turn a result into a typed page whose texts every format can hold.
+
+    Raises:
+        PageError: it does not follow quintet.page/1.
+    """
+    try:
+        document = json.loads(answer)
+    except (ValueError, RecursionError) as error:
+        raise PageError("BAD_ANSWER", f"the result is no JSON: {error}") from error
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise PageError("BAD_ANSWER", f"the result is not of the schema {SCHEMA}, which can be exported")
+    page = parse_page(Answered(answer, "", ""))
+    regions = tuple(replace(region, label=clean(region.label)) for region in page.regions)
+    lines = tuple(_clean_line(line, len(regions)) for line in page.lines)
+    model = clean(str(document.get("model", "")))
+    text = "\n".join(line.text for line in lines)
+    return replace(page, model=model, regions=regions, lines=lines, text=text)
+
+
+def _clean_line(line: Line, regions: int) -> Line:
+    inside = isinstance(line.region, int) and 0 <= line.region < regions
+    return replace(line, text=clean(line.text), region=line.region if inside else None)
+
+
+def _answer(row: Row, output: Output) -> bytes | None:
+    try:
+        answer = output.read_page(row.page_id)
+    except OSError:
+        return None
+    return answer if len(answer) == row.output_bytes else None

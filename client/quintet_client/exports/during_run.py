@@ -1,0 +1,107 @@
+"""`quintet read --formats`: documents are exported as they come to their end, beside the reading."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from quintet_client.exports.documents import have_ended, in_documents
+from quintet_client.exports.exporter import Exporter, ExportTally, documents_of
+from quintet_client.exports.originals import Originals
+from quintet_client.exports.registry import choose
+from quintet_client.ledger import Ledger, Row
+from quintet_client.names import document_of
+from quintet_client.pipeline import Halt, Stage
+from quintet_client.sources import Source
+from quintet_client.writer import Output
+
+# Reading has the machine; two threads keep up with a service that reads some hundred pages a second.
+_THREADS = 2
+_ROOM = 256
+_GRACE_S = 5.0
+_LOCKS = 64
+_log = logging.getLogger(__name__)
+
+
+class RunExports:
+    """The exports of one run of `quintet read`.
+
+    A fault here never ends the run or costs a page its result: it is reported, and `quintet export` or the same command
+    again makes what is missing.
+    """
+
+    def __init__(self, output: Output, names: Sequence[str], sources: Sequence[Source], run: Halt) -> None:
+        """Prepare; no thread is started yet.
+
+        Args:
+            output: the claimed OUTPUT.
+            names: the formats; none makes all this do nothing.
+            sources: the files of this run.
+            run: ends the exports when it ends the run; never pulled from here.
+
+        Raises:
+            UsageError: a format is unknown or lacks its packages.
+        """
+        self.tally = ExportTally()
+        self._exporter = Exporter(output, choose(names), Originals((), sources), self.tally)
+        self._run = run
+        self._locks = [threading.Lock() for _ in range(_LOCKS)]
+        self._stage: Stage[str] | None = None
+
+    def start(self) -> None:
+        """Begin to take documents."""
+        if self._exporter.formats:
+            self._stage = Stage(self._export, threads=_THREADS, room=_ROOM, halt=self._run, drops_on_halt=True)
+
+    def committed(self, rows: Sequence[Row]) -> None:
+        """Take note of pages whose end is safely in the ledger; waits for room."""
+        if self._stage is not None:
+            for name in {document_of(row.page_id): None for row in rows if row.state in {"ok", "failed"}}:
+                self._stage.put(name)
+
+    def finish(self) -> None:
+        """Wait for what is under way; then, unless the run was cut short, make what is missing yet, and the tables."""
+        if not self._exporter.formats:
+            return
+        self._drain()
+        if self._goes_on:
+            self.start()
+            for document in documents_of(self._exporter.output):
+                if self._stage is not None and self._exporter.lacks(document):
+                    self._stage.put(document[0])
+            self._drain()
+        self._guarded(self._exporter.tables)
+        if self._run.pulled:
+            self.tally.ended_early = "the run was cut short"
+
+    @property
+    def _goes_on(self) -> bool:
+        return not self._run.pulled and not self.tally.ended_early
+
+    def _drain(self) -> None:
+        if self._stage is not None:
+            self._stage.finish(_GRACE_S)
+            self._stage = None
+
+    def _export(self, name: str) -> None:
+        """Export a document if all its pages have their end.
+
+        Pages of one document may be committed one after the other, and two threads must not write one file.
+        """
+        with self._locks[hash(name) % _LOCKS]:
+            self._guarded(lambda: self._export_alone(name))
+
+    def _export_alone(self, name: str) -> None:
+        with Ledger.open(self._exporter.output.ledger) as ledger:
+            documents = dict(in_documents(ledger.rows_of(name)))
+        if have_ended(documents[name]):
+            self._exporter.export((name, documents[name]))
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Do some of the work unless the exports have ended; what goes wrong with it ends them, not the run."""
+        if not self._goes_on:
+            return
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - the outermost boundary of the exports
+            self.tally.ended_early = str(error) or type(error).__name__
+            _log.error("no more exports: %s; `quintet export` makes what is missing", error)

@@ -1,0 +1,75 @@
+"""The formats by name: how their files are called, who makes them, which packages that takes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from quintet_client.errors import UsageError
+
+if TYPE_CHECKING:  # the settings name formats, and pages are read with settings
+    from quintet_client.exports.documents import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format.
+
+    Attributes:
+        name: what `--to` and `--formats` call it.
+        suffix: what its files end with.
+        module: the module of this package that makes it.
+        packages: what that module imports beyond the client's own dependencies, as Python calls it.
+        whole_run: whether it is one table of all pages instead of one file a document.
+        needs_original: whether the file that was read has to be there.
+    """
+
+    name: str
+    suffix: str
+    module: str
+    packages: tuple[str, ...] = ()
+    whole_run: bool = False
+    needs_original: bool = False
+
+    def renderer(self) -> Callable[["Document"], bytes]:
+        """Return the function that makes a document's file; imports what that takes."""
+        render: Callable[[Document], bytes] = import_module(f"quintet_client.exports.{self.module}").render
+        return render
+
+
+FORMATS = (
+    Format("txt", ".txt", "plain"),
+    Format("md", ".md", "markdown"),
+    Format("hocr", ".hocr", "hocr"),
+    Format("alto", ".alto.xml", "alto"),
+    Format("pdf", ".pdf", "pdf", packages=("pikepdf", "PIL"), needs_original=True),
+    Format("parquet", ".parquet", "parquet", packages=("pyarrow",), whole_run=True),
+    Format("csv", ".csv", "comma_separated", whole_run=True),
+)
+NAMES = tuple(format_.name for format_ in FORMATS)
+
+
+def choose(names: Sequence[str]) -> tuple[Format, ...]:
+    """Return the formats of these names, each once, in the order of `FORMATS`.
+
+    Raises:
+        UsageError: there is no such format, or a package it takes is not installed.
+    """
+    unknown = [name for name in names if name not in NAMES]
+    if unknown:
+        raise UsageError(f"there is no format {', '.join(map(repr, unknown))}; give some of {','.join(NAMES)}")
+    chosen = tuple(format_ for format_ in FORMATS if format_.name in names)
+    for format_ in chosen:
+        missing = [package for package in format_.packages if find_spec(package) is None]
+        if missing:
+            raise UsageError(
+                f"the format {format_.name} needs {' and '.join(missing)}, which is not installed: "
+                "pip install 'quintet[export]'"
+            )
+    return chosen
+
+
+def split_names(names: str) -> tuple[str, ...]:
+    """Cut "txt, pdf" into names."""
+    return tuple(name.strip() for name in names.split(",") if name.strip())

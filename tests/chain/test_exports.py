@@ -1,0 +1,65 @@
+"""What the real chain reads, as searchable PDFs: each word is given back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pypdfium2
+import pytest
+from quintet.chain import PageChain
+from quintet_client.exports import pdf
+from quintet_client.exports.documents import Document, DocumentPage, Original, parse_clean
+from quintet_client.results import PageResult
+
+from benchmarks.sample_pages.generate import main as generate
+
+GENERATED = 6
+
+
+@pytest.fixture(scope="module")
+def pages(chain: PageChain, tmp_path_factory: pytest.TempPathFactory) -> dict[Path, PageResult]:
+    """Generated pages of all kinds, skewed and turned."""
+    folder = tmp_path_factory.mktemp("pages")
+    generate([str(folder), "--pages", str(GENERATED), "--seed", "11", "--scale", "0.8"])
+    files = sorted(folder.glob("page-*"))
+    head = {"schema": chain.schema, "model": chain.fingerprint}
+    answers = [{**head, **answer} for answer in chain([file.read_bytes() for file in files])]
+    return {file: parse_clean(json.dumps(answer).encode()) for file, answer in zip(files, answers, strict=True)}
+
+
+def searchable(file: Path, page: PageResult) -> bytes:
+    original = Original(str(file), file.stat().st_size)
+    return pdf.render(Document(file.name, (DocumentPage(file.name, 1, "ok", page),), original))
+
+
+def word_f1(told: str, truth: str) -> float:
+    """Word-bag F1 of two texts, words as white space cuts them."""
+    first, second = Counter(told.split()), Counter(truth.split())
+    return 2 * (first & second).total() / (first.total() + second.total())
+
+
+def test_pdfium_gives_the_words_back(pages):
+    for file, page in pages.items():
+        with pypdfium2.PdfDocument(searchable(file, page)) as opened:
+            assert word_f1(opened[0].get_textpage().get_text_range(), page.text) >= 0.97, file.name
+
+
+def test_pdftotext_gives_the_words_back(pages, tmp_path):
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext is not installed (poppler-utils)")
+    for file, page in pages.items():
+        (tmp_path / "made.pdf").write_bytes(searchable(file, page))
+        told = subprocess.run(["pdftotext", tmp_path / "made.pdf", "-"], capture_output=True, check=True, text=True)
+        assert word_f1(told.stdout, page.text) >= 0.97, file.name
+
+
+def test_turned_pages_show_upright(pages):
+    turned = {file: page for file, page in pages.items() if page.orientation.angle_deg}
+    assert turned, "the seed draws turned pages"
+    for file, page in turned.items():
+        with pypdfium2.PdfDocument(searchable(file, page)) as opened:
+            assert opened[0].get_rotation() == (360 - page.orientation.angle_deg) % 360, file.name

@@ -1,0 +1,74 @@
+"""`quintet export` and `quintet read --formats`, cut short and taken up again."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from exporting import export, exported, two_words, write_images
+from quintet_client.exports import plain
+from quintet_client.ledger import Ledger, Row
+from quintet_client.writer import Output
+from reading import CLIENT_ROOT, read, report, wait_until
+from scripted_server import ScriptedServer
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "in").mkdir()
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "out"
+
+
+def test_slow_exports_do_not_hold_up_the_end_of_an_interrupted_run(folder, output, monkeypatch):
+    write_images(folder, 40)
+    render = plain.render
+
+    def slow(document):
+        time.sleep(1)
+        return render(document)
+
+    monkeypatch.setattr(plain, "render", slow)
+    with ScriptedServer(two_words) as server:
+        stop = threading.Timer(3, os.kill, [os.getpid(), signal.SIGTERM])
+        stop.start()
+        begin = time.monotonic()
+        assert read(folder, output, server.url, "--formats", "txt") == 130
+        assert time.monotonic() - begin < 12
+        assert report(output)["exports"]["ended_early"]
+        monkeypatch.setattr(plain, "render", render)
+        assert read(folder, output, server.url, "--formats", "txt") == 0
+    assert len(exported(output)) == 40
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_export_leaves_no_half_file_and_goes_on(folder, output, tmp_path, number):
+    write_images(folder, 1)
+    with ScriptedServer(two_words) as server:
+        assert read(folder, output, server.url) == 0
+    answer = (output / "pages/part0/page00.png.json").read_bytes()
+    made = Output(output)
+    for at in range(400):
+        made.write_page(f"{at:04}.png", answer)
+    with Ledger.open(made.ledger) as ledger:
+        ledger.record(Row(f"{at:04}.png", "ok", output_bytes=len(answer)) for at in range(400))
+    command = [sys.executable, "-m", "quintet_client.cli", "export", str(output), "--to", "alto,txt"]
+    environment = {**os.environ, "PYTHONPATH": str(CLIENT_ROOT)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        wait_until((output / "exports/alto/0020.png.alto.xml").exists)
+        process.send_signal(number)
+        assert process.wait(timeout=30) == (130 if number == signal.SIGTERM else -number)
+    partly = exported(output)
+    assert export(output, "alto,txt") == 0
+    whole = exported(output)
+    assert len(partly) < len(whole)
+    named = {path: body for path, body in partly.items() if not path.endswith(".partial")}
+    assert {path: whole[path] for path in named} == named
+    assert not [path for path in whole if path.endswith(".partial")]

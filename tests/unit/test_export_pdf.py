@@ -1,0 +1,228 @@
+"""Searchable PDFs: the picture as it was, the text where the words are, by two readers of PDFs."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pikepdf
+import pypdfium2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_pdfs import SIZE, picture, searchable, shown, text_of
+from made_results import document, encoded, line, original, page, with_turn
+from PIL import Image
+from quintet_client.exports import pdf
+from quintet_client.exports.blocks import box_around
+from quintet_client.exports.failures import ExportError
+from quintet_client.exports.glyphless import truetype
+from quintet_client.exports.pdf_images import page_image
+from quintet_client.exports.words import words_of
+
+QUADS = [[(100, 100), (400, 100), (400, 140), (100, 140)], [(100, 300), (500, 300), (500, 360), (100, 360)]]
+TEXTS = ["Total 12.50", "Thank you, Zoë"]
+# Behind a scan's own resolution stands a page of its real size.
+DPI = 150.0
+
+
+SMALL = encoded(Image.new("L", (80, 60), "white"), "PNG")
+
+
+def made(angle_deg=0, texts=TEXTS, quads=QUADS, size=SIZE):
+    """A page of that size when upright, its content turned."""
+    turned = with_turn(quads, size, angle_deg)
+    lines = [
+        {"text": text, "score": 1, "quad_px": quad, "region": None} for text, quad in zip(texts, turned, strict=True)
+    ]
+    return page(lines, size=size if angle_deg % 180 == 0 else size[::-1], angle_deg=angle_deg)
+
+
+def word_boxes(body: bytes) -> dict[str, tuple[float, ...]]:
+    """Boxes of words on the unturned page, as shares of its size, from the top: by PDFium's characters."""
+    with pypdfium2.PdfDocument(body) as opened:
+        sheet = opened[0]
+        text = sheet.get_textpage()
+        left, bottom, right, top = sheet.get_mediabox()
+        found = {}
+        for match in re.finditer(r"\S+", "".join(text.get_text_range(at, 1) for at in range(text.count_chars()))):
+            boxes = [text.get_charbox(at) for at in range(*match.span())]
+            x0, y0, x1, y1 = box_around([p for a, b, c, d in boxes for p in ((a, b), (c, d))])
+            wide, high = right - left, top - bottom
+            found[match.group()] = (x0 / wide, 1 - y1 / high, x1 / wide, 1 - y0 / high)
+        return found
+
+
+def overlap(first, second) -> float:
+    """Intersection over union of two boxes."""
+    wide = min(first[2], second[2]) - max(first[0], second[0])
+    high = min(first[3], second[3]) - max(first[1], second[1])
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
+    shared = max(wide, 0) * max(high, 0)
+    return shared / (sum(areas) - shared)
+
+
+@pytest.mark.parametrize("angle_deg", [0, 90, 180, 270])
+def test_words_are_found_where_they_are_and_the_page_shows_upright(tmp_path, angle_deg):
+    upright = picture()
+    scan = upright.rotate(-angle_deg, expand=True)
+    read = made(angle_deg)
+    body = searchable(tmp_path, encoded(scan, "PNG", dpi=(DPI, DPI)), read)
+    assert text_of(body) == " ".join(TEXTS)
+    boxes = word_boxes(body)
+    for word in (word for one in read.lines for word in words_of(one)):
+        x0, y0, x1, y1 = box_around(word.quad_px)
+        expected = (x0 / scan.width, y0 / scan.height, x1 / scan.width, y1 / scan.height)
+        assert overlap(boxes[word.text], expected) > 0.95, word.text
+    with pypdfium2.PdfDocument(body) as opened:
+        assert opened[0].get_size() == pytest.approx((800 / DPI * 72, 1000 / DPI * 72), abs=0.05)
+    assert np.abs(shown(body) - np.asarray(upright)).mean() < 1
+
+
+@pytest.mark.parametrize("slant", [0.01, 0.03, 0.08, 0.5])
+def test_words_of_slanted_lines_are_where_they_are(tmp_path, slant):
+    quad = [(100, 500), (500, 500 - 400 * slant), (500 + 30 * slant, 530 - 400 * slant), (100 + 30 * slant, 530)]
+    read = made(texts=["These words go uphill"], quads=[quad])
+    body = searchable(tmp_path, encoded(picture(), "PNG"), read)
+    assert text_of(body) == "These words go uphill"
+    boxes = word_boxes(body)
+    for word in words_of(read.lines[0]):
+        x0, y0, x1, y1 = box_around(word.quad_px)
+        assert overlap(boxes[word.text], (x0 / 800, y0 / 1000, x1 / 800, y1 / 1000)) > 0.75, word.text
+
+
+def test_pdftotext_gives_the_words_back(tmp_path):
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext is not installed (poppler-utils)")
+    body = searchable(tmp_path, encoded(picture(SIZE[::-1]), "PNG"), made(90))
+    (tmp_path / "made.pdf").write_bytes(body)
+    told = subprocess.run(["pdftotext", tmp_path / "made.pdf", "-"], capture_output=True, check=True, text=True)
+    assert told.stdout.split() == " ".join(TEXTS).split()
+    assert told.stderr == ""
+
+
+@given(
+    st.lists(
+        st.text(st.characters(), max_size=12) | st.sampled_from(["שלום עולם", "文字認識", "👩🏽 ok", "()\\<>"]),
+        max_size=3,
+    )
+)
+@settings(max_examples=40)
+def test_whatever_a_page_says_its_pdf_is_sound_and_holds_its_characters(tmp_path_factory, texts):
+    folder = tmp_path_factory.mktemp("pdf")
+    read = page([line(text, y=10.0 * at, x=5) for at, text in enumerate(texts)], size=(80, 60))
+    body = searchable(folder, SMALL, read)
+    assert body == searchable(folder, SMALL, read)
+    with pikepdf.open(io.BytesIO(body)) as opened:
+        assert opened.check_pdf_syntax() == []
+    assert set(meanings(body)) >= set("".join(read.text.split()))
+
+
+def meanings(body: bytes) -> list[str]:
+    """The characters that the text layer's codes stand for, by its ToUnicode map."""
+    with pikepdf.open(io.BytesIO(body)) as opened:
+        font = opened.pages[0].obj.Resources.Font["/Quintet"]
+        lines = re.findall(rb"^<([0-9A-F]{4})> <([0-9a-f]+)>$", font.ToUnicode.read_bytes(), re.MULTILINE)
+        return [bytes.fromhex(meaning.decode()).decode("utf-16-be") for _code, meaning in lines]
+
+
+def test_right_to_left_words_are_found_in_their_own_order(tmp_path):
+    body = searchable(tmp_path, encoded(picture(), "PNG"), made(texts=["שלום עולם"], quads=QUADS[:1]))
+    assert sorted(text_of(body).split()) == sorted(["שלום", "עולם"])
+
+
+def tiff_of(count: int) -> bytes:
+    pages = [picture((200 + 10 * at, 300)) for at in range(count)]
+    return encoded(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+
+
+def test_pages_of_a_tiff_become_one_pdf_and_one_that_failed_says_so(tmp_path):
+    reads = [page([line(f"page {at}", 10, 10, 80, 20)], size=(200 + 10 * at, 300)) for at in range(3)]
+    body = searchable(tmp_path, tiff_of(3), reads[0], None, reads[2])
+    assert text_of(body) == "page 0 page 2"
+    body = searchable(tmp_path, tiff_of(1), reads[0], None)
+    assert text_of(body) == "page 0 Page 2 was not read: IMAGE_DECODE_FAILED"
+
+
+def scanned_pdf(rotate=0, box=(0, 0, 400, 500), own_text="", inherited=False) -> bytes:
+    """A PDF of one picture, its page turned and moved."""
+    made_pdf = pikepdf.new()
+    sheet = made_pdf.add_blank_page(page_size=(box[2] - box[0], box[3] - box[1]))
+    sheet.MediaBox = pikepdf.Array(list(box))
+    image = page_image(encoded(picture(), "PNG"), 1).add_to(made_pdf)
+    font = pikepdf.Dictionary(Type=pikepdf.Name.Font, Subtype=pikepdf.Name.Type1, BaseFont=pikepdf.Name.Helvetica)
+    resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(I=image), Font=pikepdf.Dictionary(F=font))
+    holder = made_pdf.Root.Pages if inherited else sheet.obj
+    holder.Resources = resources
+    if rotate:
+        holder.Rotate = rotate
+    wide, high = box[2] - box[0], box[3] - box[1]
+    content = f"{wide} 0 0 {high} {box[0]} {box[1]} cm /I Do BT /F 0.02 Tf ({own_text}) Tj ET".encode()
+    sheet.Contents = made_pdf.make_stream(content)
+    target = io.BytesIO()
+    made_pdf.save(target, deterministic_id=True)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("inherited", [False, True])
+@pytest.mark.parametrize("rotate", [0, 90, 180, 270])
+def test_a_page_of_a_pdf_stays_and_gets_its_words_where_a_viewer_shows_them(tmp_path, rotate, inherited):
+    source = scanned_pdf(rotate, (50, 70, 450, 570), inherited=inherited)
+    size = SIZE if rotate % 180 == 0 else SIZE[::-1]
+    quads = [[(100, 100), (400, 100), (400, 140), (100, 140)]]
+    read = page([{**line("Two words"), "quad_px": quads[0]}], size=size)
+    body = searchable(tmp_path, source, read)
+    assert text_of(body) == "Two words"
+    assert np.abs(shown(body, size) - shown(source, size)).mean() < 0.5
+    with pypdfium2.PdfDocument(body) as opened:
+        sheet = opened[0]
+        wide, high = sheet.get_size()
+        text = sheet.get_textpage()
+        x0, y0, x1, y1 = text.get_charbox(0)
+        # The first letter, from the page's space to what a viewer shows.
+        turned = {0: (x0 - 50, 570 - y1), 90: (y0 - 70, x0 - 50), 180: (450 - x1, y0 - 70), 270: (570 - y1, 450 - x1)}
+        left, top = turned[rotate]
+    assert (left / wide * size[0], top / high * size[1]) == pytest.approx((100, 100), abs=2)
+
+
+def test_a_page_that_has_its_text_keeps_it_alone_and_a_stamp_is_no_text(tmp_path):
+    read = made()
+    assert text_of(searchable(tmp_path, scanned_pdf(own_text="Total 12.50 Thank you, Zoe"), read)).count("Total") == 1
+    stamped = text_of(searchable(tmp_path, scanned_pdf(own_text="No. 7"), read))
+    assert "No. 7" in stamped
+    assert "Thank you, Zoë" in stamped
+
+
+def test_a_turned_scan_in_a_pdf_shows_upright(tmp_path):
+    body = searchable(tmp_path, scanned_pdf(), page([line("word")], size=SIZE, angle_deg=90))
+    with pikepdf.open(io.BytesIO(body)) as opened:
+        assert opened.pages[0].Rotate == 270
+
+
+def test_an_original_that_is_not_what_was_read_is_refused(tmp_path):
+    body = encoded(picture(), "PNG")
+    with pytest.raises(ExportError, match="--input"):
+        pdf.render(document(made()))
+    with pytest.raises(ExportError, match=r"1000 x 800 pixels.*read it again"):
+        searchable(tmp_path, encoded(picture(SIZE[::-1]), "PNG"), made())
+    found = original(tmp_path / "a.png", body)
+    Path(found.path).write_bytes(body + b"more")
+    with pytest.raises(ExportError, match=f"{len(body) + 4} bytes"):
+        pdf.render(document(made(), original=found))
+    Path(found.path).unlink()
+    with pytest.raises(ExportError, match=r"No such file.*--input"):
+        pdf.render(document(made(), original=found))
+    with pytest.raises(ExportError, match="no page 1"):
+        searchable(tmp_path, b"no image", made())
+
+
+def test_the_font_has_a_box_for_every_width_and_no_ink():
+    from PIL import ImageFont  # noqa: PLC0415
+
+    font = ImageFont.truetype(io.BytesIO(truetype([1000, 560])), 100)
+    assert font.getlength("\x00") == 56
+    assert font.getmask("\x00").getbbox() is None
