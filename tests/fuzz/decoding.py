@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import time
 import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from quintet.errors import PageError
 from quintet.images import decode_image
@@ -21,6 +21,12 @@ OK = "ok"
 # One input may be as large as a page gets and still be damaged at its very end.
 MOST_S_PER_INPUT = 60.0
 _REPORT_EVERY = 200
+
+
+def peak_memory_mb() -> float:
+    """Peak resident memory of this process; getrusage's would begin with that of the process it was started from."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 @dataclass
@@ -103,10 +109,10 @@ def _decode_all(begin: int, inputs: int, seed: int, at, report: Connection) -> N
         at.value = number
         _decode(mutator.input(number), number, settings, found)
         if found.inputs >= _REPORT_EVERY:
-            found.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            found.peak_mb = peak_memory_mb()
             report.send(found)
             found = Findings()
-    found.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found.peak_mb = peak_memory_mb()
     report.send(found)
 
 
