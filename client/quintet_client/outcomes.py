@@ -113,7 +113,6 @@ def outcome_of(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
         return _answer(body, headers)
     code, kind, message, request_id = _read_error(body)
     message = message or f"HTTP {status} without an explanation"
-    request_id = request_id or _clean(headers.get("X-Request-Id", ""))
     if status in (401, 403) or kind in _TOKEN_REFUSED:
         return Unauthorised(message)
     if status in _BUSY_STATUS:

@@ -235,6 +235,7 @@ def test_the_version_says_that_no_server_is_there(capsys, monkeypatch):
 
 def test_the_version_says_when_a_token_is_missing(capsys, monkeypatch, tmp_path):
     (tmp_path / "token").write_text("wrong")
+    (tmp_path / "token").chmod(0o600)
     monkeypatch.setenv("QUINTET_TOKEN_FILE", str(tmp_path / "token"))
     with ScriptedServer(lambda _request: our_error(401, "UNAUTHORISED")) as server:
         monkeypatch.setenv("QUINTET_SERVER", server.url)

@@ -13,6 +13,8 @@ from quintet_client.results import Line, PageResult
 # What Markdown could take for markup anywhere in a line, and what only at a line's beginning.
 _MARKUP = re.compile(r"([\\`*_\[\]<>&|~])")
 _AT_START = re.compile(r"^(#{1,6}(?=\s|$)|[+-](?=\s|$)|(?=[-=:])[-=:\s]+$|[0-9]+(?=[.)](?:\s|$)))")
+# Closes a heading.
+_AT_END = re.compile(r"(?<=\s)#+(?=\s*$)")
 _HYPHENS = ("-", "\u2010", "\u00ad")
 
 
@@ -129,7 +131,7 @@ def _is_ideographic(character: str) -> bool:
 
 def escaped(text: str) -> str:
     """Escape what Markdown would take for markup in one line of text."""
-    return _AT_START.sub(_start_backslashed, _MARKUP.sub(_backslashed, text))
+    return _AT_END.sub(_backslashed, _AT_START.sub(_start_backslashed, _MARKUP.sub(_backslashed, text)))
 
 
 def _backslashed(found: re.Match[str]) -> str:
