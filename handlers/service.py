@@ -18,21 +18,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
-import requests
 from java_runtime import find_java
 from PIL import Image
+from running_service import Service, drain, stop
+
+__all__ = ["Service", "ServiceError", "drain", "find", "start", "stop", "verify_archive"]
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN_DIR = ROOT / "build" / "serve"
 _LOAD_FAILED = "Load model failed"
 READY_WITHIN_S = 300
-STOPS_WITHIN_S = 60
-DRAINS_WITHIN_S = 30
 # glibc gives large blocks back to the kernel at once, and each batch would fault all its pages in anew: a tenth of the
 # workers' CPU time on receipts (28 s against 31 s, half the page faults).
 KEEP_MEMORY = {
@@ -44,60 +43,6 @@ KEEP_MEMORY = {
 
 class ServiceError(RuntimeError):
     """The service did not start, with the reason as far as its log tells it."""
-
-
-@dataclass(frozen=True)
-class Service:
-    """A running service.
-
-    Attributes:
-        pid: of the server's front end; its workers are its children.
-        run_dir: holds its configuration, logs, tokens and temporary files.
-        inference_url: without a slash at the end.
-        management_url: likewise.
-        metrics_url: likewise.
-    """
-
-    pid: int
-    run_dir: Path
-    inference_url: str
-    management_url: str
-    metrics_url: str
-
-    @property
-    def token_file(self) -> Path:
-        """TorchServe's own file of tokens, new at each start."""
-        return self.run_dir / "key_file.json"
-
-    def token(self, kind: str) -> str:
-        """The token for `inference` or `management`."""
-        key: str = json.loads(self.token_file.read_text())[kind]["key"]
-        return key
-
-    def is_alive(self) -> bool:
-        """Whether the front end's process runs."""
-        try:
-            return bool(psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE)
-        except psutil.NoSuchProcess:
-            return False
-
-    def description(self) -> dict[str, Any]:
-        """What the management API says of the model; nothing while it does not answer."""
-        try:
-            headers = {"Authorization": f"Bearer {self.token('management')}"}
-            answer = requests.get(f"{self.management_url}/models/quintet", headers=headers, timeout=5)
-            return dict(answer.json()[0]) if answer.ok else {}
-        except (requests.RequestException, OSError, KeyError, ValueError):
-            return {}  # not up yet: whoever waits asks again, and gives up after a time
-
-    def workers(self) -> list[str]:
-        """The states of the model's workers; none while the management API does not answer."""
-        return [worker["status"] for worker in self.description().get("workers", [])]
-
-    def read(self, body: bytes, timeout_s: float = 60) -> requests.Response:
-        """Send one page."""
-        headers = {"Authorization": f"Bearer {self.token('inference')}", "Content-Type": "application/octet-stream"}
-        return requests.post(f"{self.inference_url}/predictions/quintet", data=body, headers=headers, timeout=timeout_s)
 
 
 def start(
@@ -161,27 +106,6 @@ def find(run_dir: Path = RUN_DIR) -> Service | None:
         if service.is_alive() and "org.pytorch.serve.ModelServer" in psutil.Process(service.pid).cmdline():
             return service
     return None
-
-
-def drain(service: Service) -> None:
-    """Wait until the batch in work has been answered, as far as one worker goes: an empty page stands behind it."""
-    # A service that does not answer has nothing to wait for.
-    with contextlib.suppress(requests.RequestException, OSError, KeyError, ValueError):
-        if set(service.workers()) == {"READY"}:
-            service.read(b"", timeout_s=DRAINS_WITHIN_S)
-
-
-def stop(service: Service) -> None:
-    """End the server and its workers; what does not end in time is killed."""
-    if not service.is_alive():
-        return
-    front = psutil.Process(service.pid)
-    family = [front, *front.children(recursive=True)]
-    front.send_signal(signal.SIGTERM)
-    _, left = psutil.wait_procs(family, timeout=STOPS_WITHIN_S)
-    for process in left:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
 
 
 def _configure(run_dir: Path, replaced: Mapping[str, str]) -> dict[str, str]:

@@ -16,6 +16,7 @@ import torch
 from quintet.calls import Budgets, plan_calls
 from quintet.chain import PageChain
 from quintet.engine import Engine
+from quintet.networks import Network, Shrink
 from quintet.settings import Settings
 from quintet.stages.recognition import bucket_widths
 from quintet.stages.text_detection import canvas_sizes
@@ -43,7 +44,6 @@ __all__ = [
 ]  # fmt: skip
 
 MODEL_STORE = Path(__file__).resolve().parents[2] / "model_store"
-Network = Callable[[Tensor], tuple[Tensor, ...]]
 Call = tuple[str, Network, Tensor]  # stage, network, its input
 Result = TypeVar("Result")
 
@@ -78,18 +78,21 @@ def run_calls(chain: PageChain, calls: Sequence[Call]) -> None:
 def recorded_calls() -> Iterator[list[Call]]:
     """Chains made within note each call of their networks: stage, network and a copy of its input, in order.
 
+    The noted networks let go of what they say: what the chain makes of it is no part of them.
+
     What they do after the end is not noted any more.
     """
     calls: list[Call] = []
     recording = True
     original = Engine.network
 
-    def network(engine: Engine, stage: str) -> Network:
-        inner: Network = original(engine, stage)
+    def network(engine: Engine, stage: str, *shrink: Shrink) -> Network:
+        inner = original(engine, stage, *shrink)
+        alone = original(engine, stage, lambda *_outputs: ())
 
         def run(batch: Tensor) -> tuple[Tensor, ...]:
             if recording:
-                calls.append((stage, inner, batch.clone()))
+                calls.append((stage, alone, batch.clone()))
             return inner(batch)
 
         return run

@@ -125,6 +125,8 @@ class Output:
 
     def remove_exports(self, name: str) -> None:
         """Remove the files that were made of a page or document."""
+        if not self.exports.exists():  # asked for every page that is written
+            return
         for form in FORMATS:
             if not form.whole_run:
                 folders, file = _place_of_export(form, name)

@@ -11,17 +11,17 @@ from torch import Tensor
 BLANK = 0
 
 
-def collapse(probabilities: Tensor) -> tuple[Tensor, Tensor]:
+def collapse(best: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
     """The best path of each line, repeats and blanks taken out in place.
 
     Args:
-        probabilities: (N, T, classes), class 0 the blank.
+        best: (N, T) float, the probability of the most probable class of each step.
+        classes: (N, T) int64, that class; 0 is the blank.
 
     Returns:
         tokens: (N, T) int32, the class where a character begins and 0 elsewhere.
         scores: (N,) float32, mean probability of the characters; 0 where there is none.
     """
-    best, classes = probabilities.max(dim=2)
     repeated = torch.zeros_like(classes, dtype=torch.bool)
     repeated[:, 1:] = classes[:, 1:] == classes[:, :-1]
     begins = (classes != BLANK) & ~repeated

@@ -32,6 +32,9 @@ class Normalisation:
 IMAGENET = Normalisation.of((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = Normalisation.of((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
+# Half a megabyte an intermediate result; see docs/performance.md.
+_CPU_STRIP_POINTS = 1 << 17
+
 
 def sample(
     pages: Raster,
@@ -61,16 +64,28 @@ def sample(
     Returns:
         (N, 3, H, W) in BGR.
     """
-    x, y = _image_points(to_image, size_px, projective)
-    sampled = _bilinear(pages, page, x, y, normalisation, dtype)
-    return sampled if content_px is None else sampled * _filled(content_px, size_px, dtype)
-
-
-def _image_points(to_image: Tensor, size_px: tuple[int, int], projective: bool) -> tuple[Tensor, Tensor]:
-    """Where the pixel centres of every item lie in the image: x and y, (N, H, W) each."""
     width, height = size_px
+    sampled = to_image.new_empty((len(page), 3, height, width), dtype=dtype)
+    for rows in _strips(len(page) * width, height, to_image.device):
+        x, y = _image_points(to_image, width, rows, projective)
+        _bilinear(pages, page, x, y, normalisation, sampled[:, :, rows])
+    return sampled if content_px is None else sampled.mul_(_filled(content_px, size_px, dtype))
+
+
+def _strips(row_points: int, height: int, device: torch.device) -> list[slice]:
+    """Rows that are sampled together: all of them, on a CPU as many as its caches hold.
+
+    Blending takes some fifty passes over its points. The one place that asks for the device outside the engine: this
+    is how memory is walked, not what is computed.
+    """
+    rows = max(1, _CPU_STRIP_POINTS // max(1, row_points)) if device.type == "cpu" else max(1, height)
+    return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
+
+
+def _image_points(to_image: Tensor, width: int, rows: slice, projective: bool) -> tuple[Tensor, Tensor]:
+    """Where the pixel centres of some rows of every item lie in the image: x and y, (N, rows, W) each."""
     u = torch.arange(width, device=to_image.device, dtype=to_image.dtype) + 0.5
-    v = torch.arange(height, device=to_image.device, dtype=to_image.dtype)[:, None] + 0.5
+    v = torch.arange(rows.start, rows.stop, device=to_image.device, dtype=to_image.dtype)[:, None] + 0.5
     cells = to_image[:, :, :, None, None]
     x = cells[:, 0, 0] * u + (cells[:, 0, 1] * v + cells[:, 0, 2])
     y = cells[:, 1, 0] * u + (cells[:, 1, 1] * v + cells[:, 1, 2])
@@ -80,10 +95,9 @@ def _image_points(to_image: Tensor, size_px: tuple[int, int], projective: bool) 
     return x / depth, y / depth
 
 
-def _bilinear(
-    pages: Raster, page: Tensor, x: Tensor, y: Tensor, normalisation: Normalisation, dtype: torch.dtype
-) -> Tensor:
-    """Blend the four pixels around each point: (N, H, W) twice to (N, 3, H, W)."""
+def _bilinear(pages: Raster, page: Tensor, x: Tensor, y: Tensor, normalisation: Normalisation, blended: Tensor) -> None:
+    """Blend the four pixels around each point into `blended`: (N, H, W) twice to (N, 3, H, W)."""
+    dtype = blended.dtype
     width, height, start = (
         t[page].to(torch.int32)[:, None, None] for t in (pages.widths, pages.heights, pages.offsets)
     )
@@ -103,12 +117,10 @@ def _bilinear(
         for row in rows
         for column in columns
     ]
-    blended = x.new_empty((len(page), 3, *x.shape[1:]), dtype=dtype)
     for channel, (byte, scale, bias) in enumerate(zip((2, 1, 0), normalisation.scale, normalisation.bias, strict=True)):
         corners = [corner[..., byte].to(dtype) for corner in packed]
         upper, lower = corners[0].lerp_(corners[1], along), corners[2].lerp_(corners[3], along)
         torch.add(bias, upper.lerp_(lower, down), alpha=scale, out=blended[:, channel])
-    return blended
 
 
 def _filled(content_px: Tensor, size_px: tuple[int, int], dtype: torch.dtype) -> Tensor:

@@ -78,3 +78,23 @@ engine.each(work, [torch.tensor(number) for number in range(4)])
 def test_threads_whose_first_calls_come_together_do_not_wait_for_each_other_for_ever(model_store: Path) -> None:
     """In a process of its own, since only its first calls matter; about half of such processes hung before the fix."""
     subprocess.run([sys.executable, "-c", FIRST_CALLS, str(model_store)], timeout=120, check=True)
+
+
+def test_the_largest_value_and_its_place_are_pytorchs(chain: PageChain) -> None:
+    values = torch.randn(3, 5, 1000, generator=torch.Generator().manual_seed(1))
+    values[0, 0, 7], values[0, 0, 11] = 9.0, 9.0  # the first of equals
+    for dtype in (torch.float32, torch.bfloat16):
+        best, places = chain.engine.largest(values.to(dtype))
+        assert torch.equal(best, values.to(dtype).amax(dim=-1))
+        assert torch.equal(values.to(dtype).gather(-1, places[..., None]).squeeze(-1), best)
+    assert int(chain.engine.largest(values)[1][0, 0]) == 7
+
+
+def test_outputs_that_are_kept_outlive_later_calls(chain: PageChain) -> None:
+    network, seen = chain.engine.network("line_orientation"), torch.rand(2, 3, 48, 192)
+    (kept,) = network(seen)
+    before = kept.clone()
+    network(torch.rand(2, 3, 48, 192))
+    assert torch.equal(kept, before)
+    (shrunk,) = chain.engine.network("line_orientation", lambda scores: (scores.sum(),))(seen)
+    torch.testing.assert_close(shrunk, before.sum())

@@ -76,7 +76,8 @@ def test_the_recogniser_has_a_class_for_each_entry_of_the_alphabet(model_store):
     assert probabilities.shape == (2, SIZES["W"] // 8, len(alphabet))
     assert (alphabet[0], alphabet[-1]) == ("", " ")
     assert len(set(alphabet)) == len(alphabet)
-    torch.testing.assert_close(probabilities.sum(2), torch.ones(2, 20))
+    # Single precision over 18,710 classes: 1.4e-5 off without AVX-512, which adds up in another order.
+    torch.testing.assert_close(probabilities.sum(2), torch.ones(2, 20), atol=1e-4, rtol=0)
 
 
 def test_the_recognisers_logits_match_the_original_before_its_softmax(model_store):

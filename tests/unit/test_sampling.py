@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from quintet import geometry
+from quintet import geometry, sampling
 from quintet.records import Raster
 from quintet.sampling import Normalisation, sample
 
@@ -66,6 +66,16 @@ def test_an_item_does_not_depend_on_its_neighbours(images: list[np.ndarray]) -> 
     together = sample(packed(images), torch.arange(3), to_image, (20, 20), AS_IS)
     alone = [sample(packed([image]), torch.tensor([0]), to_image[:1], (20, 20), AS_IS) for image in images]
     assert torch.equal(together, torch.cat(alone))
+
+
+def test_strips_of_any_height_sample_the_same(images: list[np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+    quads = torch.tensor([[[5.0, 4.0], [50.0, 8.0], [47.0, 30.0], [8.0, 35.0]]]).expand(3, -1, -1)
+    to_image = geometry.rectangle_to_quad(quads, torch.tensor([[64.0, 48.0]]).expand(3, -1))
+    whole = sample(packed(images), torch.arange(3), to_image, (64, 48), AS_IS, projective=True)
+    for points in (1, 64 * 3 * 7, 64 * 3 * 48):
+        monkeypatch.setattr(sampling, "_CPU_STRIP_POINTS", points)
+        in_strips = sample(packed(images), torch.arange(3), to_image, (64, 48), AS_IS, projective=True)
+        assert torch.equal(in_strips, whole)
 
 
 def test_normalisation_is_applied_in_bgr_order() -> None:
