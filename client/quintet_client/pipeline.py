@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from queue import Full, Queue
+from queue import Empty, Full, Queue
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -78,16 +78,19 @@ class Room:
 class Stage(Generic[T]):
     """A bounded queue and the threads that work on it: a full queue holds up whoever feeds it.
 
+    A thread is started when there is work and none is idle: a sender keeps a connection, and where many pages travel
+    in one request a few of them do all the work.
+
     An exception in the work pulls the halt. A stage that `drops_on_halt` then lets go of what has not begun; any other
     finishes what it was given.
     """
 
     def __init__(self, work: Callable[[T], None], *, threads: int, room: int, halt: Halt, drops_on_halt: bool) -> None:
-        """Start the threads.
+        """Prepare; no thread is started yet.
 
         Args:
             work: done with each item.
-            threads: that do it.
+            threads: most that do it.
             room: most items that wait for a thread; 0 for any number.
             halt: ends the work early.
             drops_on_halt: whether items that wait are then let go of.
@@ -96,16 +99,17 @@ class Stage(Generic[T]):
         self._halt = halt
         self._drops_on_halt = drops_on_halt
         self._queue: Queue[T | None] = Queue(maxsize=room)
-        # Daemons: a sender that waits for an answer must not keep an interrupted client from ending.
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
-        for thread in self._threads:
-            thread.start()
+        self._most = threads
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._idle = threading.Semaphore(0)  # one for each thread that has found the queue empty
 
     def put(self, item: T) -> bool:
         """Hand over an item, waiting for room; returns False if it was dropped because the run is ending."""
         while not self._offer(item, _POLL_S):
             if self._drops_on_halt and self._halt.pulled:
                 return False
+        self._see_to_it()
         return True
 
     def finish(self, grace_s: float) -> bool:
@@ -129,6 +133,14 @@ class Stage(Generic[T]):
         """Let the threads end once they have done what was handed over, without waiting for them."""
         self._offer(None, 0)
 
+    def _see_to_it(self) -> None:
+        """Start a thread for an item in the queue, unless one is idle or there are enough."""
+        with self._lock:
+            if not self._idle.acquire(blocking=False) and len(self._threads) < self._most:
+                # A daemon: a sender that waits for an answer must not keep an interrupted client from ending.
+                self._threads.append(threading.Thread(target=self._run, daemon=True))
+                self._threads[-1].start()
+
     def _offer(self, item: T | None, timeout_s: float) -> bool:
         try:
             self._queue.put(item, timeout=timeout_s)
@@ -137,7 +149,7 @@ class Stage(Generic[T]):
         return True
 
     def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
+        while (item := self._next()) is not None:
             if self._drops_on_halt and self._halt.pulled:
                 continue
             try:
@@ -146,3 +158,10 @@ class Stage(Generic[T]):
                 _log.debug("stage ends the run", exc_info=error)
                 self._halt.pull(error)
         self._queue.put(None)  # pass the end on to the next thread of this stage
+
+    def _next(self) -> T | None:
+        try:
+            return self._queue.get_nowait()
+        except Empty:
+            self._idle.release()
+            return self._queue.get()
