@@ -150,14 +150,17 @@ class Stage(Generic[T]):
 
     def _run(self) -> None:
         while (item := self._next()) is not None:
-            if self._drops_on_halt and self._halt.pulled:
-                continue
-            try:
-                self._work(item)
-            except BaseException as error:  # noqa: BLE001 - the thread's outermost boundary; the run ends with it
-                _log.debug("stage ends the run", exc_info=error)
-                self._halt.pull(error)
+            if not (self._drops_on_halt and self._halt.pulled):
+                self._do(item)
+            del item  # and what it holds, which would live until another came
         self._queue.put(None)  # pass the end on to the next thread of this stage
+
+    def _do(self, item: T) -> None:
+        try:
+            self._work(item)
+        except BaseException as error:  # noqa: BLE001 - the thread's outermost boundary; the run ends with it
+            _log.debug("stage ends the run", exc_info=error)
+            self._halt.pull(error)
 
     def _next(self) -> T | None:
         try:
