@@ -4,12 +4,9 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 
 import pytest
 from exporting import export, exported, two_words, write_images
-from quintet_client.exports import plain
 from quintet_client.ledger import Ledger, Row
 from quintet_client.writer import Output
 from reading import CLIENT_ROOT, read, report, wait_until
@@ -27,24 +24,33 @@ def output(tmp_path):
     return tmp_path / "out"
 
 
-def test_slow_exports_do_not_hold_up_the_end_of_an_interrupted_run(folder, output, monkeypatch):
+SLOW_EXPORTS = """
+import sys, time
+from quintet_client.cli import main
+from quintet_client.exports import plain
+
+render = plain.render
+
+def slow(document):
+    time.sleep(1)
+    return render(document)
+
+plain.render = slow
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_slow_exports_do_not_hold_up_the_end_of_an_interrupted_run(folder, output):
     write_images(folder, 40)
-    render = plain.render
-
-    def slow(document):
-        time.sleep(1)
-        return render(document)
-
-    monkeypatch.setattr(plain, "render", slow)
+    options = ("--formats", "txt")
     with ScriptedServer(two_words) as server:
-        stop = threading.Timer(3, os.kill, [os.getpid(), signal.SIGTERM])
-        stop.start()
-        begin = time.monotonic()
-        assert read(folder, output, server.url, "--formats", "txt") == 130
-        assert time.monotonic() - begin < 12
+        command = [sys.executable, "-c", SLOW_EXPORTS, "read", folder, output, "--server", server.url, *options]
+        with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(CLIENT_ROOT)}) as process:
+            wait_until((output / "exports").exists)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=12) == 130
         assert report(output)["exports"]["ended_early"]
-        monkeypatch.setattr(plain, "render", render)
-        assert read(folder, output, server.url, "--formats", "txt") == 0
+        assert read(folder, output, server.url, *options) == 0
     assert len(exported(output)) == 40
 
 
