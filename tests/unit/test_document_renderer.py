@@ -20,7 +20,7 @@ from PIL import Image
 from quintet.images import decode_image
 from quintet.settings import Settings
 from quintet_client.documents.messages import packed
-from quintet_client.documents.renderer import Renderer
+from quintet_client.documents.renderer import MEMORY_BYTES, Renderer
 from quintet_client.regular_files import stamp_of
 
 PIXEL_BY_PIXEL_DPI = 72
@@ -294,7 +294,7 @@ def test_the_process_writes_no_files_and_leaves_no_core(put):
         renderer.count(path)
         for what in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
             assert resource.prlimit(renderer.pid, what) == (0, 0)
-        assert resource.prlimit(renderer.pid, resource.RLIMIT_AS)[0] == 4 * 1024**3
+        assert resource.prlimit(renderer.pid, resource.RLIMIT_AS)[0] == MEMORY_BYTES
 
 
 def test_without_its_package_the_failure_says_what_to_install_and_the_next_run_tries_again(put, tmp_path, monkeypatch):
