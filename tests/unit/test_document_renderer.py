@@ -274,6 +274,17 @@ def test_a_page_that_takes_more_memory_than_allowed_fails_alone(put):
         assert not renderer.render(path, 1, 72).code
 
 
+def test_a_document_larger_than_the_memory_that_is_allowed_is_read_to_its_end(put):
+    noise = Image.effect_noise((1700, 1700), 90)
+    pages = 30
+    path = put("book.pdf", pdf_of([noise] * pages))
+    memory_bytes = 110 * 1024**2
+    assert stamp_of(path).size_bytes > memory_bytes // 2
+    with closing(Renderer(memory_bytes=memory_bytes)) as renderer:
+        ends = {(renderer.render(path, number, 36).code, renderer.pid) for number in range(1, pages + 1)}
+        assert ends == {("", renderer.pid)}, "one process, which never ran out of memory"
+
+
 def child(*limits):
     command = [sys.executable, "-P", "-m", "quintet_client.documents.child", *limits]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)

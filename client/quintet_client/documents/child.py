@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import sys
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from quintet_client.documents.codes import DocumentCode
@@ -18,6 +19,7 @@ from quintet_client.regular_files import UNKNOWN, FileStamp, open_regular, why_n
 # The parent ends what takes too long. This ends it when there is no parent any more to do so, whatever native code is
 # doing, and so a while later.
 _ORPHAN_S = 5.0
+_STATM = Path("/proc/self/statm")
 
 
 class _Pages(Protocol):
@@ -60,12 +62,20 @@ class Shelf:
         if self._held and self._held[:2] == (path, stamp):
             file.close()
             return self._held[2]
+        self.let_go()
+        try:
+            pages = _opened(path, file)
+        except BaseException:
+            file.close()
+            raise
+        self._held = (path, stamp, pages)
+        return pages
+
+    def let_go(self) -> None:
+        """Close the document at hand; its next page opens it again."""
         if self._held:
             self._held[2].close()
             self._held = None
-        pages = _opened(path, file)
-        self._held = (path, stamp, pages)
-        return pages
 
 
 def _opened(path: str, file: BinaryIO) -> _Pages:
@@ -88,7 +98,7 @@ def _guarded(shelf: Shelf, request: dict[str, object]) -> Answer:
     except MemoryError:
         return Answer(code=DocumentCode.PAGE_NOT_RENDERED, message="it takes more memory than a page may")
     except Exception as error:  # noqa: BLE001 - the process's outermost boundary: one page's failure
-        return Answer(code=DocumentCode.PAGE_NOT_RENDERED, message=f"{type(error).__name__}: {error}")
+        return Answer(code=DocumentCode.PAGE_NOT_RENDERED, message=f"rendering failed ({type(error).__name__})")
 
 
 def _limited(memory_bytes: int) -> None:
@@ -96,6 +106,14 @@ def _limited(memory_bytes: int) -> None:
     for what, most in ((resource.RLIMIT_AS, memory_bytes), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0)):
         resource.setrlimit(what, (most, most))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _address_space_bytes() -> int:
+    """What the limit on memory counts; 0 where the system does not say."""
+    try:
+        return int(_STATM.read_bytes().split()[0]) * resource.getpagesize()
+    except OSError:
+        return 0
 
 
 def _answers_alone() -> BinaryIO:
@@ -131,6 +149,8 @@ def main(memory_bytes: int, page_s: float) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         while message:  # a raw pipe may take a part
             message = message[answers.write(message) or 0 :]
+        if _address_space_bytes() > memory_bytes // 2:
+            shelf.let_go()  # PDFium keeps all that it has read of a document: of a book of 5,000 scans a gigabyte
 
 
 if __name__ == "__main__":

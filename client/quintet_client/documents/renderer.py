@@ -102,11 +102,11 @@ class Renderer:
                 return self._child.ask(packed(request), self._page_s)
             except _StalledError:
                 self._end_child()
-                message = f"the page was not rendered within {self._page_s:g} s"
+                message = f"no answer of the renderer within {self._page_s:g} s"
                 return Answer(code=DocumentCode.RENDERER_STALLED, message=message)
             except _DiedError:
                 how = self._end_child()
-                _log.warning("the renderer of documents %s at page %s of %s", how, request["page"], request["path"])
+                _log.warning("the renderer of documents %s at page %s of %r", how, request["page"], request["path"])
         return Answer(code=DocumentCode.RENDERER_CRASHED, message=f"the renderer {how} at this page, {_TRIES} times")
 
     def _end_child(self) -> str:
