@@ -83,8 +83,8 @@ def _pages_in(
     file: Source, ledger: Ledger, output: Output, renderer: Renderer, settings: ReadSettings
 ) -> Sequence[Source]:
     """The pages of one file; the ledger then knows no others."""
-    row = ledger.find(file.page_id)
-    if file.is_pdf and row is not None and _has_its_end(row, file, output, retry_failed=settings.retry_failed):
+    row = ledger.find(file.page_id) if file.is_pdf else None
+    if row is not None and _has_its_end(row, file, output, retry_failed=settings.retry_failed):
         return [file]  # it could not be opened, and has not changed
     pages = pages_of(file, renderer)
     present = {page.page_id for page in pages}

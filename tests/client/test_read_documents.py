@@ -82,6 +82,17 @@ def test_pages_of_documents_are_read_like_others_and_a_second_run_sends_nothing(
     assert (row["size_bytes"], row["mtime_ns"]) == (status.st_size, status.st_mtime_ns)
 
 
+def test_a_document_alone_and_documents_of_a_list_are_read_too(folder, output, tmp_path):
+    ids = write_documents(folder)
+    (folder / "list.txt").write_text("a.pdf\nsub/b.tiff\n./a.pdf\nc.tif\nd.png\nmissing.pdf\n")
+    with ScriptedServer() as server:
+        assert read(folder / "a.pdf", output, server.url, *DPI) == 0
+        assert read(folder / "list.txt", tmp_path / "listed", server.url, *DPI) == 3
+    assert len(answers(output)) == 12
+    assert set(answers(tmp_path / "listed")) == ids
+    assert rows(tmp_path / "listed")["missing.pdf"]["code"] == "UNREADABLE_FILE"
+
+
 def test_loader_processes_send_the_very_bytes_that_none_sends(folder, output, tmp_path):
     ids = write_documents(folder)
     with ScriptedServer() as server:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from contextlib import closing
+from math import ceil
 
 import pikepdf
 import psutil
@@ -19,9 +20,9 @@ from made_documents import add_scan, drawn, encrypted_pdf, form_pdf, marked_pdf,
 from PIL import Image
 from quintet.images import decode_image
 from quintet.settings import Settings
-from quintet_client.documents.messages import packed
+from quintet_client.documents.messages import Answer, answer_unpacked, packed
 from quintet_client.documents.renderer import MEMORY_BYTES, Renderer
-from quintet_client.regular_files import stamp_of
+from quintet_client.regular_files import FileStamp, stamp_of
 
 PIXEL_BY_PIXEL_DPI = 72
 
@@ -61,7 +62,9 @@ def test_every_page_of_a_pdf_is_its_own_picture_and_comes_with_the_state_of_the_
 
 def test_the_resolution_is_the_one_that_was_asked_for(renderer, put):
     path = put("a.pdf", pdf_of([drawn("a")]))
-    assert picture(renderer.render(path, 1, 200)).size == (834, 1112)
+    for dpi in (36, 143, 200, 201):
+        answer = renderer.render(path, 1, dpi)
+        assert (picture(answer).size, answer.note) == ((ceil(300 * dpi / 72), ceil(400 * dpi / 72)), "")
 
 
 def test_the_same_page_gives_the_same_bytes_in_another_process(put):
@@ -283,6 +286,41 @@ def test_a_document_larger_than_the_memory_that_is_allowed_is_read_to_its_end(pu
     with closing(Renderer(memory_bytes=memory_bytes)) as renderer:
         ends = {(renderer.render(path, number, 36).code, renderer.pid) for number in range(1, pages + 1)}
         assert ends == {("", renderer.pid)}, "one process, which never ran out of memory"
+
+
+def test_a_process_that_cannot_be_started_is_a_pages_failure_and_no_exception(put, monkeypatch):
+    path = put("a.pdf", pdf_of([drawn("a")]))
+    with closing(Renderer()) as renderer, monkeypatch.context() as changed:
+        changed.setattr(sys, "executable", "/nowhere/python")
+        answer = renderer.render(path, 1, 72)
+        assert (answer.code, "No such file" in answer.message) == ("RENDERER_CRASHED", True)
+        changed.undo()
+        assert not renderer.render(path, 1, 72).code
+
+
+SOUND = Answer(FileStamp(1, 2), code="X", message="why")._replace(body=b"")._asdict() | {"body": None}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"\xff" * 8,
+        b"\0\0\0\1\0\0\0\0{",
+        packed(SOUND | {"stamp": None}),
+        packed(SOUND | {"stamp": [1]}),
+        packed(SOUND | {"pages": "many"}),
+        packed({}),
+    ],
+)
+def test_what_a_process_says_that_a_document_has_taken_over_is_not_believed(message):
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        answer_unpacked(io.BytesIO(message).read)
+
+
+def test_what_is_said_of_a_page_is_one_bounded_line():
+    said = answer_unpacked(io.BytesIO(packed(SOUND | {"message": "a\nb\x1b" * 900})).read).message
+    assert len(said) <= 500
+    assert "\n" not in said
 
 
 def child(*limits):

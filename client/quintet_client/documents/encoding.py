@@ -4,8 +4,6 @@ import io
 
 from PIL import Image, ImageChops
 
-# The service takes 64 MiB a request, the frame around the page included.
-MOST_BYTES = 60 * 1024 * 1024
 # A sixth of PNG's time and half its bytes, and the same words (docs/performance.md); text keeps its colour at 4:4:4.
 _JPEG_QUALITY = 95
 _LONGEST_JPEG_SIDE_PX = 65_500

@@ -12,7 +12,8 @@ import pypdfium2.raw
 from quintet.settings import Settings
 
 from quintet_client.documents.codes import DocumentCode
-from quintet_client.documents.encoding import MOST_BYTES, encoded, is_of_one_colour
+from quintet_client.documents.encoding import encoded, is_of_one_colour
+from quintet_client.documents.messages import MOST_BODY_BYTES
 from quintet_client.errors import PageError
 
 _POINTS_PER_INCH = 72.0
@@ -79,12 +80,11 @@ def _not_opened(error: pypdfium2.PdfiumError) -> PageError:
 def _rendered(page: pypdfium2.PdfPage, dpi: int) -> tuple[bytes, str]:
     scale = _scale(page, dpi)
     body = _encoded(page, scale)
-    while len(body) > MOST_BYTES:
-        scale *= _SMALLER * math.sqrt(MOST_BYTES / len(body))
+    while len(body) > MOST_BODY_BYTES:
+        scale *= _SMALLER * math.sqrt(MOST_BODY_BYTES / len(body))
         body = _encoded(page, scale)
-    used_dpi = scale * _POINTS_PER_INCH
-    note = f"rendered at {used_dpi:.1f} dpi: at {dpi} it would be larger than the service takes"
-    return body, note if used_dpi < dpi else ""
+    note = f"rendered at {scale * _POINTS_PER_INCH:.1f} dpi: at {dpi} it would be larger than the service takes"
+    return body, note if scale < dpi / _POINTS_PER_INCH else ""
 
 
 def _scale(page: pypdfium2.PdfPage, dpi: int) -> float:

@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class _DiedError(Exception):
-    """The process ended in mid-request."""
+    """The process ended in mid-request, or says what it should not."""
 
 
 class _StalledError(Exception):
@@ -97,8 +97,8 @@ class Renderer:
         """Ask, once more if the process dies; what did not survive is replaced."""
         how = ""
         for _ in range(_TRIES):
-            self._child = self._child or _Child(self._memory_bytes, self._page_s)
             try:
+                self._child = self._child or _Child(self._memory_bytes, self._page_s)
                 return self._child.ask(packed(request), self._page_s)
             except _StalledError:
                 self._end_child()
@@ -107,6 +107,8 @@ class Renderer:
             except _DiedError:
                 how = self._end_child()
                 _log.warning("the renderer of documents %s at page %s of %r", how, request["page"], request["path"])
+            except OSError as error:  # no process or no pipe to be had
+                how = self._end_child() or f"could not be started ({error.strerror})"
         return Answer(code=DocumentCode.RENDERER_CRASHED, message=f"the renderer {how} at this page, {_TRIES} times")
 
     def _end_child(self) -> str:
@@ -137,16 +139,16 @@ class _Child:
         """Send a request and wait for its answer.
 
         Raises:
-            _DiedError: the process is gone.
+            _DiedError: the process is gone, or its answer is none.
             _StalledError: no answer came in time.
         """
         requests, answers = self._pipes()
         ends_at = time.monotonic() + within_s
         try:
             requests.write(message)
-        except BrokenPipeError as error:
+            return answer_unpacked(lambda count: _taken(answers, count, ends_at))
+        except (BrokenPipeError, ValueError, TypeError, KeyError) as error:
             raise _DiedError from error
-        return answer_unpacked(lambda count: _taken(answers, count, ends_at))
 
     def end(self) -> str:
         """Kill the process unless it is dead already; says how it ended."""

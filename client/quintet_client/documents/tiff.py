@@ -9,7 +9,8 @@ from quintet.images import check_size, load_image
 from quintet.settings import Settings
 
 from quintet_client.documents.codes import DocumentCode
-from quintet_client.documents.encoding import MOST_BYTES, encoded
+from quintet_client.documents.encoding import encoded
+from quintet_client.documents.messages import MOST_BODY_BYTES
 from quintet_client.errors import PageError
 
 _LIMITS = Settings()
@@ -67,6 +68,6 @@ class TiffPages:
             body = encoded(load_image(self._image), bilevel=bilevel)
         except quintet.errors.PageError as error:
             raise PageError(error.failure.code, error.failure.message) from error
-        if len(body) > MOST_BYTES:
-            raise PageError(Code.IMAGE_TOO_LARGE, f"the page has {len(body)} bytes; at most {MOST_BYTES} are sent")
+        if len(body) > MOST_BODY_BYTES:
+            raise PageError(Code.IMAGE_TOO_LARGE, f"the page has {len(body)} bytes; at most {MOST_BODY_BYTES} are sent")
         return body
