@@ -171,7 +171,7 @@ def test_images_come_as_browsers_show_them_and_failures_as_a_placeholder(made, u
 def with_documents(made):
     """The run with a page of a PDF, turned by its orientation, one of a TIFF, and one of a PDF that is damaged."""
     pdf, tiff = pdf_of([draw(texts_of(3)), draw(texts_of(4), 90)]), tiff_of([draw(texts_of(5)), draw(texts_of(6))])
-    for name, body in (("a.pdf", pdf), ("b.tif", tiff), ("c.pdf", b"no PDF")):
+    for name, body in (("a.pdf", pdf), ("b.tif", tiff), ("c.pdf", b"no document")):
         (made.input_path / name).write_bytes(body)
     answers = {"a.pdf#2": answer(texts_of(4), 90), "b.tif#2": answer(texts_of(6)), "c.pdf#1": answer(texts_of(7))}
     with Ledger.open(made.output_path / "ledger.sqlite") as ledger:
@@ -187,7 +187,7 @@ def test_pages_of_documents_are_drawn_and_what_cannot_be_is_a_reason(with_docume
             assert (image.headers["Content-Type"], Image.open(io.BytesIO(image.content)).size) == ("image/jpeg", size)
             thumbnail = Image.open(io.BytesIO(get(url, "thumbnail", id=page_id).content))
             assert thumbnail.height > thumbnail.width, "upright"
-        assert "no PDF" in get(url, "api/page", id="c.pdf#1").json()["no_picture"]
+        assert "no document" in get(url, "api/page", id="c.pdf#1").json()["no_picture"]
         assert get(url, "thumbnail", id="c.pdf#1").headers["Content-Type"] == "image/svg+xml"
         assert get(url, "image", id="c.pdf#1").status_code == 404
 

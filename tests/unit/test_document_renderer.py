@@ -162,6 +162,16 @@ def test_a_document_that_cannot_be_opened_says_why(renderer, put, name, content,
     assert (answer.code, answer.pages) == (code, 0)
 
 
+def test_a_document_is_what_it_holds_whatever_it_is_called(renderer, put):
+    for name, content in (
+        ("a.pdf", tiff_of([drawn("one"), drawn("two")])),
+        ("a", pdf_of([drawn("one"), drawn("two")])),
+    ):
+        path = put(name, content)
+        assert renderer.count(path).pages == 2
+        assert picture(renderer.render(path, 2, PIXEL_BY_PIXEL_DPI)).size == (300, 400)
+
+
 def test_what_is_no_file_is_unreadable_and_nobody_waits_for_it(renderer, tmp_path):
     os.mkfifo(tmp_path / "pipe.pdf")
     assert renderer.count(str(tmp_path / "pipe.pdf")).code == "UNREADABLE_FILE"

@@ -42,7 +42,7 @@ def test_pages_of_documents_are_rendered_and_what_cannot_be_is_a_reason(tmp_path
             assert Image.open(io.BytesIO(originals.picture(page_id, 72))).size == (200, 100)
         (tmp_path / "a.pdf").write_bytes(pdf_of([drawn("one"), drawn("another", (60, 50))]))
         assert Image.open(io.BytesIO(originals.picture("a.pdf#2", 72))).size == (60, 50)
-        for page_id, reason in (("b.pdf#1", "no PDF"), ("a.pdf#3", "cannot be rendered"), ("a.tif#3", "missing")):
+        for page_id, reason in (("b.pdf#1", "no document"), ("a.pdf#3", "cannot be rendered"), ("a.tif#3", "missing")):
             with pytest.raises(NoPictureError, match=reason):
                 originals.picture(page_id)
 

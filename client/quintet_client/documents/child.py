@@ -19,11 +19,14 @@ from quintet_client.regular_files import UNKNOWN, FileStamp, open_regular, why_n
 # The parent ends what takes too long. This ends it when there is no parent any more to do so, whatever native code is
 # doing, and so a while later.
 _ORPHAN_S = 5.0
+_TIFF_MARKS = {b"II*\0", b"II+\0", b"MM\0*", b"MM\0+"}
 _STATM = Path("/proc/self/statm")
 
 
 class _Pages(Protocol):
     """An open document."""
+
+    def __len__(self) -> int: ...
 
     def render(self, number: int, dpi: int) -> tuple[bytes, str]: ...
 
@@ -49,7 +52,7 @@ class Shelf:
             file, stamp = open_regular(path)
             pages = self._open(path, file, stamp)
             if not page:
-                return Answer(stamp, pages=len(pages))  # type: ignore[arg-type] # only PDFs are counted here
+                return Answer(stamp, pages=len(pages))
             body, note = pages.render(page, dpi)
             return Answer(stamp, note=note, body=body)
         except PageError as error:
@@ -64,7 +67,7 @@ class Shelf:
             return self._held[2]
         self.let_go()
         try:
-            pages = _opened(path, file)
+            pages = _opened(file)
         except BaseException:
             file.close()
             raise
@@ -78,9 +81,12 @@ class Shelf:
             self._held = None
 
 
-def _opened(path: str, file: BinaryIO) -> _Pages:
+def _opened(file: BinaryIO) -> _Pages:
+    """Open a document as what it is, whatever it is called: a link may lead to a file of another name."""
+    is_tiff = file.read(4) in _TIFF_MARKS
+    file.seek(0)
     try:
-        if not path.lower().endswith(".pdf"):
+        if is_tiff:
             from quintet_client.documents.tiff import TiffPages  # noqa: PLC0415 - NumPy takes a while
 
             return TiffPages(file)

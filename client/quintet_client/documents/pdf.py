@@ -74,7 +74,7 @@ def _not_opened(error: pypdfium2.PdfiumError) -> PageError:
         return PageError(DocumentCode.DOCUMENT_ENCRYPTED, "the PDF needs a password: save it without one")
     if error.err_code == pypdfium2.raw.FPDF_ERR_FILE:
         return PageError(DocumentCode.DOCUMENT_EMPTY, "the PDF has no pages")
-    return PageError(DocumentCode.DOCUMENT_DAMAGED, "the file is no PDF, or a damaged one")
+    return PageError(DocumentCode.DOCUMENT_DAMAGED, "the file is no document, or a damaged one")
 
 
 def _rendered(page: pypdfium2.PdfPage, dpi: int) -> tuple[bytes, str]:

@@ -28,6 +28,9 @@ class TiffPages:
         self._file = file
         self._reopen()
 
+    def __len__(self) -> int:
+        return getattr(self._image, "n_frames", 1)
+
     def close(self) -> None:
         """Let go of it, and of its file."""
         self._image.close()
