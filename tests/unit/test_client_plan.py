@@ -177,7 +177,7 @@ def test_a_file_that_is_called_like_a_page_has_an_id_of_its_own(reading):
     assert ids == {"x.pdf#1": 1, "x.pdf#2": 2, "x.pdf%232": 0, "x.pdf#2.tif": 0}
 
 
-def test_ten_thousand_tiffs_are_counted_in_seconds(reading):
+def test_thousands_of_tiffs_are_planned_in_seconds(reading):
     body = tiff_of([drawn("a", (8, 8))])
     for number in range(2000):
         reading.put(f"{number}.tif", body)
