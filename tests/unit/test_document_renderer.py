@@ -333,9 +333,16 @@ def test_what_is_said_of_a_page_is_one_bounded_line():
     assert "\n" not in said
 
 
-def child(*limits):
-    command = [sys.executable, "-P", "-m", "quintet_client.documents.child", *limits]
+def child(*limits, before=()):
+    command = [*before, sys.executable, "-P", "-m", "quintet_client.documents.child", *limits]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def test_where_the_system_allows_less_memory_that_is_what_it_has(put):
+    path = put("a.pdf", pdf_of([drawn("a")]))
+    with child("4000000000", "60", before=("sh", "-c", 'ulimit -v 2000000; exec "$0" "$@"')) as process:
+        said, _ = process.communicate(packed({"path": path, "page": 1, "dpi": 72}))
+    assert b'"code": ""' in said
 
 
 def test_the_process_ends_when_its_parent_does(put):

@@ -110,7 +110,9 @@ def _guarded(shelf: Shelf, request: dict[str, object]) -> Answer:
 def _limited(memory_bytes: int) -> None:
     """Bound what native code may take or leave behind: memory, no core dumps, no files; Ctrl-C is the parent's."""
     for what, most in ((resource.RLIMIT_AS, memory_bytes), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0)):
-        resource.setrlimit(what, (most, most))
+        _, allowed = resource.getrlimit(what)
+        least = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+        resource.setrlimit(what, (least, least))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
