@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from quintet_client.documents.renderer import Renderer
 from quintet_client.errors import UsageError
 from quintet_client.ledger import Ledger, Row
-from quintet_client.names import document_of, page_place
+from quintet_client.names import document_of, page_id_in, page_place
 from quintet_client.paging import has_pages, pages_of
-from quintet_client.regular_files import FileStamp, stamp_of
+from quintet_client.regular_files import UNKNOWN, FileStamp, stamp_of
 from quintet_client.settings import ReadSettings
 from quintet_client.sources import TIFF_EXTENSIONS, Source
 from quintet_client.writer import Output
@@ -87,13 +87,27 @@ def _pages_in(
     if row is not None and _has_its_end(row, file, output, retry_failed=settings.retry_failed):
         return [file]  # it could not be opened, and has not changed
     pages = pages_of(file, renderer)
+    known = [row for row in ledger.rows_of(file.page_id) if document_of(row.page_id) == file.page_id]
+    if any(page.fault for page in pages) and any(_is_of_present_state(row, file) for row in known):
+        # What opens documents failed, not the document: it had these pages as it is now.
+        numbers = sorted(page_place(row.page_id)[1] for row in known if row.page_id != file.page_id)
+        return [Source(page_id_in(file.page_id, number), file.path, number) for number in numbers]
+    _forget(known, pages, ledger, output)
+    return pages
+
+
+def _forget(known: Sequence[Row], pages: Sequence[Source], ledger: Ledger, output: Output) -> None:
+    """Remove pages that a document has no longer, with their answers."""
     present = {page.page_id for page in pages}
-    known = (row.page_id for row in ledger.rows_of(file.page_id) if document_of(row.page_id) == file.page_id)
-    gone = [page_id for page_id in known if page_id not in present]
+    gone = [row.page_id for row in known if row.page_id not in present]
     for page_id in gone:
         output.remove_page(page_id)
     ledger.remove(gone)
-    return pages
+
+
+def _is_of_present_state(row: Row, file: Source) -> bool:
+    """Whether a row is of a page of a document as it is now."""
+    return row.page_id != file.page_id and FileStamp(row.size_bytes, row.mtime_ns) == stamp_of(file.path) != UNKNOWN
 
 
 def _claim_dpi(ledger: Ledger, dpi: int) -> None:

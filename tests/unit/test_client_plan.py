@@ -117,6 +117,19 @@ def test_a_document_that_was_mended_loses_its_failure_and_one_that_was_spoilt_it
     assert (reading.known(), reading.answers()) == ({"a.pdf": "failed"}, set())
 
 
+def test_pages_that_were_read_are_kept_where_what_opens_documents_is_missing(reading, tmp_path, monkeypatch):
+    reading.put("a.pdf", pdf_of(scans(3)))
+    reading.run()
+    (tmp_path / "pypdfium2.py").write_text("raise ModuleNotFoundError('none', name='pypdfium2')")
+    with monkeypatch.context() as changed:
+        changed.setenv("PYTHONPATH", str(tmp_path))
+        plan = reading.plan()
+        assert (plan.inputs, plan.skipped_ok, plan.todo) == (3, 3, [])
+        reading.put("a.pdf", pdf_of(scans(2, first=5)))
+        assert reading.run() == ["a.pdf"], "it is another document now"
+    assert (reading.known(), reading.answers()) == ({"a.pdf": "failed"}, set())
+
+
 def test_a_tiff_that_gains_or_loses_its_second_page_changes_its_ids(reading):
     reading.put("a.tif", tiff_of(scans(1)))
     assert reading.run() == ["a.tif"]
