@@ -73,6 +73,20 @@ def form_pdf() -> bytes:
     return saved(pdf)
 
 
+def endless_pdf() -> bytes:
+    """Three kilobytes whose first page takes days: a form painted 20 times by one that is painted 20 times, and on."""
+    pdf = pikepdf.Pdf.new()
+    box = {"/Type": Name.XObject, "/Subtype": Name.Form, "/BBox": Array([0, 0, *SIZE])}
+    form = pdf.make_stream(b"0 0 300 400 re f", Dictionary(box))
+    for _ in range(9):
+        inner = {"/Resources": Dictionary(XObject=Dictionary(F=form))}
+        form = pdf.make_stream(b"/F Do " * 20, Dictionary(box | inner))
+    first, second = (pdf.add_blank_page(page_size=SIZE) for _ in range(2))
+    first.Resources = Dictionary(XObject=Dictionary(F=form))
+    first.Contents, second.Contents = pdf.make_stream(b"/F Do"), pdf.make_stream(b"0 0 100 100 re f")
+    return saved(pdf)
+
+
 def encrypted_pdf(pages: Sequence[Image.Image], user: str = "") -> bytes:
     """A PDF that asks for a password, unless it is an empty one."""
     return pdf_of(pages, encryption=pikepdf.Encryption(owner="owner", user=user))

@@ -16,7 +16,7 @@ from math import ceil
 import pikepdf
 import psutil
 import pytest
-from made_documents import add_scan, drawn, encrypted_pdf, form_pdf, marked_pdf, pdf_of, saved, tiff_of
+from made_documents import add_scan, drawn, encrypted_pdf, endless_pdf, form_pdf, marked_pdf, pdf_of, saved, tiff_of
 from PIL import Image
 from quintet.images import decode_image
 from quintet.settings import Settings
@@ -265,6 +265,19 @@ def test_a_page_that_stalls_the_renderer_fails_in_time_and_the_next_one_is_rende
         assert time.monotonic() - begin < 8
         assert not psutil.pid_exists(stalled)
         assert not renderer.render(path, 2, 72).code
+
+
+def test_a_page_that_keeps_pdfium_busy_for_ever_fails_in_time(put):
+    path = put("endless.pdf", endless_pdf())
+    with closing(Renderer(page_s=4)) as renderer:
+        assert [renderer.render(path, number, 72).code for number in (1, 2)] == ["RENDERER_STALLED", ""]
+
+
+def test_the_process_ends_by_itself_where_its_parent_died_in_the_middle_of_such_a_page(put):
+    with child("2000000000", "1") as process:
+        process.stdin.write(packed({"path": put("endless.pdf", endless_pdf()), "page": 1, "dpi": 72}))
+        process.stdin.close()
+        assert process.wait(30) == -signal.SIGALRM
 
 
 def test_a_document_that_stalls_again_and_again_is_given_up(put):
