@@ -66,15 +66,15 @@ def read_all(
     """
     clock = Clock()
     output = Output(settings.output_path)
-    sources = find_sources(settings.input_path, settings.limit, null_names=settings.null_names)
+    files = find_sources(settings.input_path, null_names=settings.null_names)
     with output.claim():
-        plan = make_plan(sources, output, retry_failed=settings.retry_failed, overwrite=settings.overwrite)
-        tally = Tally(len(sources), plan.skipped_ok, plan.skipped_failed)
+        plan = make_plan(files, output, settings)
+        tally = Tally(plan.inputs, plan.skipped_ok, plan.skipped_failed)
         _log.info("%d pages: %d to read, %d done earlier", tally.inputs, len(plan.todo), tally.skipped)
         events.start(tally, plan.model)
         with Ledger.open(output.ledger) as ledger:
             ledger.add_input(os.path.abspath(settings.input_path))  # noqa: PTH100 - resolve() would follow links
-        exports = RunExports(output, settings.formats, sources, halt)
+        exports = RunExports(output, settings.formats, files, halt)
         run = _Run(settings, halt, output, tally, clock, events, exports)
         model = _Feed(run, transport, slabs).read(plan)
         run.exports.finish()
@@ -119,7 +119,8 @@ class _Feed:
         if not plan.todo:
             return plan.model
         at_most, halt = self._run.settings, self._halt
-        loader = PageLoader(plan.todo, at_most.batch, at_most.loaders, self._slabs)  # forks, so before the threads
+        # Forks, so before the threads.
+        loader = PageLoader(plan.todo, at_most.batch, at_most.loaders, at_most.dpi, self._slabs)
         with Progress(self._run.tally, self._clock, self._run.events):
             self._run.exports.start()
             self._clerk = Clerk(self._output.ledger, plan.model, halt, self._run.enter)

@@ -36,6 +36,7 @@ _SELECT = f"SELECT {_COLUMNS} FROM pages"  # noqa: S608 - a constant of this fil
 _UPSERT = f"INSERT OR REPLACE INTO pages ({_COLUMNS}, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 _MODEL = "model"
 _INPUTS = "inputs"
+_DPI = "dpi"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,19 @@ class Ledger:
         """Return the fingerprint of the model that made the results so far."""
         found = self._connection.execute("SELECT value FROM facts WHERE name = ?", (_MODEL,)).fetchone()
         return str(found[0]) if found else None
+
+    def remove(self, page_ids: Iterable[str]) -> None:
+        """Forget pages that their document no longer has."""
+        self._connection.executemany("DELETE FROM pages WHERE page_id = ?", ((page_id,) for page_id in page_ids))
+
+    def dpi(self) -> int | None:
+        """Return what pages of PDFs were rendered at."""
+        found = self._connection.execute("SELECT value FROM facts WHERE name = ?", (_DPI,)).fetchone()
+        return int(found[0]) if found else None
+
+    def note_dpi(self, dpi: int) -> None:
+        """Note what pages of PDFs are rendered at."""
+        self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (_DPI, str(dpi)))
 
     def add_input(self, path: str) -> None:
         """Note where pages were read from; the latest last."""

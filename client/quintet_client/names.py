@@ -12,7 +12,7 @@ MAX_COMPONENT_BYTES = 200
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f%\u2028\u2029\udc80-\udcff]")
 
 # A page of a document: its file's id, "#", its number from 1. Ids of other files may end in "#" and digits too, so the
-# file must be of a kind that has pages, or bear a shortened name, whose extension is lost.
+# file must be of a kind that has pages, or bear a shortened name, whose extension is lost. No file's own id looks so.
 _DOCUMENT_PAGE = re.compile(r"(.+(?:\.(?:pdf|tiff?)|%~[0-9a-f]{32}))#([1-9][0-9]*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -20,7 +20,8 @@ def page_id_of(relative: str) -> str:
     r"""Name a page after its path below INPUT.
 
     Distinct paths get distinct ids ("a/./b" and "a//b" are the same path). What could leave OUTPUT or break a line
-    is percent-encoded: ".." becomes "%2E%2E", a leading "/" becomes "%2F", a newline "%0A".
+    is percent-encoded: ".." becomes "%2E%2E", a leading "/" becomes "%2F", a newline "%0A". So is the "#" of a file
+    that is called like a page of a document: "x.pdf#2" becomes "x.pdf%232".
 
     Args:
         relative: a POSIX path as `os.fsdecode` gives it (undecodable bytes as surrogates); may be absolute.
@@ -31,7 +32,12 @@ def page_id_of(relative: str) -> str:
     root = "%2F" if relative.startswith("/") else ""
     parts = [part for part in relative.split("/") if part not in ("", ".")]
     folders = [_shortened(_folder(_escaped(part))) for part in parts[:-1]]
-    return root + "/".join([*folders, _shortened(_escaped(parts[-1]))]) if parts else root or "%2E"
+    return root + "/".join([*folders, _shortened(_file(_escaped(parts[-1])))]) if parts else root or "%2E"
+
+
+def page_id_in(document: str, number: int) -> str:
+    """Name a page of a document after the document's id and its number, from 1."""
+    return f"{document}#{number}"
 
 
 def path_of(page_id: str) -> str:
@@ -74,6 +80,10 @@ def _escaped(part: str) -> str:
 def _folder(part: str) -> str:
     # The answer of page "a" is the file "a.json"; a folder of that name beside it must not want the same place.
     return part[: -len(".json")] + "%2Ejson" if part.endswith(".json") else part
+
+
+def _file(part: str) -> str:
+    return "%23".join(part.rsplit("#", 1)) if _DOCUMENT_PAGE.fullmatch(part) else part
 
 
 def _shortened(part: str) -> str:

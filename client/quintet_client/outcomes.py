@@ -141,10 +141,10 @@ def canonical_json(document: object) -> bytes:
 
 def _answer(body: bytes, headers: Mapping[str, str]) -> Answered | TryFailed:
     document = _parsed(body)
-    model = _clean(document.get("model") or "")
+    model = one_line(document.get("model") or "")
     if not model or not isinstance(document.get("schema"), str):
         return TryFailed("BAD_ANSWER", "status 200, but not a JSON object with `schema` and `model`")
-    request_id = _clean(document.pop("request_id", None) or headers.get("X-Request-Id", ""))
+    request_id = one_line(document.pop("request_id", None) or headers.get("X-Request-Id", ""))
     return Answered(canonical_json(document), model, request_id)
 
 
@@ -153,9 +153,9 @@ def _read_error(body: bytes) -> tuple[str, str, str, str]:
     document = _parsed(body)
     ours = document.get("error")
     if isinstance(ours, dict):
-        code, message, request_id = (_clean(ours.get(key, "")) for key in ("code", "message", "request_id"))
+        code, message, request_id = (one_line(ours.get(key, "")) for key in ("code", "message", "request_id"))
         return code, "", message, request_id
-    return "", _clean(document.get("type", "")), _clean(document.get("message", "")), ""
+    return "", one_line(document.get("type", "")), one_line(document.get("message", "")), ""
 
 
 def _parsed(body: bytes) -> dict[str, Any]:
@@ -166,8 +166,8 @@ def _parsed(body: bytes) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _clean(text: object) -> str:
-    """Make one bounded line of valid UTF-8 of what the server sent: it goes into logs and the ledger."""
+def one_line(text: object) -> str:
+    """Make one bounded line of valid UTF-8 of what somebody else sent: it goes into logs and the ledger."""
     line = " ".join(str(text).split())[:MAX_MESSAGE_CHARS]
     return line.encode("utf-8", "backslashreplace").decode()
 

@@ -1,15 +1,14 @@
 """The loader: worker processes read files into one uint8 tensor a batch. The only module here that needs torch.
 
-Where pages travel through shared memory the processes decode them too, into the slab that goes with their batch.
+Pages of documents come rendered, from a process that each of them has for that. Where pages travel through shared
+memory the processes decode them too, into the slab that goes with their batch.
 
 Legend: P pages of a batch, B bytes of all its pages together.
 """
 
 import ctypes
 import logging
-import os
 import signal
-import stat
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -17,20 +16,17 @@ from typing import NamedTuple
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from quintet_client.documents.renderer import Renderer
+from quintet_client.regular_files import UNKNOWN, FileStamp, open_regular, why_not
 from quintet_client.slabs import Extent, Slab, Slabs
 from quintet_client.sources import Source
 
 # Nothing the server takes is larger, and a batch of them must fit into memory: the rest is refused unread.
 MAX_BODY_BYTES = 256 * 1024 * 1024
+# Rendering takes a hundred times as long as reading: the first pages are not to wait for 63 others.
+DOCUMENT_BATCH = 16
 
 _log = logging.getLogger(__name__)
-
-
-class FileStamp(NamedTuple):
-    """What tells one state of a file from another; -1 where the file could not be read."""
-
-    size_bytes: int
-    mtime_ns: int
 
 
 class LoadedPage(NamedTuple):
@@ -74,12 +70,14 @@ class Task(NamedTuple):
 class PageFiles(Dataset[LoadedPage]):
     """The files of the sources; reading one never raises, because that would end the worker process."""
 
-    def __init__(self, sources: Sequence[Source], memory: memoryview | None) -> None:
+    def __init__(self, sources: Sequence[Source], memory: memoryview | None, dpi: int) -> None:
         self._sources = sources
         self._memory = memory
+        self._dpi = dpi
+        self._renderer = Renderer()  # starts its process with the first page of a document, in whatever process that is
 
     def __getitems__(self, task: Task) -> LoadedBatch:
-        pages = [read_page(source) for source in self._sources[task.first : task.first + task.pages]]
+        pages = [self._load(source) for source in self._sources[task.first : task.first + task.pages]]
         if self._memory is None or task.slab is None:
             return pack(pages)
         from quintet_client.pictures import lay_down  # noqa: PLC0415 - only this needs Pillow
@@ -88,29 +86,34 @@ class PageFiles(Dataset[LoadedPage]):
         laid = [page._replace(extent=extent) for page, extent in zip(pages, extents, strict=True)]
         return pack(laid, needed_bytes)
 
+    def close(self) -> None:
+        """End what renders documents for this process."""
+        self._renderer.close()
+
+    def _load(self, source: Source) -> LoadedPage:
+        if source.fault is not None:
+            return LoadedPage(source.page_id, source.fault.stamp, b"", source.fault.code, source.fault.message)
+        return self._render(source) if source.page else read_page(source)
+
+    def _render(self, source: Source) -> LoadedPage:
+        answer = self._renderer.render(source.path, source.page, self._dpi)
+        if answer.note:
+            _log.warning("%s: %s", source.page_id, answer.note)
+        return LoadedPage(source.page_id, answer.stamp, answer.body, answer.code, answer.message)
+
 
 def read_page(source: Source) -> LoadedPage:
     """Read one regular file whole; anything else, and any error, becomes the page's error."""
     try:
-        stamp, body = _read_regular(source.path)
+        file, stamp = open_regular(source.path)
+        with file:
+            body = file.read() if stamp.size_bytes <= MAX_BODY_BYTES else b""
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in a name from a list
-        reason = getattr(error, "strerror", None) or str(error)
-        return LoadedPage(source.page_id, FileStamp(-1, -1), b"", "UNREADABLE_FILE", reason)
+        return LoadedPage(source.page_id, UNKNOWN, b"", "UNREADABLE_FILE", why_not(error))
     if stamp.size_bytes > MAX_BODY_BYTES:
         reason = f"{stamp.size_bytes} bytes; at most {MAX_BODY_BYTES} are sent"
         return LoadedPage(source.page_id, stamp, b"", "IMAGE_TOO_LARGE", reason)
     return LoadedPage(source.page_id, stamp, body, "", "")
-
-
-def _read_regular(path: str) -> tuple[FileStamp, bytes]:
-    # Without O_NONBLOCK, opening a named pipe would wait for a writer for ever.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, "not a regular file")
-        stamp = FileStamp(status.st_size, status.st_mtime_ns)
-        return stamp, file.readall() if stamp.size_bytes <= MAX_BODY_BYTES else b""
 
 
 def pack(pages: list[LoadedPage], needed_bytes: int = 0) -> LoadedBatch:
@@ -127,21 +130,27 @@ class PageLoader:
     The processes are forked here, in the constructor: make it before any thread is started.
     """
 
-    def __init__(self, sources: Sequence[Source], batch: int, loaders: int, slabs: Slabs | None = None) -> None:
+    def __init__(
+        self, sources: Sequence[Source], batch: int, loaders: int, dpi: int, slabs: Slabs | None = None
+    ) -> None:
         """Start reading.
 
         Args:
             sources: what to read.
             batch: most pages a batch.
             loaders: worker processes; 0 reads in this one.
+            dpi: what pages of PDFs are rendered at.
             slabs: what pages are decoded into; None leaves them as they are.
         """
         self._sources = sources
         self._batch = batch
+        self._dpi = dpi
         self._slabs = slabs
         self._lent: deque[Slab | None] = deque()
+        self._here: list[PageFiles] = []
         previous = signal.getsignal(signal.SIGCHLD)
-        self._batches = self._start(0, min(loaders, -(-len(sources) // batch)))
+        smallest = min(batch, DOCUMENT_BATCH) if any(source.page for source in sources) else batch
+        self._batches = self._start(0, min(loaders, -(-len(sources) // smallest)))
         # torch's handler raises in whatever line the main thread stands when a worker dies, and a page in hand
         # would be lost. Without it the iterator itself notices, within seconds.
         signal.signal(signal.SIGCHLD, previous)
@@ -160,11 +169,16 @@ class PageLoader:
             for batch in self._start(done, 0):
                 self._note_filled(batch)
                 yield from batch.pages()
+        finally:
+            for files in self._here:
+                files.close()
 
     def _start(self, first: int, loaders: int) -> Iterator[LoadedBatch]:
         """Read the sources from `first` on."""
+        files = PageFiles(self._sources, self._slabs.memory if self._slabs else None, self._dpi)
+        self._here.append(files)
         loader = DataLoader(
-            PageFiles(self._sources, self._slabs.memory if self._slabs else None),
+            files,
             batch_sampler=self._tasks(first),  # type: ignore[arg-type] # torch expects lists; what it does is hand it over
             num_workers=loaders,
             collate_fn=_as_it_is,  # type: ignore[arg-type] # likewise
@@ -180,6 +194,7 @@ class PageLoader:
         while first < len(self._sources):
             slab = self._slabs.lend() if self._slabs else None
             most = self._slabs.pages(self._batch) if self._slabs and slab else self._batch
+            most = min(most, DOCUMENT_BATCH) if self._sources[first].page else most
             self._lent.append(slab)
             pages = min(most, len(self._sources) - first)
             yield Task(first, pages, slab)

@@ -18,6 +18,9 @@ DEFAULT_PACK = 16
 # on an answer. The last of 192 pages in flight also waits for 191 others: on two CPU cores that is over six minutes.
 DEFAULT_TIMEOUT_S = 960.0
 DEFAULT_SHARED_MEMORY_MB = 1024
+# What scanners and fax machines take text in at; letters of 8 points have 22 pixels.
+DEFAULT_DPI = 200
+LEAST_DPI, MOST_DPI = 36, 1200
 # Cut into slabs for 8 loaders, one slab holds a page of half a megapixel.
 LEAST_SHARED_MEMORY_MB = 64
 
@@ -52,6 +55,7 @@ class ReadSettings:
         limit: read only the first so many pages.
         null_names: names in a list end with NUL, not with a newline.
         formats: what to export pages as when they come to their end; see `exports.registry`.
+        dpi: pixels an inch that pages of PDFs are rendered at.
     """
 
     input_path: Path
@@ -73,6 +77,7 @@ class ReadSettings:
     limit: int | None = None
     null_names: bool = False
     formats: tuple[str, ...] = ()
+    dpi: int = DEFAULT_DPI
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -87,6 +92,8 @@ class ReadSettings:
             _at_least(name, getattr(self, name), least)
         if self.pack > MAX_ITEMS:
             raise UsageError(f"--pack is {self.pack}; a request holds at most {MAX_ITEMS} pages")
+        if not LEAST_DPI <= self.dpi <= MOST_DPI:
+            raise UsageError(f"--dpi is {self.dpi}; allowed are {LEAST_DPI} to {MOST_DPI}")
         choose(self.formats)
         _at_least("limit", 1 if self.limit is None else self.limit, 1)
         for name in ("timeout_s", "give_up_s"):

@@ -13,8 +13,11 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import pikepdf
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from tests.unit.made_documents import add_scan, encrypted_pdf, pdf_of, saved, tiff_of
 
 TEXT = "Invoice 4711"
 
@@ -100,8 +103,17 @@ def animated_gif() -> bytes:
     return encoded(drawn(), "GIF", save_all=True, append_images=[drawn()])
 
 
-def multi_page_tiff() -> bytes:
-    return encoded(drawn(), "TIFF", save_all=True, append_images=[Image.new("RGB", (420, 200), "black")])
+def animated(form: str) -> bytes:
+    return encoded(drawn(), form, save_all=True, append_images=[Image.new("RGB", (420, 200), "black")])
+
+
+def pdf_of_three_with_a_damaged_scan() -> bytes:
+    """A PDF of one page that is sound, one whose scan is no image, and one that it only claims to have."""
+    pdf = pikepdf.Pdf.new()
+    add_scan(pdf, drawn())
+    add_scan(pdf, drawn(), b"no JPEG at all" * 9, **{"/Filter": pikepdf.Name.DCTDecode})
+    whole = saved(pdf, object_stream_mode=pikepdf.ObjectStreamMode.disable)
+    return whole.replace(b"/Count 2", b"/Count 3")
 
 
 def turned_by_exif() -> bytes:
@@ -151,11 +163,31 @@ BODIES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "16-bit grey PNG": ("deep.png", sixteen_bit),
     "palette PNG with transparency": ("palette.png", on_a_transparent_ground),
     "animated GIF": ("moving.gif.jpg", animated_gif),
-    "TIFF of two pages": ("two.tiff", multi_page_tiff),
+    "animated PNG": ("moving.png", lambda: animated("PNG")),
+    "animated WebP": ("moving.webp", lambda: animated("WEBP")),
+    "JPEG called .tif": ("really-a-jpeg.tif", lambda: encoded(drawn(), "JPEG")),
+    "PDF called .png": ("really-a-pdf.png", lambda: pdf_of([drawn()])),
+    "PDF with a password": ("locked.pdf", lambda: encrypted_pdf([drawn()], "secret")),
+    "random bytes called .pdf": ("random.pdf", lambda: random.Random(1).randbytes(5000)),
+    "PDF without pages": ("none.pdf", lambda: saved(pikepdf.Pdf.new())),
     "JPEG turned by EXIF": ("turned.jpg", turned_by_exif),
     "JPEG called .png": ("really-a-jpeg.png", lambda: encoded(drawn(), "JPEG")),
     "name with a newline and no UTF-8": (os.fsdecode(b"two\nlines \xe9.png"), lambda: encoded(drawn(), "PNG")),
 }  # fmt: skip
+
+# Documents: file name, bytes, names in the table by page.
+DOCUMENTS: tuple[tuple[str, Callable[[], bytes], dict[int, str]], ...] = (
+    ("two.tiff", lambda: tiff_of([drawn(), drawn()]), {1: "page 1 of a TIFF", 2: "page 2 of a TIFF"}),
+    (
+        "cut-late.tif", lambda: tiff_of([drawn(), drawn()])[:-60_000],
+        {1: "page 1 of a TIFF that is cut in page 2", 2: "page 2 of a TIFF that is cut in it"},
+    ),
+    ("open.pdf", lambda: encrypted_pdf([drawn()]), {1: "page of an encrypted PDF that asks for no password"}),
+    (
+        "damaged.pdf", pdf_of_three_with_a_damaged_scan,
+        {1: "page 1 of a PDF", 2: "page of a PDF whose scan is damaged", 3: "page of a PDF that is not there"},
+    ),
+)  # fmt: skip
 
 
 def write_bodies(folder: Path) -> dict[str, str]:
@@ -163,6 +195,13 @@ def write_bodies(folder: Path) -> dict[str, str]:
     for name, make in BODIES.values():
         (folder / name).write_bytes(make())
     return {title: name for title, (name, _) in BODIES.items()}
+
+
+def write_documents(folder: Path) -> dict[str, str]:
+    """Write all documents into a folder; gives the page's id by the name in the table."""
+    for name, make, _ in DOCUMENTS:
+        (folder / name).write_bytes(make())
+    return {title: f"{name}#{number}" for name, _, pages in DOCUMENTS for number, title in pages.items()}
 
 
 def write_what_is_no_file(folder: Path) -> dict[str, str]:

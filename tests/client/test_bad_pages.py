@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from bad_pages import TEXT, drawn, encoded, write_bodies, write_what_is_no_file
+from bad_pages import TEXT, drawn, encoded, write_bodies, write_documents, write_what_is_no_file
 from quintet_client.names import page_id_of
 from reading import answers, assert_adds_up, read, rows
 
@@ -20,7 +20,14 @@ READABLE = {
     "CMYK JPEG",
     "16-bit grey PNG",
     "palette PNG with transparency",
-    "TIFF of two pages",
+    "animated PNG",
+    "animated WebP",
+    "JPEG called .tif",
+    "page 1 of a TIFF",
+    "page 2 of a TIFF",
+    "page 1 of a TIFF that is cut in page 2",
+    "page of an encrypted PDF that asks for no password",
+    "page 1 of a PDF",
     "JPEG turned by EXIF",
     "JPEG called .png",
     "name with a newline and no UTF-8",
@@ -43,7 +50,7 @@ def outcomes(service, tmp_path_factory) -> dict[str, tuple[dict, dict | None]]:
     """For each input of the corpus its row of the ledger and its answer, if there is one."""
     root = tmp_path_factory.mktemp("bad")
     (root / "in").mkdir()
-    named = write_bodies(root / "in") | write_what_is_no_file(root / "in")
+    named = _ids(write_bodies(root / "in") | write_what_is_no_file(root / "in")) | write_documents(root / "in")
     where = ("--token-file", service.token_file)
     assert read(root / "in", root / "out", service.inference_url, *where) == 3
     assert_adds_up(root / "out")
@@ -57,14 +64,18 @@ def outcomes(service, tmp_path_factory) -> dict[str, tuple[dict, dict | None]]:
         "missing file in a list": "nowhere.png",
         "NUL in a list of files": "nul\0.png",
     }
-    return _found(root / "out", named) | _found(root / "listed", listed)
+    return _found(root / "out", named) | _found(root / "listed", _ids(listed))
 
 
-def _found(output, named) -> dict[str, tuple[dict, dict | None]]:
+def _ids(named) -> dict[str, str]:
+    return {title: page_id_of(name) for title, name in named.items()}
+
+
+def _found(output, ids) -> dict[str, tuple[dict, dict | None]]:
     """Every row of an output by the name its input has in the table: nothing may be there besides."""
     known, read_pages = rows(output), {page: json.loads(body) for page, body in answers(output).items()}
-    assert set(known) == {page_id_of(name) for name in named.values()}
-    return {title: (known[page_id_of(name)], read_pages.get(page_id_of(name))) for title, name in named.items()}
+    assert set(known) == set(ids.values())
+    return {title: (known[page_id], read_pages.get(page_id)) for title, page_id in ids.items()}
 
 
 def test_each_bad_input_ends_as_the_table_of_reliability_says(outcomes):

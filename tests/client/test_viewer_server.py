@@ -1,5 +1,6 @@
 """`quintet view` over HTTP: who is let in, what is served, and what never is."""
 
+import io
 import json
 import os
 import signal
@@ -10,13 +11,16 @@ from contextlib import contextmanager
 
 import pytest
 import requests
-from made_runs import HOSTILE, draw, make_run, texts_of
+from made_runs import HEIGHT_PX, HOSTILE, WIDTH_PX, answer, draw, make_run, texts_of, write_answer
+from PIL import Image
 from quintet_client.cli import main
 from quintet_client.ledger import Ledger, Row
 from quintet_client.viewer.run import Run
 from quintet_client.viewer.server import Server
 from quintet_client.viewer.site import Site
 from reading import CLIENT_ROOT
+
+from tests.unit.made_documents import pdf_of, tiff_of
 
 HANDLERS = CLIENT_ROOT.parent / "handlers"
 
@@ -161,6 +165,38 @@ def test_images_come_as_browsers_show_them_and_failures_as_a_placeholder(made, u
     assert get(url, "thumbnail", id="invoices/page001.jpg").headers["Content-Type"] == "image/jpeg"
     placeholder = get(url, "thumbnail", id=HOSTILE)
     assert (placeholder.status_code, placeholder.headers["Content-Type"]) == (200, "image/svg+xml")
+
+
+@pytest.fixture
+def with_documents(made):
+    """The run with a page of a PDF, turned by its orientation, one of a TIFF, and one of a PDF that is damaged."""
+    pdf, tiff = pdf_of([draw(texts_of(3)), draw(texts_of(4), 90)]), tiff_of([draw(texts_of(5)), draw(texts_of(6))])
+    for name, body in (("a.pdf", pdf), ("b.tif", tiff), ("c.pdf", b"no document")):
+        (made.input_path / name).write_bytes(body)
+    answers = {"a.pdf#2": answer(texts_of(4), 90), "b.tif#2": answer(texts_of(6)), "c.pdf#1": answer(texts_of(7))}
+    with Ledger.open(made.output_path / "ledger.sqlite") as ledger:
+        ledger.record(write_answer(made.output_path, page_id, document) for page_id, document in answers.items())
+    return made
+
+
+def test_pages_of_documents_are_drawn_and_what_cannot_be_is_a_reason(with_documents):
+    with viewing(with_documents.output_path) as url:
+        for page_id, size in (("a.pdf#2", (1167, 834)), ("b.tif#2", (WIDTH_PX, HEIGHT_PX))):
+            assert get(url, "api/page", id=page_id).json()["no_picture"] == ""
+            image = get(url, "image", id=page_id)
+            assert (image.headers["Content-Type"], Image.open(io.BytesIO(image.content)).size) == ("image/jpeg", size)
+            thumbnail = Image.open(io.BytesIO(get(url, "thumbnail", id=page_id).content))
+            assert thumbnail.height > thumbnail.width, "upright"
+        assert "no document" in get(url, "api/page", id="c.pdf#1").json()["no_picture"]
+        assert get(url, "thumbnail", id="c.pdf#1").headers["Content-Type"] == "image/svg+xml"
+        assert get(url, "image", id="c.pdf#1").status_code == 404
+
+
+def test_a_report_draws_pages_of_documents(with_documents):
+    assert main(["report", str(with_documents.output_path), "--sample", "20"]) == 0
+    text = (with_documents.output_path / "report.html").read_text()
+    assert text.count("<figure>") == 11
+    assert text.count("data:image/jpeg") == 10
 
 
 def test_without_input_pages_are_shown_without_images_and_say_so(made, tmp_path):

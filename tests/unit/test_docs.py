@@ -16,6 +16,7 @@ import yaml
 from quintet.errors import HTTP_STATUS, Code
 from quintet.settings import Settings
 from quintet_client import cli
+from quintet_client.documents.codes import DocumentCode
 from quintet_client.errors import ExitCode
 from quintet_client.events import Events
 from quintet_client.exports.registry import FORMATS
@@ -31,6 +32,7 @@ API = (ROOT / "docs" / "api.md").read_text("utf-8")
 OPENAPI = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text("utf-8"))
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 VIEWER = (ROOT / "docs" / "viewer.md").read_text("utf-8")
+RELIABILITY = (ROOT / "docs" / "reliability.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 
@@ -116,6 +118,12 @@ def test_every_option_of_quintet_status_is_documented_with_its_default(monkeypat
         if option != "--help":
             shown = documented[option][0].replace("`", "")
             assert words.get(shown, yaml.safe_load(shown)) == default, option
+
+
+@pytest.mark.parametrize("code", DocumentCode)
+def test_a_documents_failure_is_documented(code: DocumentCode) -> None:
+    section = RELIABILITY.split("### Documents", 1)[1].split("\n### ", 1)[0]
+    assert code.value in table_rows(section)
 
 
 @pytest.mark.parametrize("command", ["view", "report"])

@@ -189,6 +189,24 @@ def test_a_page_of_a_pdf_stays_and_gets_its_words_where_a_viewer_shows_them(tmp_
     assert (left / wide * size[0], top / high * size[1]) == pytest.approx((100, 100), abs=2)
 
 
+@pytest.mark.parametrize(
+    "crop", [(100, 120, 300, 420), (0, 0, 999, 400), (-9, -9, 350, 350), (300, 420, 100, 120)], ids=str
+)
+def test_words_stand_where_they_are_in_what_the_crop_box_shows(tmp_path, crop):
+    with pikepdf.Pdf.open(io.BytesIO(scanned_pdf(box=(50, 70, 450, 570)))) as opened:
+        opened.pages[0].CropBox = pikepdf.Array(list(crop))
+        opened.save(tmp_path / "cropped.pdf")
+    source = (tmp_path / "cropped.pdf").read_bytes()
+    with pypdfium2.PdfDocument(source) as opened:
+        size = tuple(round(2 * side) for side in opened[0].get_size())
+    read = page([{**line("Two words"), "quad_px": [(100, 100), (250, 100), (250, 140), (100, 140)]}], size=size)
+    with pypdfium2.PdfDocument(searchable(tmp_path, source, read)) as opened:
+        found = opened[0].get_textpage().get_charbox(0)
+        shown_box = [max(low) for low in zip((50, 70), (min(crop[0], crop[2]), min(crop[1], crop[3])), strict=True)]
+        top = min(570, max(crop[1], crop[3]))
+    assert (2 * (found[0] - shown_box[0]), 2 * (top - found[3])) == pytest.approx((100, 100), abs=2)
+
+
 def test_a_page_that_has_its_text_keeps_it_alone_and_a_stamp_is_no_text(tmp_path):
     read = made()
     assert text_of(searchable(tmp_path, scanned_pdf(own_text="Total 12.50 Thank you, Zoe"), read)).count("Total") == 1

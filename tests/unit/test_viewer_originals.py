@@ -1,10 +1,14 @@
 """Images are found by page id, and nothing outside INPUT ever is."""
 
+import io
 import os
+from contextlib import closing
 
 import pytest
+from made_documents import drawn, pdf_of, tiff_of
+from PIL import Image
 from quintet_client.names import page_id_of
-from quintet_client.viewer.originals import NoPictureError, Originals
+from quintet_client.viewer.originals import NoPictureError, Original, Originals
 
 
 def test_an_image_is_found_by_its_page_id(tmp_path):
@@ -12,7 +16,7 @@ def test_an_image_is_found_by_its_page_id(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / name).write_bytes(b"image")
     found = Originals([tmp_path]).find(page_id_of(name))
-    assert (found.read(), found.page) == (b"image", 1)
+    assert (found.read(), found.page) == (b"image", 0)
 
 
 def test_a_name_too_long_to_be_read_out_of_its_id_is_found_too(tmp_path):
@@ -23,10 +27,24 @@ def test_a_name_too_long_to_be_read_out_of_its_id_is_found_too(tmp_path):
 
 def test_a_page_of_a_document_is_the_document_and_its_number(tmp_path):
     (tmp_path / "scan.tiff").write_bytes(b"pages")
-    found = Originals([tmp_path]).find("scan.tiff#12")
-    assert (found.path, found.page) == (tmp_path / "scan.tiff", 12)
     (tmp_path / "scan.tiff#12").write_bytes(b"a file of that very name")
-    assert Originals([tmp_path]).find("scan.tiff#12").page == 1
+    originals = Originals([tmp_path])
+    assert originals.find("scan.tiff#12") == Original(tmp_path / "scan.tiff", 12)
+    assert originals.find(page_id_of("scan.tiff#12")) == Original(tmp_path / "scan.tiff#12")
+
+
+def test_pages_of_documents_are_rendered_and_what_cannot_be_is_a_reason(tmp_path):
+    (tmp_path / "a.pdf").write_bytes(pdf_of([drawn("one"), drawn("two", (200, 100))]))
+    (tmp_path / "a.tif").write_bytes(tiff_of([drawn("one"), drawn("two", (200, 100))]))
+    (tmp_path / "b.pdf").write_bytes(b"no document")
+    with closing(Originals([tmp_path])) as originals:
+        for page_id in ("a.pdf#2", "a.tif#2", "a.tif#2"):
+            assert Image.open(io.BytesIO(originals.picture(page_id, 72))).size == (200, 100)
+        (tmp_path / "a.pdf").write_bytes(pdf_of([drawn("one"), drawn("another", (60, 50))]))
+        assert Image.open(io.BytesIO(originals.picture("a.pdf#2", 72))).size == (60, 50)
+        for page_id, reason in (("b.pdf#1", "no document"), ("a.pdf#3", "cannot be rendered"), ("a.tif#3", "missing")):
+            with pytest.raises(NoPictureError, match=reason):
+                originals.picture(page_id)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from quintet_client.exports.registry import NAMES, split_names
 from quintet_client.pipeline import Halt
 from quintet_client.report import Report
 from quintet_client.settings import (
+    DEFAULT_DPI,
     DEFAULT_IN_FLIGHT,
     DEFAULT_PACK,
     DEFAULT_SHARED_MEMORY_MB,
@@ -32,7 +33,7 @@ from quintet_client.transport import HttpTransport, Transport
 
 _EPILOG = """\
 examples:
-  quintet read scans/ results/                     every image below scans/
+  quintet read scans/ results/                     every image, PDF and TIFF below scans/
   quintet read scans/ results/                     again: only what is missing or has changed
   quintet read page.jpg results/ --overwrite       one page, whatever results/ holds
   find scans -name '*.jpg' -mtime -1 -print0 | quintet read - results/ -0
@@ -60,7 +61,7 @@ def add_to(commands: Subparsers) -> None:
         "input_path",
         metavar="INPUT",
         type=_input_path,
-        help="folder (recursive), image, .txt list of files, or - for a list on standard input",
+        help="folder (recursive), image, PDF, .txt list of files, or - for a list on standard input",
     )
     add("output_path", metavar="OUTPUT", type=Path, help="folder for pages/, ledger and report.json")
     add_connection_options(parser)
@@ -157,6 +158,7 @@ def _add_work_options(parser: argparse.ArgumentParser) -> None:
     add("--writers", type=int, default=4, metavar="N", help="threads that write answers")
     add("--shared-memory", action="store_true", help="decode here, into memory that a service on this machine reads")
     add("--shared-memory-mb", type=int, default=DEFAULT_SHARED_MEMORY_MB, metavar="N", help="how much memory")
+    add("--dpi", type=int, default=DEFAULT_DPI, metavar="N", help="pixels an inch that pages of PDFs are rendered at")
     add("--limit", type=int, default=None, metavar="N", help="read only the first N pages")
     add("--retry-failed", action="store_true", help="read pages again that failed earlier")
     add("--formats", type=split_names, default=(), metavar="F,…", help=f"export as well, as {','.join(NAMES)}")

@@ -36,15 +36,14 @@ def _inherited(node: pikepdf.Object, key: str) -> pikepdf.Object | None:
 def displayed_frame(page: pikepdf.Page, width_px: int, height_px: int) -> Matrix:
     """Return the transform from the page as a viewer shows it, in pixels, to the page's own space.
 
-    A viewer shows the crop box, turned clockwise by `/Rotate`.
+    A viewer shows the crop box, as far as it lies within the media box, turned clockwise by `/Rotate`.
 
     Args:
         page: the page.
         width_px: width of the picture that was made of it.
         height_px: height of that picture.
     """
-    x0, y0, x1, y1 = (float(edge) for edge in page.cropbox)
-    left, right, bottom, top = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
+    left, bottom, right, top = _displayed_box(page)
     width, height = right - left, top - bottom
     match int(page.get("/Rotate", 0)) % 360:
         case 90:
@@ -55,6 +54,19 @@ def displayed_frame(page: pikepdf.Page, width_px: int, height_px: int) -> Matrix
             return (0, -height / width_px, -width / height_px, 0, right, top)
         case _:
             return (width / width_px, 0, 0, -height / height_px, left, top)
+
+
+def _displayed_box(page: pikepdf.Page) -> tuple[float, float, float, float]:
+    crop, media = _ordered(page.cropbox), _ordered(page.mediabox)
+    left, bottom = max(crop[0], media[0]), max(crop[1], media[1])
+    right, top = min(crop[2], media[2]), min(crop[3], media[3])
+    return (left, bottom, right, top) if left < right and bottom < top else media
+
+
+def _ordered(box: pikepdf.Array) -> tuple[float, float, float, float]:
+    """Left, bottom, right, top, whichever corners were given."""
+    x0, y0, x1, y1 = (float(edge) for edge in box)
+    return (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
 
 
 def holds_text(page: pikepdf.Page, characters: int) -> bool:

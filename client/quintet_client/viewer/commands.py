@@ -81,6 +81,7 @@ def _report(parsed: argparse.Namespace) -> int:
     target = parsed.html or parsed.output_path / "report.html"
     if parsed.sample < 0:
         raise UsageError(f"--sample is {parsed.sample}; the least allowed is 0")
-    size = write_report(Run(parsed.output_path, parsed.input_path), target, parsed.sample)
+    with closing(Run(parsed.output_path, parsed.input_path)) as run:
+        size = write_report(run, target, parsed.sample)
     sys.stdout.write(f"{shown(target)} ({size / 1e6:.2f} MB)\n")
     return ExitCode.OK

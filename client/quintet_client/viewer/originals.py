@@ -1,22 +1,26 @@
-"""The images that a run read, by page id: where they are now, and never anything outside INPUT."""
+"""The images that a run read, by page id: where they are now, and never anything outside INPUT.
+
+Pages of documents are rendered for it, by a process of their own (see `documents.renderer`).
+"""
 
 import os
-import re
 import stat
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from quintet_client.documents.renderer import Renderer
 from quintet_client.errors import QuintetError, UsageError
-from quintet_client.names import path_of
+from quintet_client.names import page_place, path_of
+from quintet_client.regular_files import FileStamp, stamp_of
 from quintet_client.sources import find_sources
 
 # What the bulk client sends at most.
 MAX_IMAGE_BYTES = 256 * 1024 * 1024
+# An A4 page has 1754 pixels from top to bottom: as many as a screen shows of it, and a bit to look closer.
+SCREEN_DPI = 150
 _SHORTENED = "%~"
-# "scan.pdf#12" is page 12 of a document, unless a file has that very name.
-_PAGE_OF_DOCUMENT = re.compile(r"(.+)#([0-9]{1,7})")
 
 
 class NoPictureError(QuintetError):
@@ -25,13 +29,18 @@ class NoPictureError(QuintetError):
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """One image: the file and the page in it, from 1."""
+    """One image.
+
+    Attributes:
+        path: the file.
+        page: the page in it, from 1, if it is a document; 0 of an image.
+    """
 
     path: Path
-    page: int = 1
+    page: int = 0
 
     def read(self) -> bytes:
-        """Return the file.
+        """Return the file of an image.
 
         Raises:
             NoPictureError: it cannot be read.
@@ -52,6 +61,8 @@ class Originals:
             inputs: folders, files or lists; of two images with one id the later place's was read last.
         """
         self.inputs = tuple(inputs)
+        self._renderer = Renderer()
+        self._latest: tuple[tuple[Original, FileStamp, int] | None, bytes] = (None, b"")
         self._lock = threading.Lock()
         self._listed: dict[Path, dict[str, str]] = {}
 
@@ -75,12 +86,38 @@ class Originals:
         """
         if self.missing:
             raise NoPictureError(self.missing)
-        for name, page in _readings(page_id):
-            for root in filter(Path.exists, reversed(self.inputs)):
-                path = self._path(root, name)
-                if path is not None and path.is_file():
-                    return Original(path, page)
+        name, number = page_place(page_id)
+        for root in filter(Path.exists, reversed(self.inputs)):
+            path = self._path(root, name)
+            if path is not None and path.is_file():
+                return Original(path, number if name != page_id else 0)
         raise NoPictureError("the image is no longer in INPUT")
+
+    def picture(self, page_id: str, dpi: int = SCREEN_DPI) -> bytes:
+        """Return a page as an encoded image.
+
+        Args:
+            page_id: as the ledger has it.
+            dpi: what a page of a PDF is rendered at.
+
+        Raises:
+            NoPictureError: it is not there, lies outside INPUT, or cannot be rendered.
+        """
+        original = self.find(page_id)
+        if not original.page:
+            return original.read()
+        asked, (known, picture) = (original, stamp_of(str(original.path)), dpi), self._latest
+        if asked == known:  # a screen asks whether there is an image, and a moment later for the image
+            return picture
+        answer = self._renderer.render(str(original.path), original.page, dpi)
+        if answer.code:
+            raise NoPictureError(answer.message)
+        self._latest = (asked, answer.body)
+        return answer.body
+
+    def close(self) -> None:
+        """End what renders documents."""
+        self._renderer.close()
 
     def _path(self, root: Path, page_id: str) -> Path | None:
         if not root.is_dir():
@@ -122,9 +159,3 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
         if status.st_size > most_bytes:
             raise OSError(0, f"{status.st_size} bytes; at most {most_bytes} are read")
         return file.readall()
-
-
-def _readings(page_id: str) -> list[tuple[str, int]]:
-    """What an id may mean: a file and the page in it."""
-    document = _PAGE_OF_DOCUMENT.fullmatch(page_id)
-    return [(page_id, 1), *([(document[1], int(document[2]))] if document else [])]

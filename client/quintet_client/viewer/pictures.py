@@ -25,21 +25,20 @@ def pillow_is_there() -> bool:
     return True
 
 
-def check(body: bytes, page: int) -> None:
+def check(body: bytes) -> None:
     """Look at an image's header alone.
 
     Raises:
         NoPictureError: it is nothing that can be shown.
     """
-    _opened(body, page)
+    _opened(body)
 
 
-def thumbnail(body: bytes, page: int, angle_deg: int, side_px: int, quality: int = 75) -> bytes:
+def thumbnail(body: bytes, angle_deg: int, side_px: int, quality: int = 75) -> bytes:
     """Draw a small JPEG of a page the way a person reads it.
 
     Args:
         body: the encoded image.
-        page: which one of its images, from 1.
         angle_deg: how far the content is turned clockwise: 0, 90, 180 or 270.
         side_px: its longer side.
         quality: JPEG quality.
@@ -47,7 +46,7 @@ def thumbnail(body: bytes, page: int, angle_deg: int, side_px: int, quality: int
     Raises:
         NoPictureError: it cannot be decoded.
     """
-    image = _opened(body, page)
+    image = _opened(body)
     try:
         image.draft("RGB", (2 * side_px, 2 * side_px))  # a JPEG is decoded at an eighth of its size where that will do
         return _encoded(_upright(image, angle_deg, side_px), "JPEG", quality=quality)
@@ -55,12 +54,11 @@ def thumbnail(body: bytes, page: int, angle_deg: int, side_px: int, quality: int
         raise NoPictureError("the image is damaged or truncated") from error
 
 
-def for_browser(body: bytes, page: int) -> tuple[str, bytes]:
+def for_browser(body: bytes) -> tuple[str, bytes]:
     """Return an image as every browser shows it: as it is where that will do, else as PNG.
 
     Args:
         body: the encoded image.
-        page: which one of its images, from 1.
 
     Returns:
         Content type and bytes.
@@ -68,26 +66,24 @@ def for_browser(body: bytes, page: int) -> tuple[str, bytes]:
     Raises:
         NoPictureError: it cannot be decoded.
     """
-    image = _opened(body, page)
+    image = _opened(body)
     form = image.format or ""
     try:
         # All browsers apply a JPEG's EXIF orientation; of the other formats some do, so that is done here.
-        if form in _AS_IT_IS and page == 1 and (form == "JPEG" or image.getexif().get(_EXIF_ORIENTATION, 1) == 1):
+        if form in _AS_IT_IS and (form == "JPEG" or image.getexif().get(_EXIF_ORIENTATION, 1) == 1):
             return _AS_IT_IS[form], body
         return "image/png", _encoded(_as_shown(image), "PNG", compress_level=1)
     except Exception as error:  # as above
         raise NoPictureError("the image is damaged or truncated") from error
 
 
-def _opened(body: bytes, page: int) -> "Image.Image":
+def _opened(body: bytes) -> "Image.Image":
     try:
         from PIL import Image  # noqa: PLC0415 - the client alone is installed without it
     except ModuleNotFoundError as error:
         raise NoPictureError(PILLOW_MISSING) from error
     try:
         image = Image.open(io.BytesIO(body), formats=FORMATS)
-        if page > 1:
-            image.seek(page - 1)
     except Exception as error:  # as above, and Pillow's refusal of what would unpack to too many pixels
         raise NoPictureError("the file is no image, or a damaged one") from error
     if image.width * image.height > MAX_PIXELS:

@@ -152,8 +152,8 @@ def _figure(run: Run, page_id: str) -> str:
 def _picture(run: Run, page_id: str, page: PageResult) -> tuple[str, str]:
     """The page's image as a data URI, and why there is none."""
     try:
-        original = run.originals.find(page_id)
-        jpeg = thumbnail(original.read(), original.page, page.orientation.angle_deg, _SAMPLE_SIDE_PX, _SAMPLE_QUALITY)
+        picture = run.originals.picture(page_id)
+        jpeg = thumbnail(picture, page.orientation.angle_deg, _SAMPLE_SIDE_PX, _SAMPLE_QUALITY)
     except NoPictureError as error:
         return "", str(error)
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}", ""

@@ -37,6 +37,10 @@ class Run:
         self.account = Account(self._output.ledger)
         self.originals = Originals([input_path] if input_path else self._inputs_of_the_run())
 
+    def close(self) -> None:
+        """End what goes on in the background."""
+        self.originals.close()
+
     def report(self) -> dict[str, Any]:
         """Return report.json; empty while the first run goes on, or if it is damaged."""
         try:

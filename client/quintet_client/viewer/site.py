@@ -72,6 +72,7 @@ class Site:
         """End what goes on in the background."""
         self._thumbnails.close()
         self._index.close()
+        self._run.close()
 
     def _overview(self, _query: Query) -> Response:
         summary = summarise(self._run)
@@ -152,8 +153,7 @@ class Site:
 
     def _why_no_picture(self, page_id: str) -> str:
         try:
-            original = self._run.originals.find(page_id)
-            check(original.read(), original.page)
+            check(self._run.originals.picture(page_id))
         except NoPictureError as error:
             return str(error)
         return ""
@@ -199,8 +199,7 @@ class Site:
         if entry is None:
             return _error(404, "the ledger knows no such page")
         try:
-            original = self._run.originals.find(entry.page_id)
-            return Response(200, *for_browser(original.read(), original.page))
+            return Response(200, *for_browser(self._run.originals.picture(entry.page_id)))
         except NoPictureError as error:
             return _error(404, str(error))
 

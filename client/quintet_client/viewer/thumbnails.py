@@ -12,6 +12,8 @@ from quintet_client.viewer.run import Run
 
 # Sharp at 180 CSS pixels on a screen with two pixels to one.
 SIDE_PX = 360
+# Half a letter page still has twice as many pixels.
+DPI = 72
 # Some three thousand thumbnails.
 KEPT_BYTES = 64 * 1024 * 1024
 
@@ -68,8 +70,8 @@ class Thumbnails:
 
     def _drawn(self, page_id: str) -> Thumbnail:
         try:
-            original = self._run.originals.find(page_id)
-            return Thumbnail(thumbnail(original.read(), original.page, self._run.angle_deg(page_id), SIDE_PX))
+            picture = self._run.originals.picture(page_id, DPI)
+            return Thumbnail(thumbnail(picture, self._run.angle_deg(page_id), SIDE_PX))
         except NoPictureError as error:
             return Thumbnail(b"", str(error))
 

@@ -1,0 +1,17 @@
+"""Why a document or one of its pages failed here, before the service saw anything: stable codes."""
+
+from enum import StrEnum
+
+
+class DocumentCode(StrEnum):
+    """Codes of failed documents and pages; docs/reliability.md says what each is."""
+
+    UNREADABLE_FILE = "UNREADABLE_FILE"
+    DOCUMENT_ENCRYPTED = "DOCUMENT_ENCRYPTED"
+    DOCUMENT_DAMAGED = "DOCUMENT_DAMAGED"
+    DOCUMENT_EMPTY = "DOCUMENT_EMPTY"
+    DOCUMENT_TOO_LONG = "DOCUMENT_TOO_LONG"
+    PAGE_NOT_RENDERED = "PAGE_NOT_RENDERED"
+    RENDERER_CRASHED = "RENDERER_CRASHED"
+    RENDERER_STALLED = "RENDERER_STALLED"
+    RENDERER_MISSING = "RENDERER_MISSING"

@@ -1,0 +1,50 @@
+"""Files that are read whole or from any place: regular ones alone, and what tells one state of a file from another."""
+
+import os
+import stat
+from typing import BinaryIO, NamedTuple
+
+
+class FileStamp(NamedTuple):
+    """What tells one state of a file from another; -1 where the file could not be read."""
+
+    size_bytes: int
+    mtime_ns: int
+
+
+UNKNOWN = FileStamp(-1, -1)
+
+
+def stamp_of(path: str) -> FileStamp:
+    """The present state of a file; `UNKNOWN` if nobody can say."""
+    try:
+        return _stamp(os.stat(path))  # noqa: PTH116 - surrogate-escaped names stay plain strings here
+    except (OSError, ValueError):  # ValueError: a NUL byte in a name from a list
+        return UNKNOWN
+
+
+def open_regular(path: str) -> tuple[BinaryIO, FileStamp]:
+    """Open a regular file, unbuffered.
+
+    Raises:
+        OSError, ValueError: it is none, or cannot be opened.
+    """
+    # Without O_NONBLOCK, opening a named pipe would wait for a writer for ever.
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)
+    try:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(0, "not a regular file")
+    except OSError:
+        file.close()
+        raise
+    return file, _stamp(status)
+
+
+def why_not(error: OSError | ValueError) -> str:
+    """What was wrong with a file that `open_regular` refused."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _stamp(status: os.stat_result) -> FileStamp:
+    return FileStamp(status.st_size, status.st_mtime_ns)
