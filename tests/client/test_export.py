@@ -21,17 +21,6 @@ from scripted_server import ScriptedServer
 ALL = ",".join(NAMES)
 
 
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "in").mkdir()
-    return tmp_path / "in"
-
-
-@pytest.fixture
-def output(tmp_path):
-    return tmp_path / "out"
-
-
 def test_finished_results_are_exported_in_every_format_and_again_to_the_same_bytes(folder, output, capsys):
     write_images(folder, 6)
     (folder / "part0" / "bad.png").write_bytes(b"no image")

@@ -12,18 +12,6 @@ from quintet_client.writer import Output
 from reading import CLIENT_ROOT, read, report, wait_until
 from scripted_server import ScriptedServer
 
-
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "in").mkdir()
-    return tmp_path / "in"
-
-
-@pytest.fixture
-def output(tmp_path):
-    return tmp_path / "out"
-
-
 SLOW_EXPORTS = """
 import sys, time
 from quintet_client.cli import main

@@ -17,17 +17,6 @@ def short_patience(monkeypatch):
     monkeypatch.setattr(lost_requests, "_LOOK_EVERY_S", 0.05)
 
 
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "in").mkdir()
-    return tmp_path / "in"
-
-
-@pytest.fixture
-def output(tmp_path):
-    return tmp_path / "out"
-
-
 class Worker:
     """Script: one queue and one worker, as TorchServe has them; some requests it loses the first time they come."""
 

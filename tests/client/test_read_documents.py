@@ -31,17 +31,6 @@ SIZE = (120, 160)
 DPI = ("--dpi", "72")
 
 
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "in").mkdir()
-    return tmp_path / "in"
-
-
-@pytest.fixture
-def output(tmp_path):
-    return tmp_path / "out"
-
-
 def scans(count, first=1):
     return [drawn(str(number), SIZE) for number in range(first, first + count)]
 

@@ -11,17 +11,6 @@ from scripted_server import Reply, ScriptedServer, our_error, page_answer, torch
 DIED = torchserve_error(507, "InternalServerException", "Worker died.")
 
 
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "in").mkdir()
-    return tmp_path / "in"
-
-
-@pytest.fixture
-def output(tmp_path):
-    return tmp_path / "out"
-
-
 def deadly(*poison):
     """Script: these bodies bring the worker down, and everything with them in their request."""
     return lambda request: DIED if request.body in poison else page_answer(request)

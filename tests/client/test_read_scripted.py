@@ -27,17 +27,6 @@ from reading import (
 from scripted_server import MODEL, Reply, ScriptedServer, our_error, page_answer, torchserve_error
 
 
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "in").mkdir()
-    return tmp_path / "in"
-
-
-@pytest.fixture
-def output(tmp_path):
-    return tmp_path / "out"
-
-
 def slowly(request):
     time.sleep(0.05)
     return page_answer(request)

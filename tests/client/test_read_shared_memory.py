@@ -72,17 +72,6 @@ def pixels(tmp_path_factory):
     made.stop()
 
 
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "in").mkdir()
-    return tmp_path / "in"
-
-
-@pytest.fixture
-def output(tmp_path):
-    return tmp_path / "out"
-
-
 def write_pictures(folder, count):
     for number in range(count):
         page = draw_page([f"page {number}"], (300 + number % 7, 200))
