@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -17,12 +19,14 @@ class Budgets:
         pages: of layout.
         detection_pixels: canvas pixels of text detection.
         line_columns: crop columns of line orientation and of recognition.
-        few_sizes: whether calls of recognition that are not full hold 1, 2, 4, 8 … lines.
+        map_pixels: canvas pixels of text detection in whose maps lines are looked for together.
+        few_sizes: whether calls of the line networks hold 1, 4, 16 … lines and no other number.
     """
 
     pages: int
     detection_pixels: int
     line_columns: int
+    map_pixels: int = sys.maxsize
     few_sizes: bool = False
 
     def within(self, other: Budgets) -> Budgets:
@@ -31,6 +35,7 @@ class Budgets:
             min(self.pages, other.pages),
             min(self.detection_pixels, other.detection_pixels),
             min(self.line_columns, other.line_columns),
+            min(self.map_pixels, other.map_pixels),
             self.few_sizes or other.few_sizes,
         )
 
@@ -41,7 +46,7 @@ def plan_calls(sizes_px: Tensor, budget_px: int, *, few_sizes: bool = False) -> 
     Args:
         sizes_px: (N, K) int64 on the host; what an item costs is the product of its row.
         budget_px: what a call may cost; an item above it goes alone.
-        few_sizes: what is left over from full calls goes in calls of 1, 2, 4, 8 … items: more calls of fewer shapes.
+        few_sizes: calls hold 1, 4, 16 … items, as many as the budget allows: more calls of fewer shapes.
 
     Returns:
         int64 tensors on the host; items of equal size in their order. Larger sizes come first, so that calls that run
@@ -62,14 +67,30 @@ def plan_calls(sizes_px: Tensor, budget_px: int, *, few_sizes: bool = False) -> 
 
 def _call_sizes(count: int, full: int, few_sizes: bool) -> list[int]:
     """How many items each call of a group holds; together `count`."""
-    left = count % full
-    powers = [1 << bit for bit in reversed(range(left.bit_length())) if left >> bit & 1]
-    return [full] * (count // full) + (powers if few_sizes else [left] * (left > 0))
+    if not few_sizes:
+        return [full] * (count // full) + [count % full] * (count % full > 0)
+    size = 4 ** ((full.bit_length() - 1) // 2)
+    calls = []
+    while size:
+        calls += [size] * (count // size)
+        count, size = count % size, size // 4
+    return calls
 
 
 def full_call(cost: int, budget: int) -> int:
     """How many items of a cost a call holds: at least one."""
     return max(1, budget // cost)
+
+
+def in_batches(pixels: Sequence[int], budget: int) -> list[slice]:
+    """Neighbours in batches that hold at most `budget` pixels; one above it goes alone."""
+    cuts, held = [0], 0
+    for number, count in enumerate(pixels):
+        if held and held + count > budget:
+            cuts.append(number)
+            held = 0
+        held += count
+    return [slice(*ends) for ends in pairwise([*cuts, len(pixels)])] if pixels else []
 
 
 def joined(parts: Sequence[Tensor], empty: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 
 from quintet import weights
 from quintet.bare import BarePicture
+from quintet.calls import in_batches
 from quintet.codec import Decoder
 from quintet.engine import Engine
 from quintet.errors import Failure
@@ -125,14 +125,3 @@ class PageChain:
         readings = self._line_orientation(upright, lines)
         texts = self._recognition(upright, readings)
         return self._write(pages, upright, regions, texts)
-
-
-def in_batches(pixels: Sequence[int], budget: int) -> list[slice]:
-    """Neighbouring pages in batches that hold at most `budget` pixels; a page above it goes alone."""
-    cuts, held = [0], 0
-    for number, count in enumerate(pixels):
-        if held and held + count > budget:
-            cuts.append(number)
-            held = 0
-        held += count
-    return [slice(*ends) for ends in pairwise([*cuts, len(pixels)])] if pixels else []

@@ -25,11 +25,12 @@ from quintet.errors import SettingsError
 from quintet.networks import Network, Shrink, Shrinking, as_they_are
 from quintet.settings import Settings
 
+Call = TypeVar("Call")
 Result = TypeVar("Result")
 
 # What a core's own cache holds, and small enough that all cores have calls to run; see docs/performance.md. Few sizes,
-# because OpenVINO keeps about 3 MB for every shape of recognition it has seen, once for each of its streams.
-CPU_BUDGETS = Budgets(pages=1, detection_pixels=1, line_columns=2560, few_sizes=True)
+# because OpenVINO keeps 1 to 3 MB for every shape of recognition it has seen, once for each of its streams.
+CPU_BUDGETS = Budgets(pages=1, detection_pixels=1, line_columns=2560, map_pixels=1, few_sizes=True)
 
 # cudaHostRegister: for all contexts of the process; memory that is mapped read only is refused without the second.
 _PORTABLE, _READ_ONLY = 1, 8
@@ -104,7 +105,7 @@ class Engine:
         deadline = time.monotonic() + within_s
         return sum(captured.record_all(deadline) for captured in self._captured)
 
-    def each(self, work: Callable[[Tensor], Result], calls: Sequence[Tensor]) -> list[Result]:
+    def each(self, work: Callable[[Call], Result], calls: Sequence[Call]) -> list[Result]:
         """Do the work of each call of a stage: its preparation, its network, what shrinks its result.
 
         A CPU takes one call a core, each single-threaded from the page to the result: no barrier between the threads of
@@ -112,7 +113,7 @@ class Engine:
 
         Args:
             work: from one call to its result; at the same time as others, so it changes nothing that they read.
-            calls: item numbers of each call.
+            calls: what tells them apart: their item numbers.
 
         Returns:
             The results in the order of the calls.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from quintet.calls import Budgets
 from quintet.chain import PageChain
 from quintet.errors import Code, Failure
 from quintet.images import Picture
@@ -172,12 +174,30 @@ def test_copies_to_the_host_do_not_grow_with_the_batch(chain: PageChain, bodies:
     assert copies(bodies[:1]) == copies(bodies) == copies(bodies * 3) == 3
 
 
-def test_operators_that_wait_for_the_device_do_not_grow_with_the_batch(chain: PageChain, bodies: list[bytes]) -> None:
+@pytest.fixture
+def like_cuda(model_store: Path, monkeypatch: pytest.MonkeyPatch) -> PageChain:
+    """A chain on the CPU whose calls are as large as on CUDA and run in turn, in the thread that asks."""
+    monkeypatch.setattr("quintet.engine.CPU_BUDGETS", Budgets(*[sys.maxsize] * 4))
+    chain = PageChain(Settings(device="cpu"), model_store)
+    monkeypatch.setattr(chain.engine, "_workers", None)
+    return chain
+
+
+def test_calls_as_large_as_on_cuda_change_nothing(
+    like_cuda: PageChain, bodies: list[bytes], together: list[dict[str, Any]]
+) -> None:
+    for result, other in zip(results(like_cuda(bodies)), together, strict=True):
+        assert_same_reading(result, other)
+
+
+def test_operators_that_wait_for_the_device_do_not_grow_with_the_batch(
+    like_cuda: PageChain, bodies: list[bytes]
+) -> None:
     """Pages of one size, since calls are planned by size on the host, where counting costs no wait."""
 
     def waits(batch: list[bytes]) -> Counter[str]:
         with _CountSyncs() as mode:
-            chain(batch)
+            like_cuda(batch)
         return mode.counts
 
     assert waits([bodies[0]]) == waits([bodies[0]] * 6)

@@ -3,8 +3,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet.calls import joined, plan_calls
-from quintet.chain import in_batches
+from quintet.calls import in_batches, joined, plan_calls
 from quintet.settings import Settings
 from quintet.stages.recognition import bucket_widths, most_confident
 from quintet.stages.text_detection import canvas_sizes
@@ -28,13 +27,16 @@ def test_larger_sizes_come_first_so_that_calls_side_by_side_end_together() -> No
 
 
 @given(st.integers(0, 200), st.integers(1, 5000))
-def test_few_sizes_are_the_full_call_and_powers_of_two(count: int, budget: int) -> None:
+def test_few_sizes_are_powers_of_four_within_the_budget(count: int, budget: int) -> None:
     widths = torch.full((count, 1), 64)
     calls = plan_calls(widths, budget, few_sizes=True)
     assert joined(calls, torch.empty(0)).tolist() == list(range(count))
-    full = max(1, budget // 64)
-    assert all(len(call) == full or len(call) & (len(call) - 1) == 0 for call in calls)
-    assert sum(len(call) != full for call in calls) <= full.bit_length()
+    sizes = [len(call) for call in calls]
+    largest = max(size for size in (1, 4, 16, 64) if size <= max(1, budget // 64))
+    assert set(sizes) <= {1, 4, 16, 64}
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes.count(largest) == count // largest
+    assert all(sizes.count(size) <= 3 for size in (1, 4, 16) if size < largest)
 
 
 @given(st.lists(st.integers(1, 100), max_size=50), st.integers(1, 150))

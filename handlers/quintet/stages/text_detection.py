@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from quintet import geometry, quads
-from quintet.calls import plan_calls
+from quintet.calls import in_batches, plan_calls
 from quintet.engine import Engine
 from quintet.records import Lines, Raster, UprightPages
 from quintet.sampling import HALF, sample
@@ -28,8 +28,13 @@ class TextDetection:
         """Find the lines of each page."""
         canvases = canvas_sizes(pages.sizes_px, self._settings)
         calls = plan_calls(canvases, self._engine.budgets.detection_pixels)
-        maps = self._engine.each(lambda call: self._network(self._prepare(pages, canvases, call))[0], calls)
-        return self._decode(pages, canvases, calls, maps)
+        # A CPU looks for lines in each map while a cache holds it; CUDA in all at once, since each search waits for it.
+        pixels = [int(canvases[call].prod(dim=1).sum()) for call in calls]
+        together = in_batches(pixels, self._engine.budgets.map_pixels)
+        found = self._engine.each(lambda some: self._find(pages, canvases, calls[some]), together)
+        page = torch.cat([lines.page for lines in found])
+        by_page = page.argsort(stable=True)
+        return Lines(torch.cat([lines.quads_px for lines in found])[by_page], page[by_page])
 
     def _prepare(self, pages: UprightPages, canvases: Tensor, call: Tensor) -> Tensor:
         """The pages of one call on their common canvas, (n, 3, H, W)."""
@@ -39,8 +44,9 @@ class TextDetection:
         width, height = canvases[call[0]].tolist()
         return sample(pages.pixels, page, to_image, (width, height), HALF, dtype=self._engine.dtype)
 
-    def _decode(self, pages: UprightPages, canvases: Tensor, calls: list[Tensor], maps: list[Tensor]) -> Lines:
-        """All maps laid end to end become quads at once, whatever their sizes."""
+    def _find(self, pages: UprightPages, canvases: Tensor, calls: list[Tensor]) -> Lines:
+        """The lines of some calls; their maps laid end to end become quads at once, whatever their sizes."""
+        maps = [self._network(self._prepare(pages, canvases, call))[0] for call in calls]
         order = torch.cat(calls)
         probabilities = _end_to_end(maps, canvases[order], self._engine)
         found = quads.text_quads(
@@ -50,11 +56,10 @@ class TextDetection:
             unclip_ratio=self._settings.unclip_ratio,
         )
         page = self._engine.to_device(order)[found.page]
-        by_page = page.argsort(stable=True)
         sizes = self._engine.to_device(pages.sizes_px.float())
         scales = self._engine.to_device(pages.sizes_px / canvases)
-        quads_px = found.quads[by_page] * scales[page[by_page], None]
-        return Lines(quads_px.clamp_(min=0).minimum(sizes[page[by_page], None]), page[by_page])
+        quads_px = found.quads * scales[page, None]
+        return Lines(quads_px.clamp_(min=0).minimum(sizes[page, None]), page)
 
 
 def canvas_sizes(sizes_px: Tensor, settings: Settings) -> Tensor:
