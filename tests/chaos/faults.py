@@ -97,6 +97,17 @@ def loader_killed(played: Round) -> None:
             loader.kill()
 
 
+def renderer_killed(played: Round) -> None:
+    """SIGKILL of the process that opens documents, while it counts or renders pages."""
+    with played.struck(latest=0.0, counted=False) as client:
+        wait_until(lambda: not client.alive or bool(client.renderers()))
+        time.sleep(played.dice.uniform(0.0, 0.6))
+        for renderer in client.renderers():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                renderer.kill()
+                played.injected += 1
+
+
 def disk_full(played: Round) -> None:
     """The disk of OUTPUT is full; after room has been made the client is run again."""
     make_room = _small_disk(played)
@@ -149,6 +160,7 @@ FAULTS: dict[str, Fault] = {
     "client killed": client_killed,
     "client interrupted": client_interrupted,
     "loader process killed": loader_killed,
+    "document renderer killed": renderer_killed,
     "disk of OUTPUT full": disk_full,
     "two clients on one OUTPUT": two_clients,
     "page that kills its worker": poison_kills,

@@ -20,10 +20,12 @@ from quintet_client.ledger import Ledger
 from tests.chaos.clients import Client
 from tests.conftest import loopback_properties
 from tests.server.echo_service import pack_echo
+from tests.unit.made_documents import drawn, pdf_of
 
 # A batch of all that is under way takes 24 x 15 ms; a worker that is silent for so long is stalled.
 RESPONSE_TIMEOUT_S = 3
 S_PER_PAGE = 0.015
+DOCUMENT_PAGES = 12
 OPTIONS = ("--in-flight", 24, "--pack", 4, "--batch", 16, "--loaders", 1, "--retries", 2, "--give-up-s", 120)
 _TORCHSERVE = {
     "batchSize": 64,
@@ -101,7 +103,7 @@ class Stage:
     Attributes:
         server: the service under test.
         folder: for pages, outputs and logs.
-        pages: how many a round has, the poisonous ones not counted.
+        pages: how many a round has, those of the document counted, the poisonous ones not.
         away_s: how long the server is gone in that fault.
         expected: the answers of an undisturbed run.
     """
@@ -118,12 +120,14 @@ class Stage:
         return self.folder / "in"
 
     def draw_pages(self) -> None:
-        """Write the pages: noise of 1 to 20 KB, always the same."""
+        """Write the pages: noise of 1 to 20 KB, always the same, and a PDF."""
         dice = random.Random(1)
-        for number in range(self.pages):
+        for number in range(self.pages - DOCUMENT_PAGES):
             path = self.source / f"part{number % 3}" / f"page{number:04}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"%d " % number + dice.randbytes(dice.randrange(1_000, 20_000)))
+        scans = [drawn(f"scan {number}") for number in range(DOCUMENT_PAGES)]
+        (self.source / "part1" / "page-scans.pdf").write_bytes(pdf_of(scans))
 
 
 @dataclass
