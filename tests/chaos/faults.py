@@ -100,8 +100,9 @@ def loader_killed(played: Round) -> None:
 def renderer_killed(played: Round) -> None:
     """SIGKILL of the process that opens documents, while it counts or renders pages."""
     with played.struck(latest=0.0, counted=False) as client:
-        wait_until(lambda: not client.alive or bool(client.renderers()))
-        time.sleep(played.dice.uniform(0.0, 0.6))
+        for pause_s in (played.dice.uniform(0.0, 0.6), 0.0):  # between counting and rendering there is none
+            wait_until(lambda: not client.alive or bool(client.renderers()))
+            time.sleep(pause_s)
         for renderer in client.renderers():
             with contextlib.suppress(psutil.NoSuchProcess):
                 renderer.kill()
