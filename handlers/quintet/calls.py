@@ -20,7 +20,7 @@ class Budgets:
         detection_pixels: canvas pixels of text detection.
         line_columns: crop columns of line orientation and of recognition.
         map_pixels: canvas pixels of text detection in whose maps lines are looked for together.
-        few_sizes: whether calls of the line networks hold 1, 4, 16 … lines and no other number.
+        few_sizes: whether calls of recognition hold 1, 4, 16 … lines and no other number.
     """
 
     pages: int

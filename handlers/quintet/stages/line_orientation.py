@@ -30,9 +30,7 @@ class LineOrientation:
     def __call__(self, pages: UprightPages, lines: Lines) -> Readings:
         """Say how each line is to be read. One data-dependent size: the flagged lines."""
         quads_px = upright_quads(lines.quads_px)
-        budgets = self._engine.budgets
-        sizes_px = torch.full((len(lines.page), 1), CANVAS_PX)
-        calls = plan_calls(sizes_px, budgets.line_columns, few_sizes=budgets.few_sizes)
+        calls = plan_calls(torch.full((len(lines.page), 1), CANVAS_PX), self._engine.budgets.line_columns)
         turned = self._engine.each(
             lambda call: self._network(self._prepare(pages, quads_px, lines.page, call))[0][:, 1], calls
         )
