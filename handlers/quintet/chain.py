@@ -105,8 +105,8 @@ class PageChain:
     def warm_up(self) -> None:
         """Read drawn pages, so that the first real one does not pay for what first calls cost.
 
-        As many as the engine has threads, since each of them prepares for itself. CUDA graphs, where they are on, are
-        recorded for all shapes, as far as time allows; the others are recorded when they come a second time.
+        As many of a kind as the engine has threads, since each of them prepares for itself. CUDA graphs, where they are
+        on, are recorded for all shapes, as far as time allows; the others are recorded when they come a second time.
         """
         self(draw_pages(max(2, self.engine.threads)))
         left = self.engine.record_graphs(RECORD_WITHIN_S)
