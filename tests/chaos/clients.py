@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import resource
@@ -12,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
+
+from tests.family import RENDERER, processes_below
 
 # Instead of a minute: a round lasts seconds. The rule is the same.
 LEAST_SILENCE_S = 4.0
@@ -44,13 +45,12 @@ class Client:
 
     def loaders(self) -> list[psutil.Process]:
         """The client's loader processes."""
-        return [child for child in psutil.Process(self.pid).children() if not _is_renderer(child)]
+        renderers = self.renderers()
+        return [child for child in psutil.Process(self.pid).children() if child not in renderers]
 
     def renderers(self) -> list[psutil.Process]:
         """The processes that open documents for it, while there are any."""
-        with contextlib.suppress(psutil.NoSuchProcess):  # the client may have ended
-            return [child for child in psutil.Process(self.pid).children(recursive=True) if _is_renderer(child)]
-        return []
+        return processes_below(self.pid, RENDERER)
 
     def limit_files(self, size_bytes: int) -> None:
         """Let no file grow beyond a size from now on."""
@@ -76,12 +76,6 @@ class Client:
     def said(self) -> str:
         """What it wrote so far."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
-
-
-def _is_renderer(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.Error):  # it may end at any moment
-        return "quintet_client.documents.child" in process.cmdline()
-    return False
 
 
 def _run(arguments: list[str], log: Path) -> None:

@@ -19,6 +19,7 @@ from quintet_client.ledger import Ledger
 
 from tests.chaos.clients import Client
 from tests.conftest import loopback_properties
+from tests.family import WORKER, processes_below
 from tests.server.echo_service import pack_echo
 from tests.unit.made_documents import drawn, pdf_of
 
@@ -83,7 +84,7 @@ class Server:
 
     def workers(self) -> list[psutil.Process]:
         """The workers' processes."""
-        return [child for child in psutil.Process(self.service.pid).children(recursive=True) if _is_worker(child)]
+        return processes_below(self.service.pid, WORKER)
 
     def wait_until_ready(self, timeout_s: float = 60) -> None:
         """Wait until all workers are ready."""
@@ -227,12 +228,6 @@ def _stand_in_for_torch(folder: Path) -> Path:
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("class Tensor: ...\n")
     return package.parent
-
-
-def _is_worker(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.Error):  # it may end at any moment
-        return "model_service_worker" in " ".join(process.cmdline())
-    return False
 
 
 def count_answers(output: Path) -> int:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 
-import psutil
 import pytest
 from exporting import export, exported
 from PIL import Image
@@ -24,6 +23,7 @@ from reading import (
 )
 from scripted_server import Reply, ScriptedServer, page_answer
 
+from tests.family import RENDERER, processes_below
 from tests.unit.made_documents import drawn, encrypted_pdf, pdf_of, tiff_of
 
 SIZE = (120, 160)
@@ -48,11 +48,6 @@ def write_documents(folder, pdf_pages=12, tiff_pages=5):
 def slowly(request):
     time.sleep(0.05)
     return page_answer(request)
-
-
-def renderers_of(process):
-    family = psutil.Process(process.pid).children(recursive=True)
-    return [child for child in family if "quintet_client.documents.child" in child.cmdline()]
 
 
 def test_pages_of_documents_are_read_like_others_and_a_second_run_sends_nothing(folder, output):
@@ -114,7 +109,7 @@ def test_a_client_killed_in_mid_document_is_completed_by_a_rerun_to_the_same_byt
     with ScriptedServer(slowly) as server:
         running = start_client(folder, output, server.url, *DPI, "--in-flight", 2, "--loaders", 1)
         wait_until(lambda: count_answers(output) and sum(row["state"] == "ok" for row in rows(output).values()) >= 10)
-        left_behind = renderers_of(running)
+        left_behind = processes_below(running.pid, RENDERER)
         running.send_signal(signal.SIGKILL)
         assert finish(running)[0] == -signal.SIGKILL
         assert 10 <= count_answers(output) < 60
@@ -132,7 +127,7 @@ def test_a_loader_killed_in_mid_document_loses_no_page(folder, output):
     with ScriptedServer(slowly) as server:
         running = start_client(folder, output, server.url, *DPI, "--loaders", 1, "--batch", 4, "--in-flight", 4)
         wait_until(lambda: count_answers(output) >= 5)
-        (renderer,) = renderers_of(running)
+        (renderer,) = processes_below(running.pid, RENDERER)
         os.kill(renderer.ppid(), signal.SIGKILL)
         code, _, stderr = finish(running)
     assert code == 0, stderr

@@ -12,6 +12,7 @@ from quintet_client.ring import Ring
 from reading import answers, assert_adds_up, count_answers, finish, read, report, rows, start_client, wait_until
 
 from tests.conftest import draw_page, encode, loopback_properties
+from tests.family import WORKER, processes_below
 from tests.server.echo_service import pack_echo
 
 TAKEN = "shared memory: taken by"
@@ -45,8 +46,7 @@ class Pixels:
             torchserve.stop(self.service)
 
     def workers(self):
-        family = psutil.Process(self.service.pid).children(recursive=True)
-        return [process for process in family if "model_service_worker" in " ".join(process.cmdline())]
+        return processes_below(self.service.pid, WORKER)
 
     def mapped(self):
         """The rings that the workers have mapped."""

@@ -3,10 +3,10 @@
 import threading
 import time
 
-import psutil
 import pytest
 from reading import assert_adds_up, count_answers, read, report, rows, wait_until, write_pages
 
+from tests.family import WORKER, processes_below
 from tests.server.echo_service import echo_service
 
 
@@ -43,12 +43,8 @@ def test_a_worker_killed_from_outside_costs_no_page(echo, folder, tmp_path):
     write_pages(folder, 100)
     output = tmp_path / "out"
 
-    def workers():
-        family = psutil.Process(echo.pid).children(recursive=True)
-        return [process for process in family if "model_service_worker" in " ".join(process.cmdline())]
-
     wait_until(lambda: set(echo.workers()) == {"READY"})
-    (doomed,) = workers()
+    (doomed,) = processes_below(echo.pid, WORKER)
 
     def kill():
         # Answers come after 0.6 s of work, the next batch is in work 0.3 s later; for one that is still being gathered
@@ -61,6 +57,6 @@ def test_a_worker_killed_from_outside_costs_no_page(echo, folder, tmp_path):
     killer.start()
     assert read_here(echo, folder, output, "--pack", 16, "--in-flight", 32, "--retries", 1) == 0
     killer.join()
-    assert workers() != [doomed]
+    assert processes_below(echo.pid, WORKER) != [doomed]
     assert assert_adds_up(output)["ok"] == 100
     assert report(output)["errors"] == {}

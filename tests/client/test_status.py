@@ -19,6 +19,7 @@ from quintet_client.status import StatusSettings, Workers
 from tests.client.reading import CLIENT_ROOT, wait_until
 from tests.client.scripted_server import Reply, ScriptedServer, our_error, page_answer, torchserve_error
 from tests.conftest import ROOT, free_ports
+from tests.family import WORKER, processes_below
 from tests.server.echo_service import echo_service
 
 
@@ -90,10 +91,9 @@ def test_a_killed_worker_is_not_ready_although_ping_says_healthy(echo, capsys):
 
     def is_missed():
         # The very next page may still be given to the dead worker and be forgotten: by then its successor is ready.
-        for process in psutil.Process(echo.pid).children(recursive=True):
+        for worker in processes_below(echo.pid, WORKER):
             with contextlib.suppress(psutil.NoSuchProcess):
-                if "model_service_worker" in " ".join(process.cmdline()):
-                    process.kill()
+                worker.kill()
         seen.append(status(capsys, echo.inference_url, *options))
         return "workers are" in seen[-1][1]["reason"]
 

@@ -15,6 +15,7 @@ import service as torchserve
 from PIL import Image
 
 from tests.conftest import draw_page, encode, loopback_properties
+from tests.family import WORKER, processes_below
 
 PAGE = encode(draw_page(["Quintet reads pages", "Total 1,249.50 EUR"], (500, 300)), "JPEG")
 BAD = {
@@ -161,7 +162,7 @@ def test_the_archive_is_complete_and_stopping_leaves_nothing(tmp_path: Path, mod
     running = torchserve.start(tmp_path / "run", properties=loopback_properties(), model_store=model_store)
     family = psutil.Process(running.pid).children(recursive=True)
     try:
-        worker = next(process for process in family if "model_service_worker" in " ".join(process.cmdline()))
+        worker = processes_below(running.pid, WORKER)[0]
         unpacked = next(Path(running.run_dir, "tmp", "models").glob("*/quintet/chain.py")).resolve().parents[1]
         assert str(unpacked) in worker.environ()["PYTHONPATH"].split(":")
         assert {"provenance.json", "networks", "page_handler.py"} <= {path.name for path in unpacked.iterdir()}
