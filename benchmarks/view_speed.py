@@ -23,8 +23,8 @@ from typing import Any
 
 import requests
 from PIL import Image, ImageDraw
-from quintet_client.ledger import Ledger, Row
-from quintet_client.outcomes import canonical_json
+from quintet_client.run.ledger import Ledger, Row
+from quintet_client.service.outcomes import canonical_json
 from quintet_client.viewer.report_page import report_page
 from quintet_client.viewer.run import Run
 from quintet_client.viewer.server import Server

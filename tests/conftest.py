@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import service as torchserve
 from hypothesis import settings
 from PIL import Image, ImageDraw, ImageFont
-from quintet.chain import PageChain
-from quintet.settings import Settings
+from quintet.operations import service as torchserve
+from quintet.pages.chain import PageChain
+from quintet.pages.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL_STORE = ROOT / "model_store"

@@ -7,7 +7,7 @@ import contextlib
 import psutil
 
 WORKER = "model_service_worker"
-RENDERER = "quintet_client.documents.child"
+RENDERER = "quintet_client.input.documents.child"
 
 
 def processes_below(pid: int, word: str) -> list[psutil.Process]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from quintet.records import Pages, Raster
+from quintet.pages.records import Pages, Raster
 from torch.utils.data import DataLoader
 
 from benchmarks.bench.loader import DecodedBatch, make_loader

@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 from unittest.mock import patch
 
 import torch
-from quintet.calls import Budgets, plan_calls
-from quintet.chain import PageChain
-from quintet.engine import Engine
-from quintet.networks import Network, Shrink
-from quintet.settings import Settings
-from quintet.stages.recognition import bucket_widths
-from quintet.stages.text_detection import canvas_sizes
-from quintet.weights import STAGES, load_alphabet
+from quintet.engine.calls import Budgets, plan_calls
+from quintet.engine.engine import Engine
+from quintet.engine.networks import Network, Shrink
+from quintet.engine.weights import STAGES, load_alphabet
+from quintet.pages.chain import PageChain
+from quintet.pages.settings import Settings
+from quintet.pages.stages.recognition import bucket_widths
+from quintet.pages.stages.text_detection import canvas_sizes
 from torch import Tensor
 
 __all__ = [

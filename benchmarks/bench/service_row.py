@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import service as torchserve
+from quintet.operations import service as torchserve
 
 from benchmarks.bench.figures import Visit
 from benchmarks.bench.rows import Unavailable

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import service as torchserve
+from quintet.operations import service as torchserve
 
 from benchmarks.bench.memory import PeakMemory
 from benchmarks.bench.networks import MODEL_STORE

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import archive
 import requests
-import service as torchserve
+from quintet.operations import archive
+from quintet.operations import service as torchserve
 
 from benchmarks.bench.page_sets import PageSet
 from benchmarks.bench.rows import Unavailable

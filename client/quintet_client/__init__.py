@@ -4,8 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from quintet_client.api import QuintetClient
-    from quintet_client.async_api import AsyncQuintetClient
+    from quintet_client.api.async_client import AsyncQuintetClient
+    from quintet_client.api.client import QuintetClient
+    from quintet_client.api.results import Line, Orientation, PageResult, Region
     from quintet_client.errors import (
         NotAuthorisedError,
         PageError,
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
         ServerUnreachableError,
         UsageError,
     )
-    from quintet_client.results import Line, Orientation, PageResult, Region
 
 __all__ = [
     "AsyncQuintetClient",
@@ -30,11 +30,11 @@ __all__ = [
 ]
 
 _ERRORS = {"NotAuthorisedError", "PageError", "QuintetError", "ServerUnreachableError", "UsageError"}
-_MODULES = {"QuintetClient": "api", "AsyncQuintetClient": "async_api", **dict.fromkeys(_ERRORS, "errors")}
+_MODULES = {"QuintetClient": "api.client", "AsyncQuintetClient": "api.async_client", **dict.fromkeys(_ERRORS, "errors")}
 
 
 def __getattr__(name: str) -> object:
     """Load a name's module when it is asked for: the process that renders documents starts in 0.1 s instead of 0.7."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'results')}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'api.results')}"), name)

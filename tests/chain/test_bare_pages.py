@@ -1,10 +1,10 @@
 """Pages that lie decoded in memory, through the real models: read as if they had come encoded."""
 
 import pytest
-from quintet.bare import bytes_needed, write_bare
 from quintet.errors import Code, Failure
-from quintet.images import decode_image
-from quintet.settings import Settings
+from quintet.pages.pixels.images import decode_image
+from quintet.pages.pixels.raw_pictures import bytes_needed, write_raw
+from quintet.pages.settings import Settings
 
 from tests.conftest import draw_page, encode
 
@@ -14,7 +14,7 @@ BODIES = [encode(draw_page([f"Invoice {number}"], (420, 200 + number)), "PNG") f
 def laid(body):
     image = decode_image(body, Settings())
     memory = memoryview(bytearray(bytes_needed(image.size)))
-    write_bare(image, len(body), memory)
+    write_raw(image, len(body), memory)
     return memory.toreadonly()
 
 

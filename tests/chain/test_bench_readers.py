@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from quintet.chain import PageChain
+from quintet.pages.chain import PageChain
 
 from benchmarks.bench.floor import Floor
 from benchmarks.bench.habits import HabitReader, Habits

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from quintet.calls import Budgets
-from quintet.chain import PageChain
+from quintet.engine.calls import Budgets
 from quintet.errors import Code, Failure
-from quintet.images import Picture
-from quintet.settings import Settings
+from quintet.pages.chain import PageChain
+from quintet.pages.pixels.images import Picture
+from quintet.pages.settings import Settings
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.sample_pages.generate import main as generate
@@ -177,7 +177,7 @@ def test_copies_to_the_host_do_not_grow_with_the_batch(chain: PageChain, bodies:
 @pytest.fixture
 def like_cuda(model_store: Path, monkeypatch: pytest.MonkeyPatch) -> PageChain:
     """A chain on the CPU whose calls are as large as on CUDA and run in turn, in the thread that asks."""
-    monkeypatch.setattr("quintet.engine.CPU_BUDGETS", Budgets(*[sys.maxsize] * 4))
+    monkeypatch.setattr("quintet.engine.engine.CPU_BUDGETS", Budgets(*[sys.maxsize] * 4))
     chain = PageChain(Settings(device="cpu"), model_store)
     monkeypatch.setattr(chain.engine, "_workers", None)
     return chain

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from quintet.captured import Captured
-from quintet.chain import PageChain
-from quintet.device_jpeg import DevicePicture
+from quintet.engine.cuda_graphs import CudaGraphs
 from quintet.errors import Failure, SettingsError
-from quintet.settings import Settings
-from quintet.stages.recognition import all_bucket_widths
+from quintet.pages.chain import PageChain
+from quintet.pages.pixels.device_jpeg import DevicePicture
+from quintet.pages.settings import Settings
+from quintet.pages.stages.recognition import all_bucket_widths
 
 from benchmarks.bench_gpu.accuracy import MOST_F1_LOST, compare
 from benchmarks.sample_pages.generate import main as generate
@@ -63,7 +63,7 @@ def test_a_bad_jpeg_leaves_its_neighbours_unchanged_where_the_device_decodes(on_
 def test_captured_launches_read_what_eager_ones_read(capturing: PageChain, model_store: Path) -> None:
     bodies = BODIES[1:3]
     eager = results(PageChain(Settings(device="cpu", engine="torch"), model_store)(bodies))
-    captured = [part for part in capturing.engine._captured if isinstance(part, Captured)]
+    captured = [part for part in capturing.engine._captured if isinstance(part, CudaGraphs)]
     for _ in range(3):  # seen, recorded, replayed
         for ours, theirs in zip(results(capturing(bodies)), eager, strict=True):
             assert_same_reading(ours, theirs)
@@ -85,7 +85,7 @@ def test_rows_that_fill_a_call_up_do_not_change_the_others(capturing: PageChain,
 
 
 def test_text_detection_is_not_captured(capturing: PageChain) -> None:
-    assert not isinstance(capturing._text_detection._network, Captured)
+    assert not isinstance(capturing._text_detection._network, CudaGraphs)
 
 
 def test_captured_launches_are_refused_where_the_engine_has_none(model_store: Path) -> None:

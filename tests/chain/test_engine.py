@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from quintet.chain import PageChain
-from quintet.engine import Engine
+from quintet.engine.engine import Engine
 from quintet.errors import SettingsError
-from quintet.settings import Settings
+from quintet.pages.chain import PageChain
+from quintet.pages.settings import Settings
 
 
 def test_tensors_of_every_kind_cross_in_one_copy(chain: PageChain) -> None:
@@ -60,8 +60,8 @@ def test_a_device_that_is_not_there_is_refused_at_start(model_store: Path) -> No
 FIRST_CALLS = """
 import sys, threading, torch
 from pathlib import Path
-from quintet.engine import Engine
-from quintet.settings import Settings
+from quintet.engine.engine import Engine
+from quintet.pages.settings import Settings
 
 engine = Engine(Settings(engine="openvino", device="cpu", threads=4), Path(sys.argv[1]))
 network, together = engine.network("line_orientation"), threading.Barrier(4)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pypdfium2
 import pytest
-from quintet.chain import PageChain
-from quintet_client.exports import pdf
+from quintet.pages.chain import PageChain
+from quintet_client.api.results import PageResult
 from quintet_client.exports.documents import Document, DocumentPage, Original, parse_clean
-from quintet_client.results import PageResult
+from quintet_client.exports.pdf import searchable as pdf
 
 from benchmarks.sample_pages.generate import main as generate
 

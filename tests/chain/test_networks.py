@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from quintet import weights
+from quintet.engine import weights
 from torch.export import Dim
 
 STORE = Path(__file__).parents[2] / "model_store"

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from quintet.chain import PageChain
 from quintet.errors import Failure
-from quintet.quads import text_quads
-from quintet.records import Raster
-from quintet.settings import Settings
-from quintet.stages.text_detection import canvas_sizes
+from quintet.pages.chain import PageChain
+from quintet.pages.postprocess.quads import text_quads
+from quintet.pages.records import Raster
+from quintet.pages.settings import Settings
+from quintet.pages.stages.text_detection import canvas_sizes
 from rapid_layout import RapidLayout
 from rapidocr import RapidOCR
 from rapidocr.ch_ppocr_det.utils import DBPostProcess

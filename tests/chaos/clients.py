@@ -21,7 +21,7 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 
 def preload() -> None:
     """Load what clients need, once, into the process they are forked from."""
-    multiprocessing.set_forkserver_preload(["quintet_client.cli", "quintet_client.feed"])
+    multiprocessing.set_forkserver_preload(["quintet_client.cli", "quintet_client.run.reading"])
     _CONTEXT.Process(target=os.getpid).start()
 
 
@@ -83,7 +83,8 @@ def _run(arguments: list[str], log: Path) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    from quintet_client import cli, lost_requests  # noqa: PLC0415 - loaded before the fork, and only there
+    from quintet_client import cli
+    from quintet_client.service import lost_requests  # noqa: PLC0415 - loaded before the fork, and only there
 
     lost_requests.LEAST_SILENCE_S = LEAST_SILENCE_S
     sys.argv = ["quintet", *arguments]

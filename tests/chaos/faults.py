@@ -30,7 +30,7 @@ def worker_killed(played: Round) -> None:
 
 
 def worker_stopped(played: Round) -> None:
-    """SIGSTOP of a worker and SIGCONT after a while, within the server's patience or beyond it."""
+    """SIGSTOP of a worker and SIGCONT after a while, within the server's give_up or beyond it."""
     with played.struck():
         for worker in played.server.workers():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -144,7 +144,7 @@ def poison_kills(played: Round) -> None:
 
 
 def poison_stalls(played: Round) -> None:
-    """A page that stalls whichever worker reads it, until the server's patience is over."""
+    """A page that stalls whichever worker reads it, until the server's give_up is over."""
     played.poison = {"part1/poison.jpg": b"STALL " + played.dice.randbytes(100)}
     _see_poison_through(played, pack=2)
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 import requests
-import service as torchserve
-from quintet_client.ledger import Ledger
+from quintet.operations import service as torchserve
+from quintet_client.run.ledger import Ledger
 
 from tests.chaos.clients import Client
 from tests.conftest import loopback_properties

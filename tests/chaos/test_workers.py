@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from quintet_client import lost_requests
+from quintet_client.service import lost_requests
 
 from tests.chaos.stage import Server, wait_until
 from tests.client.reading import assert_adds_up, count_answers, read, rows, write_pages
@@ -73,7 +73,7 @@ def gathering(tmp_path) -> Iterator[Server]:
 
 
 def test_requests_that_die_with_a_worker_while_they_are_gathered_are_sent_again(gathering, tmp_path, monkeypatch):
-    """TorchServe never answers them; without a lookout this run takes as long as --timeout-s says."""
+    """TorchServe never answers them; without a detector this run takes as long as --timeout-s says."""
     monkeypatch.setattr(lost_requests, "LEAST_SILENCE_S", 2.0)
     write_pages(tmp_path / "in", GOOD)
 

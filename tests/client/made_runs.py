@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
-from quintet_client.ledger import Ledger, Row
-from quintet_client.names import page_id_of
-from quintet_client.outcomes import canonical_json
+from quintet_client.input.page_ids import page_id_of
+from quintet_client.run.ledger import Ledger, Row
+from quintet_client.service.outcomes import canonical_json
 
 BEGAN = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 WIDTH_PX, HEIGHT_PX = 400, 560

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from quintet import frames
+from quintet.frame import frames
 
 MODEL = "scripted-model-1"
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 from bad_pages import TEXT, drawn, encoded, write_bodies, write_documents, write_what_is_no_file
-from quintet_client.names import page_id_of
+from quintet_client.input.page_ids import page_id_of
 from reading import answers, assert_adds_up, read, rows
 
 from tests.conftest import ROOT

@@ -105,7 +105,7 @@ def test_events_are_one_object_a_line_and_end_with_the_report(folder, output, ca
 
 
 def test_progress_counts_up_while_the_run_goes(folder, output, capsys, monkeypatch):
-    monkeypatch.setattr("quintet_client.progress._EVENT_EVERY_S", 0.05)
+    monkeypatch.setattr("quintet_client.run.progress._EVENT_EVERY_S", 0.05)
     write_pages(folder, 30)
     with ScriptedServer() as server:
         assert read(folder, output, server.url, "--json", "--pack", 1, "--in-flight", 1) == 0

@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from quintet_client import lost_requests
+from quintet_client.service import lost_requests
 from reading import assert_adds_up, read, rows, write_pages
 from scripted_server import ScriptedServer, our_error, page_answer
 

@@ -117,7 +117,7 @@ def test_what_hits_a_whole_request_without_being_its_fault_costs_no_try(folder, 
 
 
 def test_a_page_that_always_drops_the_connection_leaves_its_pack(folder, output, monkeypatch):
-    monkeypatch.setattr("quintet_client.delivery.BACKOFF_MOST_S", 0.02)
+    monkeypatch.setattr("quintet_client.service.delivery.BACKOFF_MOST_S", 0.02)
     write_pages(folder, 7)
     (folder / "huge.jpg").write_bytes(b"huge")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-import service as torchserve
 from PIL import Image
-from quintet_client.ring import Ring
+from quintet.operations import service as torchserve
+from quintet_client.shared_memory.buffer import Ring
 from reading import answers, assert_adds_up, count_answers, finish, read, report, rows, start_client, wait_until
 
 from tests.conftest import draw_page, encode, loopback_properties

@@ -6,7 +6,7 @@ import re
 
 import pytest
 import requests
-from quintet import frames
+from quintet.frame import frames
 
 from tests.client.reading import assert_adds_up, read, rows, wait_until
 from tests.server.echo_service import echo_service

@@ -13,8 +13,8 @@ import requests
 from PIL import Image
 from quintet_client.cli import main
 from quintet_client.errors import UsageError
-from quintet_client.probe_page import draw_probe_page
-from quintet_client.status import StatusSettings, Workers
+from quintet_client.service.probe_page import draw_probe_page
+from quintet_client.service.status import StatusSettings, Workers
 
 from tests.client.reading import CLIENT_ROOT, wait_until
 from tests.client.scripted_server import Reply, ScriptedServer, our_error, page_answer, torchserve_error

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import service as torchserve
+from quintet.operations import service as torchserve
 
 from tests.conftest import ROOT, loopback_properties
 from tests.fuzz.decoding import Findings, fuzz_decoder

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import requests
-import service as torchserve
-from quintet import frames
 from quintet.errors import HTTP_STATUS, Code
+from quintet.frame import frames
+from quintet.operations import service as torchserve
 
 from tests.fuzz.decoding import OK, Findings
 from tests.fuzz.mutations import Mutator

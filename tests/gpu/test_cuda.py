@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from quintet.chain import PageChain
-from quintet.device_jpeg import DevicePicture
 from quintet.errors import Failure
-from quintet.images import decode_image
-from quintet.settings import Settings
+from quintet.pages.chain import PageChain
+from quintet.pages.pixels.device_jpeg import DevicePicture
+from quintet.pages.pixels.images import decode_image
+from quintet.pages.settings import Settings
 
 from benchmarks.bench_gpu.accuracy import compare
 from benchmarks.bench_gpu.pages import draw_plain_pages

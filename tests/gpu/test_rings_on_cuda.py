@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from quintet.bare import bytes_needed, write_bare
-from quintet.chain import PageChain
-from quintet.frames import Place
-from quintet.images import decode_image
-from quintet.rings import RingLimits, Rings
-from quintet.settings import Settings
-from quintet_client.ring import Ring
+from quintet.frame.frames import Place
+from quintet.frame.shared_memory.buffers import BufferLimits, SharedBuffers
+from quintet.pages.chain import PageChain
+from quintet.pages.pixels.images import decode_image
+from quintet.pages.pixels.raw_pictures import bytes_needed, write_raw
+from quintet.pages.settings import Settings
+from quintet_client.shared_memory.buffer import Ring
 
 from tests.conftest import draw_page, encode
 
@@ -38,7 +38,7 @@ def maps() -> list[str]:
 def test_a_ring_is_page_locked_its_pages_are_read_and_it_is_let_go(model_store: Path, tmp_path: Path) -> None:
     """Fails where CUDA does not page-lock memory that is mapped read only: copies work then too, but wait."""
     chain = PageChain(Settings(device="cuda"), model_store)
-    rings = Rings(RingLimits(shared_memory=True), chain.engine)
+    rings = SharedBuffers(BufferLimits(shared_memory=True), chain.engine)
     rings.listen(tmp_path / "rings")
     ring = Ring(len(PAGES) * STEP)
     assert ring.attach(tmp_path / "rings", NAME) == 1
@@ -46,7 +46,7 @@ def test_a_ring_is_page_locked_its_pages_are_read_and_it_is_let_go(model_store: 
     for number, page in enumerate(PAGES):
         image = decode_image(page, Settings())
         places.append(Place(NAME, number * STEP, bytes_needed(image.size)))
-        write_bare(image, len(page), ring.view[number * STEP : number * STEP + places[-1].length])
+        write_raw(image, len(page), ring.view[number * STEP : number * STEP + places[-1].length])
     wait_until(lambda: rings._held[NAME].pinned)
     with rings.reading():
         bare = [rings.find(place) for place in places]

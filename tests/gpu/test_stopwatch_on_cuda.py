@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from quintet.chain import PageChain
-from quintet.settings import Settings
+from quintet.pages.chain import PageChain
+from quintet.pages.settings import Settings
 
 from tests.conftest import draw_page, encode
 

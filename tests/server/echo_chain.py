@@ -6,10 +6,10 @@ import zlib
 from types import SimpleNamespace
 
 import numpy as np
-from quintet.bare import read_bare
 from quintet.errors import Code, Failure, PageError
-from quintet.images import Picture, decode_image
-from quintet.settings import Settings
+from quintet.pages.pixels.images import Picture, decode_image
+from quintet.pages.pixels.raw_pictures import read_raw
+from quintet.pages.settings import Settings
 
 
 class EchoChain:
@@ -64,7 +64,7 @@ class PixelChain(EchoChain):
 def _seen(body, settings):
     try:
         bare = isinstance(body, memoryview)
-        picture = read_bare(body, settings) if bare else Picture(decode_image(body, settings))
+        picture = read_raw(body, settings) if bare else Picture(decode_image(body, settings))
     except PageError as error:
         return error.failure
     words = np.empty(picture.size_px[0] * picture.size_px[1], np.int32)

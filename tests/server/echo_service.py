@@ -6,9 +6,9 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-import archive
-import service as torchserve
 import yaml
+from quintet.operations import archive
+from quintet.operations import service as torchserve
 
 from tests.conftest import ROOT, loopback_properties
 
@@ -33,7 +33,7 @@ def pack_echo(folder: Path, torchserve_options=None, **options) -> Path:
     subprocess.run(
         [
             *(sys.executable, "-c", "from model_archiver.model_packaging import generate_model_archive as f; f()"),
-            *("--model-name", "quintet", "--version", "1.0", "--handler", str(HANDLERS / "page_handler.py")),
+            *("--model-name", "quintet", "--version", "1.0", "--handler", str(HANDLERS / "chain_handler.py")),
             *("--extra-files", str(extra), "--config-file", str(config), "--export-path", str(folder)),
         ],
         check=True,

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from PIL import Image
-from quintet import frames
+from quintet.frame import frames
 
 from tests.conftest import ROOT, draw_page, encode
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import requests
-import service as torchserve
-from quintet import frames
+from quintet.frame import frames
+from quintet.operations import service as torchserve
 
 from tests.server.echo_service import echo_service
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import service as torchserve
+from quintet.operations import service as torchserve
 
 from tests.conftest import ROOT, draw_page, encode
 

@@ -1,4 +1,4 @@
-"""Why docs/api.md offers no KServe v2: what TorchServe's own envelope makes of a batch."""
+"""Why docs/api.md offers no KServe v2: what TorchServe's own request makes of a batch."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def infer_request(word):
     return {"body": json.dumps({"inputs": [tensor]}).encode()}
 
 seen = []
-envelope = KServev2Envelope(lambda data, _context: seen.extend(data) or data)
+request = KServev2Envelope(lambda data, _context: seen.extend(data) or data)
 manifest = {"model": {"modelName": "quintet", "modelVersion": "1.0"}}
 context = SimpleNamespace(manifest=manifest, get_request_id=str)
-answers = envelope.handle([infer_request("first"), infer_request("second")], context)
+answers = request.handle([infer_request("first"), infer_request("second")], context)
 print(json.dumps({"seen": [tensor["data"] for tensor in seen], "answers": len(answers)}))
 """
 

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-import service as torchserve
 import yaml
-from quintet import frames
 from quintet.errors import Code
+from quintet.frame import frames
+from quintet.operations import service as torchserve
 
 from tests.conftest import ROOT, draw_page, encode
 from tests.server.echo_service import echo_service

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import requests
-import service as torchserve
 import yaml
 from jsonschema import Draft202012Validator
+from quintet.operations import service as torchserve
 
 from tests.conftest import ROOT
 

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-import service as torchserve
-from quintet import frames
+from quintet.frame import frames
+from quintet.operations import service as torchserve
 
 from tests.conftest import draw_page, encode
 from tests.server.echo_service import echo_service

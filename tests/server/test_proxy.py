@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import requests
-import service as torchserve
+from quintet.operations import service as torchserve
 from quintet_client.cli import main
 
 from tests.client.reading import answers, assert_adds_up, read, write_pages

@@ -7,12 +7,12 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import archive
 import psutil
 import pytest
 import requests
-import service as torchserve
 from PIL import Image
+from quintet.operations import archive
+from quintet.operations import service as torchserve
 
 from tests.conftest import draw_page, encode, loopback_properties
 from tests.family import WORKER, processes_below
@@ -165,7 +165,7 @@ def test_the_archive_is_complete_and_stopping_leaves_nothing(tmp_path: Path, mod
         worker = processes_below(running.pid, WORKER)[0]
         unpacked = next(Path(running.run_dir, "tmp", "models").glob("*/quintet/chain.py")).resolve().parents[1]
         assert str(unpacked) in worker.environ()["PYTHONPATH"].split(":")
-        assert {"provenance.json", "networks", "page_handler.py"} <= {path.name for path in unpacked.iterdir()}
+        assert {"provenance.json", "networks", "chain_handler.py"} <= {path.name for path in unpacked.iterdir()}
     finally:
         torchserve.stop(running)
     assert torchserve.find(running.run_dir) is None

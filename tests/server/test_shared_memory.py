@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 import requests
-import service as torchserve
-from quintet import frames
-from quintet.bare import bytes_needed, write_bare
-from quintet.frames import Answer, Place
-from quintet.images import decode_image
-from quintet.settings import Settings
-from quintet_client.ring import Ring
+from quintet.frame import frames
+from quintet.frame.frames import Answer, Place
+from quintet.operations import service as torchserve
+from quintet.pages.pixels.images import decode_image
+from quintet.pages.pixels.raw_pictures import bytes_needed, write_raw
+from quintet.pages.settings import Settings
+from quintet_client.shared_memory.buffer import Ring
 
 from tests.conftest import draw_page, encode
 
@@ -57,7 +57,7 @@ class Held(Ring):
         directory, self.name = invitation(service)
         assert self.attach(directory, self.name) == 1
         for page, offset in zip(PAGES, AT, strict=True):
-            write_bare(decode_image(page, Settings()), len(page), self.view[offset : offset + LENGTH])
+            write_raw(decode_image(page, Settings()), len(page), self.view[offset : offset + LENGTH])
 
     def place(self, number: int, length: int = LENGTH) -> Place:
         return Place(self.name, AT[number], length)

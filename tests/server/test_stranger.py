@@ -7,7 +7,7 @@ import stat
 import subprocess
 
 import pytest
-import service as torchserve
+from quintet.operations import service as torchserve
 
 from tests.conftest import ROOT
 

@@ -6,7 +6,7 @@ import numpy as np
 import pypdfium2
 from made_results import document, original
 from PIL import Image, ImageDraw
-from quintet_client.exports import pdf
+from quintet_client.exports.pdf import searchable as pdf
 
 SIZE = (800, 1000)
 

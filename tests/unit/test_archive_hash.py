@@ -2,9 +2,9 @@
 
 import hashlib
 
-import archive
 import pytest
-import service as torchserve
+from quintet.operations import archive
+from quintet.operations import service as torchserve
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from quintet.bare import MAGIC, bytes_needed, read_bare, write_bare
 from quintet.errors import Code, PageError
-from quintet.images import Picture
-from quintet.settings import Settings
+from quintet.pages.pixels.images import Picture
+from quintet.pages.pixels.raw_pictures import MAGIC, bytes_needed, read_raw, write_raw
+from quintet.pages.settings import Settings
 
 SETTINGS = Settings()
 
@@ -22,7 +22,7 @@ def drawn(width, height):
 
 def laid(image, encoded_bytes=100):
     memory = memoryview(bytearray(bytes_needed(image.size)))
-    write_bare(image, encoded_bytes, memory)
+    write_raw(image, encoded_bytes, memory)
     return memory.toreadonly()
 
 
@@ -33,7 +33,7 @@ def header(width, height, encoded_bytes=100, magic=MAGIC):
 @given(st.integers(10, 60), st.integers(10, 60))
 def test_a_picture_is_read_as_it_was_laid_down(width, height):
     image = drawn(width, height)
-    picture = read_bare(laid(image), SETTINGS)
+    picture = read_raw(laid(image), SETTINGS)
     expected, found = np.empty((2, width * height), np.int32)
     Picture(image).copy_to(expected)
     picture.copy_to(found)
@@ -43,7 +43,7 @@ def test_a_picture_is_read_as_it_was_laid_down(width, height):
 
 def test_the_pixels_are_the_memory_itself_and_cannot_be_written():
     memory = laid(drawn(20, 20))
-    words = read_bare(memory, SETTINGS).words
+    words = read_raw(memory, SETTINGS).words
     assert np.shares_memory(words, np.frombuffer(memory, np.uint8))
     assert not words.flags.writeable
 
@@ -51,8 +51,8 @@ def test_the_pixels_are_the_memory_itself_and_cannot_be_written():
 def test_a_header_that_changes_while_it_is_read_is_read_once():
     image = drawn(20, 20)
     memory = memoryview(bytearray(bytes_needed(image.size)))
-    write_bare(image, 100, memory)
-    picture = read_bare(memory.toreadonly(), SETTINGS)
+    write_raw(image, 100, memory)
+    picture = read_raw(memory.toreadonly(), SETTINGS)
     memory[8:16] = struct.pack("<II", 40_000, 40_000)
     assert picture.size_px == (20, 20)
     assert len(picture.words) == 400
@@ -77,14 +77,14 @@ def test_a_header_that_changes_while_it_is_read_is_read_once():
 )
 def test_what_is_no_picture_of_its_places_size_or_beyond_the_limits_is_refused(memory, code):
     with pytest.raises(PageError) as error:
-        read_bare(memoryview(memory), SETTINGS)
+        read_raw(memoryview(memory), SETTINGS)
     assert error.value.failure.code is code
 
 
 @given(st.binary(max_size=200), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
 def test_no_header_makes_the_reader_look_beyond_its_memory(pixels, width, height):
     try:
-        picture = read_bare(memoryview(header(width, height) + pixels), SETTINGS)
+        picture = read_raw(memoryview(header(width, height) + pixels), SETTINGS)
     except PageError:
         return
     assert picture.size_px == (width, height)

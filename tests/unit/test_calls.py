@@ -3,10 +3,10 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet.calls import in_batches, joined, plan_calls
-from quintet.settings import Settings
-from quintet.stages.recognition import bucket_widths, most_confident
-from quintet.stages.text_detection import canvas_sizes
+from quintet.engine.calls import in_batches, joined, plan_calls
+from quintet.pages.settings import Settings
+from quintet.pages.stages.recognition import bucket_widths, most_confident
+from quintet.pages.stages.text_detection import canvas_sizes
 
 SIDE = st.integers(1, 4000)
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet import captured as captured_module
-from quintet.captured import Captured, Recorder, counts_up_to, padded_count
+from quintet.engine import cuda_graphs as captured_module
+from quintet.engine.cuda_graphs import CudaGraphs, Recorder, counts_up_to, padded_count
 from torch import Tensor, nn
 
 ITEM = (3, 8, 16)
@@ -34,9 +34,9 @@ class Work:
         return output, output.argmax(dim=1).int()
 
 
-def captured(work: Work, most: int = MOST) -> Captured:
+def captured(work: Work, most: int = MOST) -> CudaGraphs:
     recorder = Recorder(torch.device("cpu"), torch.float32)
-    return Captured(work, recorder, {ITEM: most})
+    return CudaGraphs(work, recorder, {ITEM: most})
 
 
 def batch_of(count: int, seed: int = 0) -> Tensor:

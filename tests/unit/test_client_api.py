@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from quintet_client.api.results import parse_page
 from quintet_client.errors import PageError
-from quintet_client.outcomes import Answered
-from quintet_client.results import parse_page
+from quintet_client.service.outcomes import Answered
 
 CLIENT_ROOT = Path(__file__).parents[2] / "client"
 DOCUMENT = {

@@ -3,10 +3,10 @@
 import time
 
 import pytest
-from quintet_client.delivery import MAX_DROPS, Delivery, Patience
 from quintet_client.errors import NotAuthorisedError, ServerUnreachableError
-from quintet_client.outcomes import Answered, Dropped, NotNow, PageFailed, TryFailed, Unauthorised
-from quintet_client.transport import Item
+from quintet_client.service.delivery import MAX_DROPS, Delivery, GiveUpPolicy
+from quintet_client.service.outcomes import Answered, Dropped, NotNow, PageFailed, TryFailed, Unauthorised
+from quintet_client.service.transport import Item
 
 ANSWER = Answered(b"{}\n", "m", "r")
 
@@ -24,7 +24,7 @@ class Scripted:
 
 
 def deliver(*outcomes, give_up_s=60.0, wait=lambda _seconds: False):
-    return Delivery(Scripted(*outcomes), Patience(give_up_s, 1.0), 3, wait).deliver(Item("p", b""))
+    return Delivery(Scripted(*outcomes), GiveUpPolicy(give_up_s, 1.0), 3, wait).deliver(Item("p", b""))
 
 
 def test_restarts_and_queues_cost_no_try():

@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
-from quintet_client.clerk import Clerk
+from quintet_client.cancellation import Cancellation
 from quintet_client.errors import ModelMismatchError, OutputUnwritableError
-from quintet_client.ledger import Ledger, Row
-from quintet_client.pipeline import Halt
-from quintet_client.writer import Output, write_atomically
+from quintet_client.run.ledger import Ledger, Row
+from quintet_client.run.ledger_writer import LedgerWriter
+from quintet_client.run.output import Output, write_atomically
 
 CLIENT_ROOT = Path(__file__).parents[2] / "client"
 
@@ -52,7 +52,7 @@ def test_what_was_committed_survives_a_killed_writer(tmp_path):
     script = """
 import sys
 from pathlib import Path
-from quintet_client.ledger import Ledger, Row
+from quintet_client.run.ledger import Ledger, Row
 with Ledger.open(Path(sys.argv[1])) as ledger:
     for i in range(10**6):
         ledger.record([Row(f"{i}-{j}", "ok", 1) for j in range(10)], model="m")
@@ -71,7 +71,7 @@ def test_an_answer_is_whole_whenever_its_writer_is_killed(tmp_path):
     script = """
 import sys
 from pathlib import Path
-from quintet_client.writer import write_atomically
+from quintet_client.run.output import write_atomically
 for i in range(10**6):
     write_atomically(Path(sys.argv[1]) / "a.json", (b"%d" % (i % 10)) * 500_000)
     print(i, flush=True)
@@ -99,13 +99,13 @@ def test_the_clerk_keeps_order_and_refuses_a_second_model(tmp_path):
     committed = []
     with Ledger.open(tmp_path / "l"):
         pass
-    clerk = Clerk(tmp_path / "l", None, Halt(), committed.extend)
+    ledger_writer = LedgerWriter(tmp_path / "l", None, Cancellation(), committed.extend)
 
     def work(part):
         for i in range(300):
-            clerk.claim("m1")
-            clerk.record(Row(f"{part}-{i}", "sent"))
-            clerk.record(Row(f"{part}-{i}", "ok"))
+            ledger_writer.claim("m1")
+            ledger_writer.record(Row(f"{part}-{i}", "sent"))
+            ledger_writer.record(Row(f"{part}-{i}", "ok"))
 
     threads = [threading.Thread(target=work, args=(part,)) for part in range(4)]
     for thread in threads:
@@ -113,8 +113,8 @@ def test_the_clerk_keeps_order_and_refuses_a_second_model(tmp_path):
     for thread in threads:
         thread.join()
     with pytest.raises(ModelMismatchError, match="m2"):
-        clerk.claim("m2")
-    clerk.close()
+        ledger_writer.claim("m2")
+    ledger_writer.close()
     with Ledger.open(tmp_path / "l") as ledger:
         assert sum(1 for _ in ledger.rows("ok")) == 1200
         assert ledger.model() == "m1"
@@ -122,21 +122,21 @@ def test_the_clerk_keeps_order_and_refuses_a_second_model(tmp_path):
 
 
 def test_a_ledger_that_cannot_be_written_ends_the_run_and_blocks_nobody(tmp_path):
-    halt = Halt()
-    clerk = Clerk(tmp_path / "missing" / "l", None, halt, lambda _rows: None)
+    cancellation = Cancellation()
+    ledger_writer = LedgerWriter(tmp_path / "missing" / "l", None, cancellation, lambda _rows: None)
     for i in range(5000):
-        clerk.record(Row(str(i), "ok"))
+        ledger_writer.record(Row(str(i), "ok"))
     begin = time.monotonic()
-    clerk.close()
+    ledger_writer.close()
     assert time.monotonic() - begin < 10
-    assert isinstance(halt.cause, OutputUnwritableError)
+    assert isinstance(cancellation.cause, OutputUnwritableError)
 
 
 def test_a_claimed_output_is_free_again_as_soon_as_its_client_is_killed(tmp_path):
     script = """
 import os, sys, time
 from pathlib import Path
-from quintet_client.writer import Output
+from quintet_client.run.output import Output
 with Output(Path(sys.argv[1])).claim():
     if os.fork():
         print("claimed", flush=True)

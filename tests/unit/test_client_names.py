@@ -6,7 +6,7 @@ import posixpath
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet_client.names import MAX_COMPONENT_BYTES, page_id_in, page_id_of, page_place, path_of
+from quintet_client.input.page_ids import MAX_COMPONENT_BYTES, page_id_in, page_id_of, page_place, path_of
 
 # Any bytes a file system can give: everything but NUL.
 paths = st.binary(min_size=1, max_size=60).map(lambda raw: os.fsdecode(raw.replace(b"\0", b"/")))

@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet_client.outcomes import (
+from quintet_client.service.outcomes import (
     Answered,
     NotNow,
     PageFailed,

@@ -4,10 +4,10 @@ import threading
 
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet_client import packs
-from quintet_client.packs import in_packs
-from quintet_client.pages import FileStamp, LoadedPage
-from quintet_client.pipeline import Halt, Room
+from quintet_client.cancellation import Cancellation, Room
+from quintet_client.input.loader import FileStamp, LoadedPage
+from quintet_client.service import batching as packs
+from quintet_client.service.batching import in_packs
 
 LIMIT = packs.MAX_PACK_BYTES
 
@@ -46,7 +46,7 @@ def test_a_server_that_refuses_packs_gets_single_pages_from_then_on():
 
 
 def test_room_is_bounded_in_pages_and_bytes_and_a_giant_goes_alone():
-    room = Room(4, 100, Halt())
+    room = Room(4, 100, Cancellation())
     assert room.take(3, 10)
     for pages, size in ((2, 1), (1, 91)):
         waiting = threading.Thread(target=room.take, args=(pages, size), daemon=True)
@@ -63,8 +63,8 @@ def test_room_is_bounded_in_pages_and_bytes_and_a_giant_goes_alone():
 
 
 def test_nobody_waits_for_room_in_a_run_that_is_ending():
-    halt = Halt()
-    room = Room(1, 1, halt)
+    cancellation = Cancellation()
+    room = Room(1, 1, cancellation)
     assert room.take(1, 1)
-    halt.pull(KeyboardInterrupt())
+    cancellation.cancel(KeyboardInterrupt())
     assert not room.take(1, 1)

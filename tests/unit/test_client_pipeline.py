@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 import time
 
-from quintet_client.pipeline import Halt, Stage
+from quintet_client.cancellation import Cancellation, Stage
 
 
 def test_a_stage_starts_no_more_threads_than_its_work_needs() -> None:
@@ -13,7 +13,7 @@ def test_a_stage_starts_no_more_threads_than_its_work_needs() -> None:
         seen.add(threading.get_ident())
         done.set()
 
-    stage = Stage(work, threads=64, room=64, halt=Halt(), drops_on_halt=False)
+    stage = Stage(work, threads=64, room=64, cancellation=Cancellation(), drops_on_cancel=False)
     for _ in range(200):
         done = threading.Event()
         stage.put(done)
@@ -30,7 +30,7 @@ def test_a_stage_starts_as_many_threads_as_its_work_needs_and_no_more_than_allow
         together.wait()
         done.append(item)
 
-    stage = Stage(work, threads=5, room=0, halt=Halt(), drops_on_halt=False)
+    stage = Stage(work, threads=5, room=0, cancellation=Cancellation(), drops_on_cancel=False)
     for item in range(20):  # four times five that wait for each other
         stage.put(item)
     assert stage.finish(1)
@@ -38,4 +38,4 @@ def test_a_stage_starts_as_many_threads_as_its_work_needs_and_no_more_than_allow
 
 
 def test_a_stage_that_got_no_work_ends_at_once() -> None:
-    assert Stage(print, threads=3, room=1, halt=Halt(), drops_on_halt=False).finish(1)
+    assert Stage(print, threads=3, room=1, cancellation=Cancellation(), drops_on_cancel=False).finish(1)

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 from made_documents import drawn, encrypted_pdf, pdf_of, tiff_of
 from quintet_client.errors import UsageError
-from quintet_client.ledger import Ledger, Row
-from quintet_client.plan import make_plan
-from quintet_client.regular_files import stamp_of
-from quintet_client.settings import ReadSettings
-from quintet_client.sources import find_sources
-from quintet_client.writer import Output
+from quintet_client.input.regular_files import stamp_of
+from quintet_client.input.sources import find_sources
+from quintet_client.run.ledger import Ledger, Row
+from quintet_client.run.output import Output
+from quintet_client.run.plan import make_plan
+from quintet_client.run.settings import ReadSettings
 
 
 class Reading:

@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet_client.pictures import lay_down
-from quintet_client.pipeline import Halt
-from quintet_client.slabs import FIRST_PAGES, UNDER_WAY, Extent, Slabs
+from quintet_client.cancellation import Cancellation
+from quintet_client.shared_memory.pictures import lay_down
+from quintet_client.shared_memory.slabs import FIRST_PAGES, UNDER_WAY, Extent, Slabs
 
 from tests.conftest import draw_page, encode
 
@@ -19,7 +19,7 @@ MEMORY = memoryview(bytearray(10 * 4096 * 100))
 @pytest.fixture
 def slabs():
     """Ten of 400 KiB."""
-    return Slabs(MEMORY, 0, Halt())
+    return Slabs(MEMORY, 0, Cancellation())
 
 
 def fill(slabs, slab, pages):
@@ -59,11 +59,11 @@ def test_a_slab_that_nothing_was_laid_into_is_free_at_once(slabs):
 
 @pytest.mark.parametrize("end", ["closed", "halted"])
 def test_nobody_waits_in_a_run_that_is_ending_or_has_given_the_ring_up(end):
-    halt = Halt()
-    slabs = Slabs(MEMORY, 0, halt)
+    cancellation = Cancellation()
+    slabs = Slabs(MEMORY, 0, cancellation)
     for extent in [fill(slabs, slabs.lend(), 1)[0] for _ in range(2 + UNDER_WAY)]:
         slabs.sent(extent)
-    threading.Timer(0.1, slabs.close if end == "closed" else lambda: halt.pull(KeyboardInterrupt())).start()
+    threading.Timer(0.1, slabs.close if end == "closed" else lambda: cancellation.cancel(KeyboardInterrupt())).start()
     assert slabs.lend() is None
 
 
@@ -112,7 +112,7 @@ class Senders:
 def test_a_run_comes_to_its_end_whatever_is_lent_ahead_or_waits_for_its_pack(seed, ahead, pack):
     """As the feed does it: batches are lent ahead, their pages gathered into packs, which senders bring to an end."""
     chance = random.Random(seed)
-    slabs = Slabs(MEMORY, 0, Halt())
+    slabs = Slabs(MEMORY, 0, Cancellation())
     senders = Senders(slabs, chance)
     lent, gathered = [], []
     for _ in range(40):
@@ -129,7 +129,7 @@ PAGES = [encode(draw_page([f"page {number}"], (100, 50 + number)), "PNG") for nu
 
 
 def test_pages_are_laid_down_one_behind_the_other_until_there_is_no_room():
-    slabs = Slabs(memoryview(bytearray(10 * 4096 * 16)), 0, Halt())
+    slabs = Slabs(memoryview(bytearray(10 * 4096 * 16)), 0, Cancellation())
     slab = slabs.lend()
     bodies = [PAGES[0], b"no image", b"", PAGES[1], PAGES[1][:80], PAGES[2], PAGES[3]]
     extents, needed = lay_down(bodies, slabs.memory, slab)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from quintet_client.errors import UsageError
-from quintet_client.tokens import TokenFile, parse_token
+from quintet_client.service.tokens import TokenFile, parse_token
 
 KEY_FILE = json.dumps({"management": {"key": "m"}, "inference": {"key": "abc123", "expiration time": "later"}})
 

@@ -4,15 +4,15 @@ import random
 import threading
 import time
 
-from quintet_client.ward import Ward
+from quintet_client.service.isolation import Isolation
 
 
 def test_a_suspect_is_under_way_alone_and_everybody_gets_a_turn():
-    ward, lock, under_way, turns = Ward(), threading.Lock(), [], []
+    isolation, lock, under_way, turns = Isolation(), threading.Lock(), [], []
 
     def visit(suspect):
         for _ in range(20):
-            with ward.alone() if suspect else ward.together():
+            with isolation.alone() if suspect else isolation.together():
                 with lock:
                     under_way.append(suspect)
                     assert not any(under_way) or under_way == [True]
@@ -30,12 +30,12 @@ def test_a_suspect_is_under_way_alone_and_everybody_gets_a_turn():
 
 
 def test_who_fails_on_the_way_leaves_the_way():
-    ward = Ward()
-    for way in (ward.alone, ward.together):
+    isolation = Isolation()
+    for way in (isolation.alone, isolation.together):
         try:
             with way():
                 raise RuntimeError
         except RuntimeError:
             pass
-    with ward.alone():
+    with isolation.alone():
         pass

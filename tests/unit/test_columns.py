@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet.columns import Place, column_order, region_order
+from quintet.pages.results.columns import Place, column_order, region_order
 
 HEIGHT, PITCH = 24, 28
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from quintet.components import Runs, label_runs, threshold_and_dilate
+from quintet.pages.postprocess.components import Runs, label_runs, threshold_and_dilate
 
 from tests.unit.opencv_reference import Mask, raster_of, reference_dilation, reference_partition
 

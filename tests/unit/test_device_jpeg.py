@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from quintet import device_jpeg
-from quintet.codec import Decoder
-from quintet.device_jpeg import DevicePicture, choose_device_jpeg, is_plain, packed_words
 from quintet.errors import Code, Failure, SettingsError
-from quintet.images import Opened, Picture, decode_image, open_image
-from quintet.settings import Settings
+from quintet.pages.pixels import device_jpeg
+from quintet.pages.pixels.decoder import Decoder
+from quintet.pages.pixels.device_jpeg import DevicePicture, choose_device_jpeg, is_plain, packed_words
+from quintet.pages.pixels.images import Opened, Picture, decode_image, open_image
+from quintet.pages.settings import Settings
 
 from tests.conftest import draw_page, encode
 

@@ -18,11 +18,11 @@ import psutil
 import pytest
 from made_documents import add_scan, drawn, encrypted_pdf, endless_pdf, form_pdf, marked_pdf, pdf_of, saved, tiff_of
 from PIL import Image
-from quintet.images import decode_image
-from quintet.settings import Settings
-from quintet_client.documents.messages import Answer, answer_unpacked, packed
-from quintet_client.documents.renderer import MEMORY_BYTES, Renderer
-from quintet_client.regular_files import FileStamp, stamp_of
+from quintet.pages.pixels.images import decode_image
+from quintet.pages.settings import Settings
+from quintet_client.input.documents.messages import Answer, answer_unpacked, packed
+from quintet_client.input.documents.renderer import MEMORY_BYTES, Renderer
+from quintet_client.input.regular_files import FileStamp, stamp_of
 
 PIXEL_BY_PIXEL_DPI = 72
 
@@ -347,7 +347,7 @@ def test_what_is_said_of_a_page_is_one_bounded_line():
 
 
 def child(*limits, before=()):
-    command = [*before, sys.executable, "-P", "-m", "quintet_client.documents.child", *limits]
+    command = [*before, sys.executable, "-P", "-m", "quintet_client.input.documents.child", *limits]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 

@@ -5,23 +5,23 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet import frames
-from quintet.envelopes import Envelope, Intake, open_envelope, seal
 from quintet.errors import Code, Failure, SettingsError
-from quintet.frames import Place
-from quintet.rings import RingLimits, Rings
+from quintet.frame import frames
+from quintet.frame.frames import Place
+from quintet.frame.requests import Intake, Request, parse_request, respond
+from quintet.frame.shared_memory.buffers import BufferLimits, SharedBuffers
 
 HEAD = {"schema": "test/1", "model": "m"}
-NO_RINGS = Rings(RingLimits(), None)
+NO_RINGS = SharedBuffers(BufferLimits(), None)
 BODY = st.binary(min_size=1, max_size=8)
 REQUEST = st.one_of(BODY, st.lists(st.binary(max_size=8), min_size=1, max_size=6))
 
 
 def open_all(requests):
     return [
-        open_envelope(bytearray(frames.pack_pages(request)), frames.MEDIA_TYPE, f"r{number}", NO_RINGS)
+        parse_request(bytearray(frames.pack_pages(request)), frames.MEDIA_TYPE, f"r{number}", NO_RINGS)
         if isinstance(request, list)
-        else open_envelope(request, "image/jpeg", f"r{number}", NO_RINGS)
+        else parse_request(request, "image/jpeg", f"r{number}", NO_RINGS)
         for number, request in enumerate(requests)
     ]
 
@@ -32,27 +32,27 @@ def echo(body):
 
 @given(st.lists(REQUEST, max_size=8), st.integers(1, 5))
 def test_every_page_gets_its_own_answer_however_requests_are_cut_into_batches(requests, pages_per_batch):
-    envelopes = open_all(requests)
-    bodies = [body for envelope in envelopes for body in envelope.bodies]
+    parsed = open_all(requests)
+    bodies = [body for request in parsed for body in request.bodies]
     batches = list(Intake(pages_per_batch).batches(bodies))
     assert all(1 <= len(batch) <= pages_per_batch for batch in batches)
-    replies = seal(envelopes, [echo(body) for batch in batches for body in batch], HEAD)
+    replies = respond(parsed, [echo(body) for batch in batches for body in batch], HEAD)
     for number, (request, reply) in enumerate(zip(requests, replies, strict=True)):
         if isinstance(request, bytes):
             assert json.loads(reply.body) == {**HEAD, "request_id": f"r{number}", "hex": request.hex()}
             continue
         assert (reply.status, reply.content_type) == (200, frames.MEDIA_TYPE)
         for place, (body, answer) in enumerate(zip(request, frames.unpack_answers(reply.body), strict=True)):
-            alone = seal([Envelope(f"r{number}.{place}", (body,))], [echo(body)], HEAD)[0]
+            alone = respond([Request(f"r{number}.{place}", (body,))], [echo(body)], HEAD)[0]
             assert (answer.status, answer.body) == (alone.status, alone.body)
 
 
 def test_a_malformed_frame_is_one_error_and_its_neighbours_are_answered():
     frame = frames.pack_pages([b"a", b"b"])
-    broken = open_envelope(frame[:-1], frames.MEDIA_TYPE, "broken", NO_RINGS)
-    parsed = open_envelope({"json": 1}, "application/json", "parsed", NO_RINGS)
-    good = open_envelope(b"a", None, "good", NO_RINGS)
-    replies = seal([broken, good, parsed], [{"hex": "61"}], HEAD)
+    broken = parse_request(frame[:-1], frames.MEDIA_TYPE, "broken", NO_RINGS)
+    parsed = parse_request({"json": 1}, "application/json", "parsed", NO_RINGS)
+    good = parse_request(b"a", None, "good", NO_RINGS)
+    replies = respond([broken, good, parsed], [{"hex": "61"}], HEAD)
     assert [reply.status for reply in replies] == [422, 200, 400]
     assert json.loads(replies[0].body)["error"]["code"] == "INVALID_PARAMETER"
     assert json.loads(replies[0].body)["error"]["request_id"] == "broken"
@@ -60,18 +60,18 @@ def test_a_malformed_frame_is_one_error_and_its_neighbours_are_answered():
 
 
 def test_requests_beyond_what_is_read_at_once_are_sent_away_with_retry_after():
-    envelopes = open_all([[b"x"] * 4, [b"y"] * 3, b"z", [b"u"] * 2])
-    admitted = Intake(pages_at_once=5).admit(envelopes)
-    assert [len(envelope.bodies) for envelope in admitted] == [4, 0, 1, 0]
-    replies = seal(admitted, [{}] * 5, HEAD)
+    requests = open_all([[b"x"] * 4, [b"y"] * 3, b"z", [b"u"] * 2])
+    admitted = Intake(pages_at_once=5).admit(requests)
+    assert [len(request.bodies) for request in admitted] == [4, 0, 1, 0]
+    replies = respond(admitted, [{}] * 5, HEAD)
     assert [reply.status for reply in replies] == [200, 503, 200, 503]
     assert replies[1].headers == {"Retry-After": "1"}
     assert json.loads(replies[1].body)["error"]["code"] == "BUSY"
 
 
 def test_a_request_larger_than_what_is_read_at_once_is_read_when_it_comes_first():
-    envelopes = open_all([[b"x"] * 9, b"y"])
-    assert [len(envelope.bodies) for envelope in Intake(pages_at_once=5).admit(envelopes)] == [9, 0]
+    requests = open_all([[b"x"] * 9, b"y"])
+    assert [len(request.bodies) for request in Intake(pages_at_once=5).admit(requests)] == [9, 0]
 
 
 @pytest.mark.parametrize("value", [0, -1, "64", True, 1.5])
@@ -88,17 +88,17 @@ def test_the_intake_takes_its_own_options_and_leaves_the_chains():
 
 def test_places_of_unknown_rings_fail_alone_and_cost_nobody_a_reading():
     pages = [b"a", Place(bytes(16), 0, 64), b"b"]
-    envelope = open_envelope(frames.pack_places(pages), frames.MEDIA_TYPE, "r", NO_RINGS)
-    assert envelope.bodies == [b"a", b"b"]
-    assert [failure.code for failure in envelope.failures] == [Code.UNKNOWN_RING]
-    (reply,) = seal([envelope], [echo(body) for body in envelope.bodies], HEAD)
+    request = parse_request(frames.pack_places(pages), frames.MEDIA_TYPE, "r", NO_RINGS)
+    assert request.bodies == [b"a", b"b"]
+    assert [failure.code for failure in request.failures] == [Code.UNKNOWN_RING]
+    (reply,) = respond([request], [echo(body) for body in request.bodies], HEAD)
     answers = frames.unpack_answers(reply.body)
     assert [answer.status for answer in answers] == [200, 410, 200]
     assert [json.loads(answers[number].body)["hex"] for number in (0, 2)] == ["61", "62"]
 
 
 def test_a_service_without_shared_memory_says_so_to_whom_asks():
-    envelope = open_envelope(frames.pack_rings_question(), frames.MEDIA_TYPE, "r", NO_RINGS)
-    assert envelope.bodies == envelope.failures == []
-    (answer,) = frames.unpack_answers(seal([envelope], [], HEAD)[0].body)
+    request = parse_request(frames.pack_rings_question(), frames.MEDIA_TYPE, "r", NO_RINGS)
+    assert request.bodies == request.failures == []
+    (answer,) = frames.unpack_answers(respond([request], [], HEAD)[0].body)
     assert (answer.status, json.loads(answer.body)["error"]["code"]) == (409, "SHARED_MEMORY_OFF")

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_results import answer, line, page, region, with_turn
 from quintet_client.errors import PageError, UsageError
-from quintet_client.exports.blocks import blocks_of, turned_upright
 from quintet_client.exports.cleaning import clean
 from quintet_client.exports.documents import have_ended, in_documents, load_page, parse_clean
+from quintet_client.exports.layout.words import words_of
 from quintet_client.exports.registry import FORMATS, NAMES, choose, split_names
-from quintet_client.exports.words import words_of
-from quintet_client.ledger import Ledger, Row
-from quintet_client.names import derived, document_of, page_id_of, page_place
-from quintet_client.writer import Output
+from quintet_client.exports.text.blocks import blocks_of, turned_upright
+from quintet_client.input.page_ids import derived, document_of, page_id_of, page_place
+from quintet_client.run.ledger import Ledger, Row
+from quintet_client.run.output import Output
 
 
 @pytest.mark.parametrize(

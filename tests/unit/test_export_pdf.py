@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from made_pdfs import SIZE, picture, searchable, shown, text_of
 from made_results import document, encoded, line, original, page, with_turn
 from PIL import Image
-from quintet_client.exports import pdf
-from quintet_client.exports.blocks import box_around
 from quintet_client.exports.failures import ExportError
-from quintet_client.exports.glyphless import truetype
-from quintet_client.exports.pdf_images import page_image
-from quintet_client.exports.words import words_of
+from quintet_client.exports.layout.words import words_of
+from quintet_client.exports.pdf import searchable as pdf
+from quintet_client.exports.pdf.glyphless import truetype
+from quintet_client.exports.pdf.images import page_image
+from quintet_client.exports.text.blocks import box_around
 
 QUADS = [[(100, 100), (400, 100), (400, 140), (100, 140)], [(100, 300), (500, 300), (500, 360), (100, 360)]]
 TEXTS = ["Total 12.50", "Thank you, Zoë"]

@@ -12,7 +12,7 @@ import pytest
 from made_pdfs import SIZE, picture, searchable, shown
 from made_results import encoded, line, page
 from PIL import Image, ImageOps
-from quintet_client.exports.pdf_images import page_image
+from quintet_client.exports.pdf.images import page_image
 
 
 def test_a_jpeg_is_embedded_byte_for_byte(tmp_path):

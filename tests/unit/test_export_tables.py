@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from made_results import line, page, region
-from quintet_client.exports import comma_separated, parquet
 from quintet_client.exports.documents import DocumentPage
-from quintet_client.exports.tables import LINE_COLUMNS, PAGE_COLUMNS
+from quintet_client.exports.tables import comma_separated, parquet
+from quintet_client.exports.tables.columns import LINE_COLUMNS, PAGE_COLUMNS
 
 OUTPUTS = (Path(__file__).parents[2] / "docs" / "outputs.md").read_text("utf-8")
 READ = page([line('Total, "12.50"', region=0), line("=2+3")], [region("title", 0, 0, 9, 9)])

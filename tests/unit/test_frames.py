@@ -6,8 +6,8 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet import frames
-from quintet.frames import Answer, FrameError, Kind, Place
+from quintet.frame import frames
+from quintet.frame.frames import Answer, FrameError, Kind, Place
 
 BODIES = st.lists(st.binary(max_size=40), min_size=1, max_size=12)
 ANSWERS = st.lists(st.builds(Answer, st.integers(100, 599), st.binary(max_size=40)), min_size=1, max_size=12)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from quintet.errors import Code, PageError
-from quintet.images import decode_image
-from quintet.settings import Settings
+from quintet.pages.pixels.images import decode_image
+from quintet.pages.settings import Settings
 
 from tests.conftest import draw_page, encode
 

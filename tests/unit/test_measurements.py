@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import yaml
 from quintet.errors import Code, Failure
-from quintet.measurements import BatchAccount, Measurement, Measurements
+from quintet.frame.metrics import BatchStats, Metric, Metrics
 
 from tests.conftest import ROOT
 
 LISTED = yaml.safe_load((ROOT / "handlers" / "metrics.yaml").read_text("utf-8"))["model_metrics"]
 BUSY, EMPTY = Failure(Code.BUSY, "m"), Failure(Code.EMPTY_BODY, "m")
 DEVICE = {"allocated": 1, "used": 2}
-BATCH = BatchAccount(
-    [64, 64, 3], [{"text": ""}] * 129 + [EMPTY] * 2, [BUSY], 5000, {"decode": 0.1234567, "write": 1e-9}
-)
+BATCH = BatchStats([64, 64, 3], [{"text": ""}] * 129 + [EMPTY] * 2, [BUSY], 5000, {"decode": 0.1234567, "write": 1e-9})
 
 
-def measurements() -> Measurements:
-    return Measurements("9000", lambda: DEVICE)
+def measurements() -> Metrics:
+    return Metrics("9000", lambda: DEVICE)
 
 
-def values(told: list[Measurement], name: str) -> dict[tuple[str, ...], float]:
+def values(told: list[Metric], name: str) -> dict[tuple[str, ...], float]:
     return {measurement.labels: measurement.value for measurement in told if measurement.name == name}
 
 

@@ -8,10 +8,10 @@ import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from quintet.conversion.fusion import fuse
-from quintet.conversion.onnx_batch import with_shape
-from quintet.conversion.onnx_import import import_onnx
-from quintet.graph import Graph, WeightsError, build_module
+from quintet.engine.conversion.fusion import fuse
+from quintet.engine.conversion.onnx_batch import with_shape
+from quintet.engine.conversion.onnx_import import import_onnx
+from quintet.engine.graph import Graph, WeightsError, build_module
 
 RANDOM = np.random.default_rng(7)
 

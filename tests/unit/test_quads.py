@@ -11,8 +11,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from quintet.components import label_runs, threshold_and_dilate
-from quintet.quads import (
+from quintet.pages.postprocess.components import label_runs, threshold_and_dilate
+from quintet.pages.postprocess.quads import (
     Rectangles,
     TextQuads,
     corners,
@@ -21,7 +21,7 @@ from quintet.quads import (
     text_quads,
     unclip,
 )
-from quintet.records import Raster
+from quintet.pages.records import Raster
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.unit.opencv_reference import (

@@ -16,16 +16,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet import attaching, rings
-from quintet.attaching import TAKEN, AttachError, Hello, open_directory, send_hello, socket_names
 from quintet.errors import Code, SettingsError
-from quintet.frames import Place
-from quintet.rings import SEALS, RingLimits, Rings
-from quintet_client.ring import Ring
+from quintet.frame.frames import Place
+from quintet.frame.shared_memory import buffers as rings
+from quintet.frame.shared_memory import handshake as attaching
+from quintet.frame.shared_memory.buffers import SEALS, BufferLimits, SharedBuffers
+from quintet.frame.shared_memory.handshake import TAKEN, AttachError, Hello, open_directory, send_hello, socket_names
+from quintet_client.shared_memory.buffer import Ring
 
 SIZE = 1 << 20
 NAME = bytes(range(16))
-LIMITS = RingLimits(shared_memory=True, shared_memory_bytes=SIZE, shared_memory_rings=2)
+LIMITS = BufferLimits(shared_memory=True, shared_memory_bytes=SIZE, shared_memory_rings=2)
 NOBODY = 65534
 FORK = multiprocessing.get_context("fork")
 
@@ -57,7 +58,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def worker(folder):
-    made = Rings(LIMITS, NoDevice())
+    made = SharedBuffers(LIMITS, NoDevice())
     made.listen(folder)
     return made
 
@@ -142,7 +143,7 @@ def test_a_client_killed_with_sigkill_leaves_nothing_mapped(worker, folder):
 
 def test_memory_stays_while_a_batch_is_read_but_its_name_is_refused_at_once(folder):
     pinner = Pinner()
-    worker = Rings(LIMITS, pinner)
+    worker = SharedBuffers(LIMITS, pinner)
     worker.listen(folder)
     ring = Ring(SIZE)
     ring.attach(folder, NAME)
@@ -160,7 +161,7 @@ def test_memory_stays_while_a_batch_is_read_but_its_name_is_refused_at_once(fold
 
 def test_what_was_pinned_is_unpinned_before_it_is_unmapped(folder):
     pinner = Pinner()
-    Rings(LIMITS, pinner).listen(folder)
+    SharedBuffers(LIMITS, pinner).listen(folder)
     ring = Ring(SIZE)
     ring.attach(folder, NAME)
     wait_until(lambda: pinner.pinned)
@@ -209,7 +210,7 @@ def test_a_place_inside_is_found(held, place):
 def held(tmp_path_factory):
     """A worker that holds one ring, whose memory `mapped` does not find."""
     folder = tmp_path_factory.mktemp("held") / "rings"
-    made = Rings(LIMITS, NoDevice())
+    made = SharedBuffers(LIMITS, NoDevice())
     made.listen(folder)
     memory = sealed(name="held")
     with connected(folder) as connection:
@@ -237,7 +238,7 @@ def test_names_are_made_by_the_service_at_random(worker, folder):
 
 
 def test_a_worker_that_is_off_has_no_socket_and_knows_no_ring(folder):
-    off = Rings(RingLimits(), NoDevice())
+    off = SharedBuffers(BufferLimits(), NoDevice())
     off.listen(folder)
     assert not folder.exists()
     assert off.invitation().code is Code.SHARED_MEMORY_OFF
@@ -363,7 +364,9 @@ def test_garbage_never_becomes_a_ring_and_the_worker_goes_on(held_folder, messag
 @pytest.fixture(scope="module")
 def held_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("garbage") / "rings"
-    Rings(RingLimits(shared_memory=True, shared_memory_bytes=SIZE, shared_memory_rings=100), NoDevice()).listen(folder)
+    SharedBuffers(
+        BufferLimits(shared_memory=True, shared_memory_bytes=SIZE, shared_memory_rings=100), NoDevice()
+    ).listen(folder)
     return folder
 
 
@@ -392,7 +395,7 @@ def test_a_connection_that_says_nothing_holds_nobody_up_and_is_closed_in_the_end
 def test_silent_connections_are_bounded_and_the_worker_recovers(folder, monkeypatch):
     monkeypatch.setattr(rings, "HELLO_WITHIN_S", 0.5)
     monkeypatch.setattr(rings, "_MOST_WAITING", 3)
-    worker = Rings(LIMITS, NoDevice())
+    worker = SharedBuffers(LIMITS, NoDevice())
     worker.listen(folder)
     before = threading.active_count()
     held = [connected(folder) for _ in range(30)]
@@ -472,7 +475,7 @@ def connect_and_offer(folder, memory):
 
 
 def test_another_user_cannot_reach_a_socket_whose_name_they_know(reachable):
-    worker = Rings(LIMITS, NoDevice())
+    worker = SharedBuffers(LIMITS, NoDevice())
     worker.listen(reachable)
     memory = sealed()
     assert "PermissionError" in as_nobody(connect_and_offer(reachable, memory))[0]
@@ -480,7 +483,7 @@ def test_another_user_cannot_reach_a_socket_whose_name_they_know(reachable):
 
 
 def test_another_users_connection_is_refused_even_where_the_directory_is_open(reachable, caplog):
-    worker = Rings(LIMITS, NoDevice())
+    worker = SharedBuffers(LIMITS, NoDevice())
     worker.listen(reachable)
     reachable.chmod(0o777)
     next(reachable.iterdir()).chmod(0o777)
@@ -515,18 +518,18 @@ def test_the_client_hands_nothing_to_a_directory_that_others_may_enter(folder):
 def test_a_worker_does_not_listen_where_others_may_enter(folder):
     folder.mkdir(mode=0o755)
     with pytest.raises(SettingsError, match="0700"):
-        Rings(LIMITS, NoDevice()).listen(folder)
+        SharedBuffers(LIMITS, NoDevice()).listen(folder)
 
 
 def test_sockets_of_dead_workers_are_swept_away_and_those_of_live_ones_stay(folder):
-    process = FORK.Process(target=lambda: Rings(LIMITS, NoDevice()).listen(folder), daemon=True)
+    process = FORK.Process(target=lambda: SharedBuffers(LIMITS, NoDevice()).listen(folder), daemon=True)
     process.start()
     process.join()
     (dead,) = folder.iterdir()
-    first = Rings(LIMITS, NoDevice())
+    first = SharedBuffers(LIMITS, NoDevice())
     first.listen(folder)
     assert not dead.exists()
-    Rings(LIMITS, NoDevice()).listen(folder)
+    SharedBuffers(LIMITS, NoDevice()).listen(folder)
     assert len(list(folder.iterdir())) == 2
     ring = Ring(SIZE)
     assert ring.attach(folder, NAME) == 2
@@ -537,7 +540,7 @@ def test_sockets_of_dead_workers_are_swept_away_and_those_of_live_ones_stay(fold
 def test_a_directory_with_a_long_path_serves_as_well(tmp_path):
     folder = tmp_path / ("long" * 30) / "rings"
     folder.parent.mkdir()
-    Rings(LIMITS, NoDevice()).listen(folder)
+    SharedBuffers(LIMITS, NoDevice()).listen(folder)
     ring = Ring(SIZE)
     assert ring.attach(folder, NAME) == 1
     ring.detach()
@@ -547,7 +550,7 @@ def test_a_ring_attached_to_a_worker_that_died_attaches_to_its_successor(folder)
     listening, ending = FORK.Event(), FORK.Event()
 
     def live():
-        Rings(LIMITS, NoDevice()).listen(folder)
+        SharedBuffers(LIMITS, NoDevice()).listen(folder)
         listening.set()
         ending.wait()
 
@@ -558,7 +561,7 @@ def test_a_ring_attached_to_a_worker_that_died_attaches_to_its_successor(folder)
     assert ring.attach(folder, NAME) == 1
     process.kill()
     process.join()
-    successor = Rings(LIMITS, NoDevice())
+    successor = SharedBuffers(LIMITS, NoDevice())
     successor.listen(folder)
     assert ring.attach(folder, NAME) == 1
     assert (ring.workers, knows(successor)) == (1, True)
@@ -577,7 +580,7 @@ def test_a_ring_attached_to_a_worker_that_died_attaches_to_its_successor(folder)
 )
 def test_it_is_off_unless_the_configuration_or_the_environment_says_on(options, environment, expected):
     left = {**options, "device": "cpu"}
-    assert RingLimits.taken_from(left, environment).shared_memory is expected
+    assert BufferLimits.taken_from(left, environment).shared_memory is expected
     assert left == {"device": "cpu"}
 
 
@@ -592,4 +595,4 @@ def test_it_is_off_unless_the_configuration_or_the_environment_says_on(options, 
 )
 def test_a_wrong_setting_is_named(options, environment, words):
     with pytest.raises(SettingsError, match=words):
-        RingLimits.taken_from(options, environment)
+        BufferLimits.taken_from(options, environment)

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from quintet import geometry, sampling
-from quintet.records import Raster
-from quintet.sampling import Normalisation, sample
+from quintet.pages.pixels import geometry, sampling
+from quintet.pages.pixels.sampling import Normalisation, sample
+from quintet.pages.records import Raster
 
 AS_IS = Normalisation((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import yaml
 from quintet.errors import HTTP_STATUS, Code, SettingsError
-from quintet.settings import Settings, read_settings
+from quintet.pages.settings import Settings, read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_shipped_configuration_is_valid_and_names_every_setting() -> None:
     options = yaml.safe_load((ROOT / "handlers" / "model-config.yaml").read_text())["handler"]
-    assert options.pop("chain") == "quintet.chain:PageChain"
+    assert options.pop("chain") == "quintet.pages.chain:PageChain"
     for of_the_frame in ("pages_per_batch", "pages_at_once", "shared_memory_bytes", "shared_memory_rings"):
         assert options.pop(of_the_frame) > 0
     assert options.pop("shared_memory") is False

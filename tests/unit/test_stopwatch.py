@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from quintet.stopwatch import Stopwatch
+from quintet.engine.stage_timer import StageTimer
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
@@ -18,7 +18,7 @@ def sleep(seconds: float) -> float:
 
 
 def test_times_of_a_stage_add_up_until_they_are_taken() -> None:
-    watch = Stopwatch(CPU)
+    watch = StageTimer(CPU)
     first, second = watch.timed("decode", sleep), watch.timed("decode", sleep)
     assert (first(0.02), second(0.03)) == (0.02, 0.03)
     watch.timed("write", sleep)(0.0)
@@ -29,7 +29,7 @@ def test_times_of_a_stage_add_up_until_they_are_taken() -> None:
 
 
 def test_a_stage_that_fails_is_not_counted() -> None:
-    watch = Stopwatch(CPU)
+    watch = StageTimer(CPU)
 
     def fails() -> None:
         raise RuntimeError
@@ -46,7 +46,7 @@ def test_a_timed_stage_is_otherwise_as_it_was() -> None:
         def __call__(self, pages: int, *, twice: bool = False) -> int:
             return pages * (2 if twice else 1)
 
-    timed = Stopwatch(CPU).timed("layout", Stage())
+    timed = StageTimer(CPU).timed("layout", Stage())
     assert (timed(3), timed(3, twice=True), timed.budget) == (3, 6, 7)
     with pytest.raises(AttributeError):
         timed.missing  # noqa: B018 - asking for it is the test
@@ -77,7 +77,7 @@ class Event:
 
 def test_on_cuda_the_device_tells_and_nothing_waits_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "Event", Event)
-    watch = Stopwatch(CUDA)
+    watch = StageTimer(CUDA)
     layout, decode = watch.timed("layout", sleep), watch.timed("decode", sleep, on_host=True)
     before = Event.waits
     for _ in range(3):
@@ -96,14 +96,14 @@ def test_a_device_that_has_failed_fails_no_batch_by_its_times(monkeypatch: pytes
             raise RuntimeError("CUDA error: device lost")
 
     monkeypatch.setattr(torch.cuda, "Event", Lost)
-    watch = Stopwatch(CUDA)
+    watch = StageTimer(CUDA)
     watch.timed("layout", sleep)(0.0)
     assert watch.take() == {}
     assert watch.take() == {}
 
 
 def test_timing_costs_microseconds() -> None:
-    watch = Stopwatch(CPU)
+    watch = StageTimer(CPU)
     nothing: Any = watch.timed("nothing", lambda: None)
     begin = time.perf_counter()
     for _ in range(1000):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_documents import drawn, tiff_of
 from PIL import Image
-from quintet_client.documents.tiff_directories import pages_of_tiff
+from quintet_client.input.documents.tiff_directories import pages_of_tiff
 
 MOST = 1000
 

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 from made_documents import drawn, pdf_of, tiff_of
 from PIL import Image
-from quintet_client.names import page_id_of
+from quintet_client.input.page_ids import page_id_of
 from quintet_client.viewer.originals import NoPictureError, Original, Originals
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from quintet_client.errors import UsageError
-from quintet_client.ledger import Ledger, Row
+from quintet_client.run.ledger import Ledger, Row
 from quintet_client.viewer.account import Account, Filter
 from quintet_client.viewer.charts import Amount, bar_chart, clock, speed_chart
 from quintet_client.viewer.run import Run

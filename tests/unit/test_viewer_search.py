@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet_client.ledger import Ledger, Row
+from quintet_client.run.ledger import Ledger, Row
 from quintet_client.viewer.matches import fts_query, parts_of, terms_of, words_of
 from quintet_client.viewer.run import Run
 from quintet_client.viewer.search import Index

@@ -14,11 +14,11 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from quintet import weights
-from quintet.conversion import build, wheels
-from quintet.conversion.fusion import fuse
-from quintet.conversion.verification import compare
-from quintet.graph import Graph, Node, WeightsError, build_module, load_graph, save_graph, without_final_softmax
+from quintet.engine import weights
+from quintet.engine.conversion import build, wheels
+from quintet.engine.conversion.fusion import fuse
+from quintet.engine.conversion.verification import compare
+from quintet.engine.graph import Graph, Node, WeightsError, build_module, load_graph, save_graph, without_final_softmax
 
 
 def sha256(content):
@@ -293,5 +293,5 @@ def test_a_network_without_a_final_softmax_has_no_logits():
 
 
 def test_loading_needs_no_onnx():
-    code = "import sys, quintet.weights; sys.exit(len({'onnx', 'onnxruntime', 'openvino'} & set(sys.modules)))"
+    code = "import sys, quintet.engine.weights; sys.exit(len({'onnx', 'onnxruntime', 'openvino'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from quintet.settings import Settings
-from quintet.stages.layout import LABELS
+from quintet.pages.settings import Settings
+from quintet.pages.stages.layout import LABELS
 from rapid_layout.model_handler.pp.post_process import PPPostProcess
 from rapidocr.ch_ppocr_det.main import TextDetector
 from rapidocr.ch_ppocr_det.utils import DBPostProcess

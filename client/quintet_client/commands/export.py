@@ -5,13 +5,13 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+from quintet_client.cancellation import Cancellation
 from quintet_client.commands import Subparsers
 from quintet_client.commands.read import stop_on_signals
 from quintet_client.errors import ExitCode
 from quintet_client.exports.exporter import export_results
 from quintet_client.exports.registry import NAMES, split_names
-from quintet_client.pipeline import Halt
-from quintet_client.settings import ExportSettings
+from quintet_client.run.settings import ExportSettings
 
 
 def add_to(commands: Subparsers) -> None:
@@ -33,8 +33,8 @@ def add_to(commands: Subparsers) -> None:
 def run(options: argparse.Namespace) -> int:
     """Export, and say what was made."""
     settings = ExportSettings(**{field.name: getattr(options, field.name) for field in fields(ExportSettings)})
-    halt = Halt()
-    stop_on_signals(halt)
-    tally = export_results(settings, halt)
+    cancellation = Cancellation()
+    stop_on_signals(cancellation)
+    tally = export_results(settings, cancellation)
     sys.stdout.write(tally.summary())
     return ExitCode.OK if tally.complete else ExitCode.EXPORTS_MISSING

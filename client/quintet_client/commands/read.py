@@ -10,14 +10,16 @@ from dataclasses import fields
 from pathlib import Path
 from types import FrameType
 
+from quintet_client.cancellation import Cancellation
 from quintet_client.commands import Subparsers
 from quintet_client.commands.connection import add_connection_options, token_source
+from quintet_client.commands.terminal import coloured
 from quintet_client.errors import ExitCode, InterruptedRunError, QuintetError, UsageError
-from quintet_client.events import Events
 from quintet_client.exports.registry import NAMES, split_names
-from quintet_client.pipeline import Halt
-from quintet_client.report import Report
-from quintet_client.settings import (
+from quintet_client.input.sources import STANDARD_INPUT
+from quintet_client.run.events import Events
+from quintet_client.run.report import Report
+from quintet_client.run.settings import (
     DEFAULT_DPI,
     DEFAULT_IN_FLIGHT,
     DEFAULT_PACK,
@@ -26,10 +28,8 @@ from quintet_client.settings import (
     ReadSettings,
     default_loaders,
 )
-from quintet_client.slabs import Slabs
-from quintet_client.sources import STANDARD_INPUT
-from quintet_client.terminal import coloured
-from quintet_client.transport import HttpTransport, Transport
+from quintet_client.service.transport import HttpTransport, Transport
+from quintet_client.shared_memory.slabs import Slabs
 
 _EPILOG = """\
 examples:
@@ -90,27 +90,27 @@ def run(options: argparse.Namespace) -> int:
 
 def _read(settings: ReadSettings, events: Events) -> Report:
     try:
-        from quintet_client.feed import read_all  # noqa: PLC0415 - only this command needs torch
+        from quintet_client.run.reading import read_all  # noqa: PLC0415 - only this command needs torch
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise UsageError("`quintet read` needs torch, which is not installed: pip install 'quintet[bulk]'") from error
-    halt = Halt()
-    stop_on_signals(halt)
+    cancellation = Cancellation()
+    stop_on_signals(cancellation)
     http = HttpTransport(settings.server, token_source(settings.token_file), settings.timeout_s)
-    with _transport(settings, http, halt) as (transport, slabs):
-        return read_all(settings, transport, halt, events, slabs)
+    with _transport(settings, http, cancellation) as (transport, slabs):
+        return read_all(settings, transport, cancellation, events, slabs)
 
 
 def _transport(
-    settings: ReadSettings, http: HttpTransport, halt: Halt
+    settings: ReadSettings, http: HttpTransport, cancellation: Cancellation
 ) -> AbstractContextManager[tuple[Transport, Slabs | None]]:
     """How pages travel, and the slabs they are decoded into if they travel through shared memory."""
     if not settings.shared_memory:
         return nullcontext((http, None))
-    from quintet_client.shared_memory import shared_memory  # noqa: PLC0415 - needs an operating system that has it
+    from quintet_client.shared_memory.transport import shared_memory  # noqa: PLC0415 - needs an operating system that has it
 
-    return shared_memory(http, settings, halt)
+    return shared_memory(http, settings, cancellation)
 
 
 def _painted(report: Report) -> str:
@@ -120,13 +120,13 @@ def _painted(report: Report) -> str:
     return f"{coloured(first, colour, sys.stdout)}\n{rest}"
 
 
-def stop_on_signals(halt: Halt) -> None:
+def stop_on_signals(cancellation: Cancellation) -> None:
     """Let the first SIGINT or SIGTERM end the run in order, and the second at once."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        if halt.pulled:
+        if cancellation.cancelled:
             os._exit(ExitCode.INTERRUPTED)
-        halt.pull(InterruptedRunError(f"interrupted by {signal.Signals(number).name}; run again to go on"))
+        cancellation.cancel(InterruptedRunError(f"interrupted by {signal.Signals(number).name}; run again to go on"))
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)

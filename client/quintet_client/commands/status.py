@@ -5,7 +5,7 @@ import sys
 
 from quintet_client.commands import Subparsers
 from quintet_client.commands.connection import add_connection_options
-from quintet_client.status import StatusSettings, ask
+from quintet_client.service.status import StatusSettings, ask
 
 
 def add_to(commands: Subparsers) -> None:

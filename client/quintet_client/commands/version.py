@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from quintet_client.commands.connection import default_server, default_token_file
 from quintet_client.errors import UsageError
-from quintet_client.outcomes import Answered, Unauthorised
-from quintet_client.report import client_version
-from quintet_client.tokens import FixedToken, TokenFile
-from quintet_client.transport import HttpTransport, Item
+from quintet_client.run.report import client_version
+from quintet_client.service.outcomes import Answered, Unauthorised
+from quintet_client.service.tokens import FixedToken, TokenFile
+from quintet_client.service.transport import HttpTransport, Item
 
 # A blank page takes a quarter of a second on two idle cores. Nobody wants to wait long for a version.
 ANSWERS_WITHIN_S = 2.0

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from quintet_client.api.results import Line, PageResult, parse_page
 from quintet_client.errors import PageError
 from quintet_client.exports.cleaning import clean
-from quintet_client.ledger import Row
-from quintet_client.names import document_of, page_place
-from quintet_client.outcomes import Answered
-from quintet_client.results import Line, PageResult, parse_page
-from quintet_client.writer import Output
+from quintet_client.input.page_ids import document_of, page_place
+from quintet_client.run.ledger import Row
+from quintet_client.run.output import Output
+from quintet_client.service.outcomes import Answered
 
 SCHEMA = "quintet.page/1"
 _ENDS = frozenset({"ok", "failed"})

@@ -4,15 +4,15 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
+from quintet_client.cancellation import Cancellation, Stage
 from quintet_client.exports.documents import have_ended, in_documents
 from quintet_client.exports.exporter import Exporter, ExportTally, documents_of
 from quintet_client.exports.originals import Originals
 from quintet_client.exports.registry import choose
-from quintet_client.ledger import Ledger, Row
-from quintet_client.names import document_of
-from quintet_client.pipeline import Halt, Stage
-from quintet_client.sources import Source
-from quintet_client.writer import Output
+from quintet_client.input.page_ids import document_of
+from quintet_client.input.sources import Source
+from quintet_client.run.ledger import Ledger, Row
+from quintet_client.run.output import Output
 
 # Reading has the machine; two threads keep up with a service that reads some hundred pages a second.
 _THREADS = 2
@@ -29,7 +29,7 @@ class RunExports:
     again makes what is missing.
     """
 
-    def __init__(self, output: Output, names: Sequence[str], sources: Sequence[Source], run: Halt) -> None:
+    def __init__(self, output: Output, names: Sequence[str], sources: Sequence[Source], run: Cancellation) -> None:
         """Prepare; no thread is started yet.
 
         Args:
@@ -50,7 +50,9 @@ class RunExports:
     def start(self) -> None:
         """Begin to take documents."""
         if self._exporter.formats:
-            self._stage = Stage(self._export, threads=_THREADS, room=_ROOM, halt=self._run, drops_on_halt=True)
+            self._stage = Stage(
+                self._export, threads=_THREADS, room=_ROOM, cancellation=self._run, drops_on_cancel=True
+            )
 
     def committed(self, rows: Sequence[Row]) -> None:
         """Take note of pages whose end is safely in the ledger; waits for room."""
@@ -70,12 +72,12 @@ class RunExports:
                     self._stage.put(document[0])
             self._drain()
         self._guarded(self._exporter.tables)
-        if self._run.pulled:
+        if self._run.cancelled:
             self.tally.ended_early = "the run was cut short"
 
     @property
     def _goes_on(self) -> bool:
-        return not self._run.pulled and not self.tally.ended_early
+        return not self._run.cancelled and not self.tally.ended_early
 
     def _drain(self) -> None:
         if self._stage is not None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from quintet_client.cancellation import Cancellation, Stage
 from quintet_client.errors import UsageError
 from quintet_client.exports.documents import (
     Document,
@@ -27,10 +28,9 @@ from quintet_client.exports.documents import (
 from quintet_client.exports.failures import ExportError
 from quintet_client.exports.originals import Originals
 from quintet_client.exports.registry import Format, choose
-from quintet_client.ledger import Ledger, Row
-from quintet_client.pipeline import Halt, Stage
-from quintet_client.settings import ExportSettings
-from quintet_client.writer import Output, replaced_whole
+from quintet_client.run.ledger import Ledger, Row
+from quintet_client.run.output import Output, replaced_whole
+from quintet_client.run.settings import ExportSettings
 
 # A document under way is in memory with its result and its file.
 _ROOM = 16
@@ -165,25 +165,25 @@ def documents_of(output: Output) -> list[Rows]:
         return list(in_documents(ledger.all_rows()))
 
 
-def export_all(exporter: Exporter, documents: Sequence[Rows], writers: int, halt: Halt) -> None:
+def export_all(exporter: Exporter, documents: Sequence[Rows], writers: int, cancellation: Cancellation) -> None:
     """Export documents with several threads, then the tables.
 
     Args:
         exporter: makes the files.
         documents: what to export.
         writers: threads; decoding, compressing and writing do not hold Python's lock.
-        halt: ends the work early, and has the cause if a file cannot be written.
+        cancellation: ends the work early, and has the cause if a file cannot be written.
     """
-    stage = Stage(exporter.export, threads=writers, room=_ROOM, halt=halt, drops_on_halt=True)
+    stage = Stage(exporter.export, threads=writers, room=_ROOM, cancellation=cancellation, drops_on_cancel=True)
     for document in tqdm(documents, unit="document", file=sys.stderr, disable=not sys.stderr.isatty()):
         if not stage.put(document):
             break
     stage.finish(_GRACE_S)
-    if not halt.pulled:
+    if not cancellation.cancelled:
         exporter.tables()
 
 
-def export_results(settings: ExportSettings, halt: Halt) -> ExportTally:
+def export_results(settings: ExportSettings, cancellation: Cancellation) -> ExportTally:
     """Export all finished results of an OUTPUT: what `quintet export` does.
 
     Raises:
@@ -201,7 +201,7 @@ def export_results(settings: ExportSettings, halt: Halt) -> ExportTally:
         with Ledger.open(output.ledger) as ledger:
             inputs = ledger.inputs() if settings.input_path is None else [str(settings.input_path)]
         exporter = Exporter(output, choose(settings.formats), Originals(inputs), tally)
-        export_all(exporter, documents_of(output), settings.writers, halt)
-    if halt.cause is not None:
-        raise halt.cause
+        export_all(exporter, documents_of(output), settings.writers, cancellation)
+    if cancellation.cause is not None:
+        raise cancellation.cause
     return tally

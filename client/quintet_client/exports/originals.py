@@ -7,9 +7,9 @@ from pathlib import Path
 
 from quintet_client.errors import UsageError
 from quintet_client.exports.documents import Original
-from quintet_client.ledger import Row
-from quintet_client.names import document_of
-from quintet_client.sources import Source, find_sources
+from quintet_client.input.page_ids import document_of
+from quintet_client.input.sources import Source, find_sources
+from quintet_client.run.ledger import Row
 
 
 class Originals:

@@ -39,13 +39,13 @@ class Format:
 
 
 FORMATS = (
-    Format("txt", ".txt", "plain"),
-    Format("md", ".md", "markdown"),
-    Format("hocr", ".hocr", "hocr"),
-    Format("alto", ".alto.xml", "alto"),
-    Format("pdf", ".pdf", "pdf", packages=("pikepdf", "PIL"), needs_original=True),
-    Format("parquet", ".parquet", "parquet", packages=("pyarrow",), whole_run=True),
-    Format("csv", ".csv", "comma_separated", whole_run=True),
+    Format("txt", ".txt", "text.plain"),
+    Format("md", ".md", "text.markdown"),
+    Format("hocr", ".hocr", "layout.hocr"),
+    Format("alto", ".alto.xml", "layout.alto"),
+    Format("pdf", ".pdf", "pdf.searchable", packages=("pikepdf", "PIL"), needs_original=True),
+    Format("parquet", ".parquet", "tables.parquet", packages=("pyarrow",), whole_run=True),
+    Format("csv", ".csv", "tables.comma_separated", whole_run=True),
 )
 NAMES = tuple(format_.name for format_ in FORMATS)
 

@@ -1,6 +1,6 @@
 """A page drawn as SVG the way a person reads it: its image, its regions by label, its lines."""
 
-from quintet_client.results import Line, PageResult, Region
+from quintet_client.api.results import Line, PageResult, Region
 from quintet_client.viewer.charts import safe
 
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from quintet_client.documents.renderer import Renderer
 from quintet_client.errors import QuintetError, UsageError
-from quintet_client.names import page_place, path_of
-from quintet_client.regular_files import FileStamp, stamp_of
-from quintet_client.sources import find_sources
+from quintet_client.input.documents.renderer import Renderer
+from quintet_client.input.page_ids import page_place, path_of
+from quintet_client.input.regular_files import FileStamp, stamp_of
+from quintet_client.input.sources import find_sources
 
 # What the bulk client sends at most.
 MAX_IMAGE_BYTES = 256 * 1024 * 1024

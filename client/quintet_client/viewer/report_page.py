@@ -3,7 +3,8 @@
 import base64
 from pathlib import Path
 
-from quintet_client.results import PageResult
+from quintet_client.api.results import PageResult
+from quintet_client.run.output import write_atomically
 from quintet_client.viewer.account import Entry, Filter
 from quintet_client.viewer.charts import bar_chart, clock, safe, speed_chart
 from quintet_client.viewer.drawing import draw_page
@@ -12,7 +13,6 @@ from quintet_client.viewer.pictures import thumbnail
 from quintet_client.viewer.run import Run
 from quintet_client.viewer.site import our_files
 from quintet_client.viewer.summary import Summary, summarise
-from quintet_client.writer import write_atomically
 
 DEFAULT_SAMPLE = 12
 # With twelve pages the file stays below a megabyte; mail takes ten.

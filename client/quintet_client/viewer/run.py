@@ -6,12 +6,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+from quintet_client.api.results import PageResult, parse_page
 from quintet_client.errors import PageError
-from quintet_client.outcomes import Answered
-from quintet_client.results import PageResult, parse_page
+from quintet_client.run.output import Output
+from quintet_client.service.outcomes import Answered
 from quintet_client.viewer.account import Account
 from quintet_client.viewer.originals import Originals, read_regular
-from quintet_client.writer import Output
 
 # An answer of ten thousand lines has two million bytes; what is larger is no page.
 MAX_ANSWER_BYTES = 32 * 1024 * 1024

@@ -7,7 +7,7 @@ from importlib.resources import files
 from itertools import islice
 from typing import Any
 
-from quintet_client.results import Line, PageResult
+from quintet_client.api.results import Line, PageResult
 from quintet_client.viewer.account import Entry, Filter, Place
 from quintet_client.viewer.charts import bar_chart, safe, speed_chart
 from quintet_client.viewer.matches import Term, parts_of, terms_of

@@ -1,0 +1,133 @@
+"""`pdf`: the pages as they were scanned, with an invisible text layer to search, select and copy.
+
+Pages show upright: what page orientation found is set as `/Rotate`, the picture stays as it is (as OCRmyPDF's
+--rotate-pages does).
+"""
+
+import io
+import os
+import stat
+
+import pikepdf
+from pikepdf import Dictionary, Name
+
+from quintet_client.api.results import PageResult
+from quintet_client.exports.documents import Document, DocumentPage, Original
+from quintet_client.exports.failures import ExportError
+from quintet_client.exports.pdf.glyphless import GlyphlessFont
+from quintet_client.exports.pdf.images import page_image
+from quintet_client.exports.pdf.pages import displayed_frame, holds_text, settled
+from quintet_client.exports.pdf.text import FONT_NAME, Matrix, numbers, text_layer
+
+_PDF_MAGIC = b"%PDF-"
+_NOTICE_PAGE_PT = (595.0, 842.0)
+
+
+def render(document: Document) -> bytes:
+    """One PDF a document.
+
+    Raises:
+        ExportError: the original is not there, or is not what was read.
+    """
+    if document.original is None:
+        raise ExportError("the file it was read from is not known; say where it is with --input")
+    body = _body_of(document.original)
+    builder = _Builder(body)
+    for page in document.pages:
+        builder.add(page)
+    return builder.finished(document.name)
+
+
+class _Builder:
+    """A PDF in the making, with one font for all its pages.
+
+    An original PDF is kept whole, its outline and links too, and gets text where it has none.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        # Viewers, and pypdfium2 with them, accept some bytes before the header.
+        self._is_original = _PDF_MAGIC in body[:1024]
+        self._pdf = pikepdf.Pdf.open(io.BytesIO(body)) if self._is_original else pikepdf.Pdf.new()
+        self._font = GlyphlessFont()
+        self._with_text: list[pikepdf.Page] = []
+
+    def add(self, page: DocumentPage) -> None:
+        """Add one page, or its text to the page that is there."""
+        place = self._original_page if self._is_original else self._picture
+        try:
+            place(page)
+        except (OSError, EOFError, IndexError):
+            if page.page is not None:
+                raise ExportError(f"its file has no page {page.number} that can be decoded; read it again") from None
+            self._notice(page)
+
+    def finished(self, title: str) -> bytes:
+        """Close the PDF; the same pages give the same bytes."""
+        if self._with_text:
+            font = self._font.add_to(self._pdf)
+        for page in self._with_text:
+            page.add_resource(font, Name.Font, Name(FONT_NAME))
+        if not self._is_original:
+            self._pdf.docinfo[Name.Title] = title
+        target = io.BytesIO()
+        self._pdf.save(target, deterministic_id=True, object_stream_mode=pikepdf.ObjectStreamMode.generate)
+        return target.getvalue()
+
+    def _picture(self, page: DocumentPage) -> None:
+        """Append an image, painted as a viewer shows it."""
+        image = page_image(self._body, page.number)
+        read = page.page
+        if read is not None and image.size_px != (read.width_px, read.height_px):
+            raise ExportError(
+                f"the image has {image.size_px[0]} x {image.size_px[1]} pixels, its result says "
+                f"{read.width_px} x {read.height_px}: it is another one now; read it again"
+            )
+        target = self._pdf.add_blank_page(page_size=image.size_pt)
+        target.Resources = Dictionary(XObject=Dictionary({"/Image": image.add_to(self._pdf)}))
+        target.Contents = self._pdf.make_stream(f"q {numbers(image.paint)} cm /Image Do Q".encode())
+        if read is not None:
+            width_pt, height_pt = image.size_pt
+            self._overlay(target, read, (width_pt / read.width_px, 0, 0, -height_pt / read.height_px, 0, height_pt))
+
+    def _original_page(self, page: DocumentPage) -> None:
+        """Add the text to a page of the original; one that has its text already stays as it is."""
+        target = self._pdf.pages[page.number - 1]
+        if page.page is not None and not holds_text(target, sum(len(line.text) for line in page.page.lines)):
+            settled(target)
+            self._overlay(target, page.page, displayed_frame(target, page.page.width_px, page.page.height_px))
+
+    def _overlay(self, target: pikepdf.Page, read: PageResult, to_points: Matrix) -> None:
+        target.contents_add(text_layer(read, to_points, self._font))
+        target.Rotate = (int(target.get("/Rotate", 0)) - read.orientation.angle_deg) % 360
+        self._with_text.append(target)
+
+    def _notice(self, page: DocumentPage) -> None:
+        """Append a page that says why there is none: a failure is never a blank page."""
+        target = self._pdf.add_blank_page(page_size=_NOTICE_PAGE_PT)
+        helvetica = Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name.Helvetica)
+        target.Resources = Dictionary(Font=Dictionary({"/Notice": helvetica}))
+        text = pikepdf.unparse_content_stream(
+            [([pikepdf.String(f"Page {page.number} was not read: {page.code}")], pikepdf.Operator("Tj"))]
+        )
+        target.Contents = self._pdf.make_stream(b"BT /Notice 12 Tf 72 720 Td " + text + b" ET")
+
+
+def _body_of(original: Original) -> bytes:
+    """Read the original.
+
+    Raises:
+        ExportError: it is not there, or not the file that was read.
+    """
+    try:
+        status = os.stat(original.path)  # noqa: PTH116 - surrogate-escaped names stay plain strings here
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(0, "not a regular file")
+        with open(original.path, "rb") as file:  # noqa: PTH123 - the same
+            body = file.read()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ExportError(f"its file cannot be read ({reason}); say where it is with --input") from error
+    if original.size_bytes not in {-1, len(body)}:
+        raise ExportError(f"its file has {len(body)} bytes, {original.size_bytes} were read; read it again")
+    return body

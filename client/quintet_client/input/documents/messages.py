@@ -1,0 +1,76 @@
+"""What client and renderer say to each other over pipes: two lengths, a head in JSON, a body of bytes."""
+
+import json
+import struct
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from quintet_client.input.regular_files import UNKNOWN, FileStamp
+from quintet_client.service.outcomes import one_line
+
+_LENGTHS = struct.Struct(">II")
+# The service takes 64 MiB a request, the frame around the page included.
+MOST_BODY_BYTES = 60 * 1024 * 1024
+_MOST_HEAD_BYTES = 64 * 1024
+
+
+class Answer(NamedTuple):
+    """What became of a request.
+
+    Attributes:
+        stamp: the state of the file that was opened.
+        pages: how many pages the document has, if that was asked.
+        code: why there is none; empty if all went well.
+        message: the same for a person.
+        note: what is to be said of a page that was rendered all the same.
+        body: an encoded image, if a page was asked for.
+    """
+
+    stamp: FileStamp = UNKNOWN
+    pages: int = 0
+    code: str = ""
+    message: str = ""
+    note: str = ""
+    body: bytes = b""
+
+
+def packed(head: dict[str, Any], body: bytes = b"") -> bytes:
+    """One message; undecodable bytes of file names are surrogates, which JSON has escapes for."""
+    text = json.dumps(head).encode()
+    return _LENGTHS.pack(len(text), len(body)) + text + body
+
+
+def unpacked(take: Callable[[int], bytes], most_bytes: int = 0) -> tuple[dict[str, Any], bytes]:
+    """Read one message.
+
+    Args:
+        take: gives exactly so many bytes, or raises.
+        most_bytes: of the body.
+
+    Raises:
+        ValueError: it is longer, or no JSON.
+    """
+    head, body = _LENGTHS.unpack(take(_LENGTHS.size))
+    if head > _MOST_HEAD_BYTES or body > most_bytes:
+        raise ValueError(f"a message of {head} and {body} bytes")
+    return json.loads(take(head)), take(body)
+
+
+def answer_packed(answer: Answer) -> bytes:
+    """An answer as a message."""
+    return packed(answer._replace(body=b"")._asdict() | {"body": None}, answer.body)
+
+
+def answer_unpacked(take: Callable[[int], bytes]) -> Answer:
+    """Read an answer, from a process that a document may have taken over.
+
+    Args:
+        take: as in `unpacked`.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is none.
+    """
+    head, body = unpacked(take, MOST_BODY_BYTES)
+    size_bytes, mtime_ns = head["stamp"]
+    code, message, note = (one_line(head[name]) for name in ("code", "message", "note"))
+    return Answer(FileStamp(int(size_bytes), int(mtime_ns)), int(head["pages"]), code, message, note, body)

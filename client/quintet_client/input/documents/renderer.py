@@ -1,0 +1,181 @@
+"""The client's side of the process that opens documents: starts it, asks it, and replaces it when it dies or stalls."""
+
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from typing import IO
+
+from quintet_client.input.documents.codes import DocumentCode
+from quintet_client.input.documents.messages import Answer, answer_unpacked, packed
+from quintet_client.input.regular_files import UNKNOWN, stamp_of
+
+# A page of 100 megapixels takes a few seconds; what takes a minute is made to.
+PAGE_S = 60.0
+# The largest page the service takes, transparent, has 2.0 GB while it is laid on white, and 1.3 GB as noise in a PDF.
+MEMORY_BYTES = 3 * 1024**3
+# A renderer that dies may have been the system's choice when memory was short: the page has another try.
+_TRIES = 2
+# Three minutes of one document; without this, a hostile one of ten thousand pages would hold the run up for a week.
+_STALLS_A_DOCUMENT = 3
+_CHUNK_BYTES = 1024 * 1024
+# These go away while the file stays as it is, so that the next run tries again.
+_NOT_THE_FILES_FAULT = {DocumentCode.UNREADABLE_FILE, DocumentCode.RENDERER_MISSING}
+_log = logging.getLogger(__name__)
+
+
+class _DiedError(Exception):
+    """The process ended in mid-request, or says what it should not."""
+
+
+class _StalledError(Exception):
+    """No answer came in time."""
+
+
+class Renderer:
+    """Opens documents in a process of its own, which starts with the first request. Safe to share between threads.
+
+    A renderer that has not been asked yet may be copied into another process by a fork.
+    """
+
+    def __init__(self, page_s: float = PAGE_S, memory_bytes: int = MEMORY_BYTES) -> None:
+        """Prepare.
+
+        Args:
+            page_s: longest time for one page, or for opening and counting.
+            memory_bytes: most address space of the process.
+        """
+        self._page_s = page_s
+        self._memory_bytes = memory_bytes
+        self._child: _Child | None = None
+        self._stalls: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """The process, if there is one."""
+        child = self._child
+        return child.pid if child else None
+
+    def count(self, path: str) -> Answer:
+        """Count the pages of a PDF: how many, or why there are none. Never raises for what a document holds."""
+        return self._ask(path, 0, 0)
+
+    def render(self, path: str, page: int, dpi: int) -> Answer:
+        """Render a page of a PDF or TIFF: an encoded image, or why there is none.
+
+        Args:
+            path: the document; undecodable bytes of the name as surrogates.
+            page: from 1.
+            dpi: pixels an inch, for a PDF; a TIFF has its own.
+        """
+        return self._ask(path, page, dpi)
+
+    def close(self) -> None:
+        """End the process. Another request starts a new one."""
+        with self._lock:
+            self._end_child()
+
+    def _ask(self, path: str, page: int, dpi: int) -> Answer:
+        with self._lock:
+            stamp = stamp_of(path)
+            if self._stalls[path] >= _STALLS_A_DOCUMENT:
+                return Answer(stamp, code=DocumentCode.RENDERER_STALLED, message="earlier pages stalled the renderer")
+            answer = self._answer({"path": path, "page": page, "dpi": dpi})
+            if answer.code == DocumentCode.RENDERER_STALLED:
+                self._stalls[path] += 1
+            if answer.code in _NOT_THE_FILES_FAULT:
+                return answer._replace(stamp=UNKNOWN)
+            return answer if answer.stamp != UNKNOWN else answer._replace(stamp=stamp)
+
+    def _answer(self, request: dict[str, str | int]) -> Answer:
+        """Ask, once more if the process dies; what did not survive is replaced."""
+        how = ""
+        for _ in range(_TRIES):
+            try:
+                self._child = self._child or _Child(self._memory_bytes, self._page_s)
+                return self._child.ask(packed(request), self._page_s)
+            except _StalledError:
+                self._end_child()
+                message = f"no answer of the renderer within {self._page_s:g} s"
+                return Answer(code=DocumentCode.RENDERER_STALLED, message=message)
+            except _DiedError:
+                how = self._end_child()
+                _log.warning("the renderer of documents %s at page %s of %r", how, request["page"], request["path"])
+            except OSError as error:  # no process or no pipe to be had
+                how = self._end_child() or f"could not be started ({error.strerror})"
+        return Answer(code=DocumentCode.RENDERER_CRASHED, message=f"the renderer {how} at this page, {_TRIES} times")
+
+    def _end_child(self) -> str:
+        how = self._child.end() if self._child else ""
+        self._child = None
+        return how
+
+
+class _Child:
+    """One process, alive or not."""
+
+    def __init__(self, memory_bytes: int, page_s: float) -> None:
+        # -P: a module of ours or Pillow's is never taken from the working folder. A session of its own: Ctrl-C ends
+        # the client, not the page in hand. Native code's warnings about documents are nobody's log.
+        self._process = subprocess.Popen(  # noqa: S603 - our own words
+            [sys.executable, "-P", "-m", "quintet_client.input.documents.child", str(memory_bytes), str(page_s)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            start_new_session=True,
+            # One thread of NumPy's reserves what 64 would: address space counts.
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        )
+        self.pid = self._process.pid
+
+    def ask(self, message: bytes, within_s: float) -> Answer:
+        """Send a request and wait for its answer.
+
+        Raises:
+            _DiedError: the process is gone, or its answer is none.
+            _StalledError: no answer came in time.
+        """
+        requests, answers = self._pipes()
+        ends_at = time.monotonic() + within_s
+        try:
+            requests.write(message)
+            return answer_unpacked(lambda count: _taken(answers, count, ends_at))
+        except (BrokenPipeError, ValueError, TypeError, KeyError) as error:
+            raise _DiedError from error
+
+    def end(self) -> str:
+        """Kill the process unless it is dead already; says how it ended."""
+        for pipe in self._pipes():
+            pipe.close()
+        self._process.kill()
+        status = self._process.wait()
+        return f"died of {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
+
+    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
+        requests, answers = self._process.stdin, self._process.stdout
+        if requests is None or answers is None:
+            raise _DiedError  # they were asked for when it was started
+        return requests, answers
+
+
+def _taken(answers: IO[bytes], count: int, ends_at: float) -> bytes:
+    """Read so many bytes, no later than `ends_at`."""
+    read = bytearray()
+    poll = select.poll()
+    poll.register(answers, select.POLLIN)
+    while len(read) < count:
+        left_s = ends_at - time.monotonic()
+        if left_s <= 0 or not poll.poll(1000 * left_s):
+            raise _StalledError
+        chunk = os.read(answers.fileno(), min(count - len(read), _CHUNK_BYTES))
+        if not chunk:
+            raise _DiedError
+        read += chunk
+    return bytes(read)

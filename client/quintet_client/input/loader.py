@@ -1,0 +1,215 @@
+"""The loader: worker processes read files into one uint8 tensor a batch. The only module here that needs torch.
+
+Pages of documents come rendered, from a process that each of them has for that. Where pages travel through shared
+memory the processes decode them too, into the slab that goes with their batch.
+
+Legend: P pages of a batch, B bytes of all its pages together.
+"""
+
+import ctypes
+import logging
+import signal
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from quintet_client.input.documents.renderer import Renderer
+from quintet_client.input.regular_files import UNKNOWN, FileStamp, open_regular, why_not
+from quintet_client.input.sources import Source
+from quintet_client.shared_memory.slabs import Extent, Slab, Slabs
+
+# Nothing the server takes is larger, and a batch of them must fit into memory: the rest is refused unread.
+MAX_BODY_BYTES = 256 * 1024 * 1024
+# Rendering takes a hundred times as long as reading: the first pages are not to wait for 63 others.
+DOCUMENT_BATCH = 16
+
+_log = logging.getLogger(__name__)
+
+
+class LoadedPage(NamedTuple):
+    """One file as read: its bytes, or why there are none; and where it lies decoded in shared memory, if it does."""
+
+    page_id: str
+    stamp: FileStamp
+    body: bytes
+    error_code: str
+    error: str
+    extent: Extent | None = None
+
+
+class LoadedBatch(NamedTuple):
+    """P pages on their way between processes; a named tuple because the DataLoader pins those.
+
+    One tensor a batch, not one a page: each tensor that crosses a process is a shared-memory file and a descriptor.
+    """
+
+    heads: list[LoadedPage]  # P pages, their bodies empty
+    lengths: list[int]  # P byte counts, in order
+    packed: torch.Tensor  # (B,) uint8, pinned where an accelerator is there
+    needed_bytes: int  # in shared memory, of all P pages
+
+    def pages(self) -> Iterator[LoadedPage]:
+        """Yield the pages, each with its own copy of its bytes."""
+        start = 0
+        for head, length in zip(self.heads, self.lengths, strict=True):
+            yield head._replace(body=ctypes.string_at(self.packed.data_ptr() + start, length) if length else b"")
+            start += length
+
+
+class Task(NamedTuple):
+    """What one batch is: P neighbouring sources, and the slab to decode them into if there is one."""
+
+    first: int
+    pages: int
+    slab: Slab | None
+
+
+class PageFiles(Dataset[LoadedPage]):
+    """The files of the sources; reading one never raises, because that would end the worker process."""
+
+    def __init__(self, sources: Sequence[Source], memory: memoryview | None, dpi: int) -> None:
+        self._sources = sources
+        self._memory = memory
+        self._dpi = dpi
+        self._renderer = Renderer()  # starts its process with the first page of a document, in whatever process that is
+
+    def __getitems__(self, task: Task) -> LoadedBatch:
+        pages = [self._load(source) for source in self._sources[task.first : task.first + task.pages]]
+        if self._memory is None or task.slab is None:
+            return pack(pages)
+        from quintet_client.shared_memory.pictures import lay_down  # noqa: PLC0415 - only this needs Pillow
+
+        extents, needed_bytes = lay_down([page.body for page in pages], self._memory, task.slab)
+        laid = [page._replace(extent=extent) for page, extent in zip(pages, extents, strict=True)]
+        return pack(laid, needed_bytes)
+
+    def close(self) -> None:
+        """End what renders documents for this process."""
+        self._renderer.close()
+
+    def _load(self, source: Source) -> LoadedPage:
+        if source.fault is not None:
+            return LoadedPage(source.page_id, source.fault.stamp, b"", source.fault.code, source.fault.message)
+        return self._render(source) if source.page else read_page(source)
+
+    def _render(self, source: Source) -> LoadedPage:
+        answer = self._renderer.render(source.path, source.page, self._dpi)
+        if answer.note:
+            _log.warning("%s: %s", source.page_id, answer.note)
+        return LoadedPage(source.page_id, answer.stamp, answer.body, answer.code, answer.message)
+
+
+def read_page(source: Source) -> LoadedPage:
+    """Read one regular file whole; anything else, and any error, becomes the page's error."""
+    try:
+        file, stamp = open_regular(source.path)
+        with file:
+            body = file.read() if stamp.size_bytes <= MAX_BODY_BYTES else b""
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in a name from a list
+        return LoadedPage(source.page_id, UNKNOWN, b"", "UNREADABLE_FILE", why_not(error))
+    if stamp.size_bytes > MAX_BODY_BYTES:
+        reason = f"{stamp.size_bytes} bytes; at most {MAX_BODY_BYTES} are sent"
+        return LoadedPage(source.page_id, stamp, b"", "IMAGE_TOO_LARGE", reason)
+    return LoadedPage(source.page_id, stamp, body, "", "")
+
+
+def pack(pages: list[LoadedPage], needed_bytes: int = 0) -> LoadedBatch:
+    """Join the bytes of P pages into one (B,) uint8 tensor."""
+    joined = bytearray().join(page.body for page in pages)
+    packed = torch.frombuffer(joined, dtype=torch.uint8) if joined else torch.empty(0, dtype=torch.uint8)
+    heads = [page._replace(body=b"") for page in pages]
+    return LoadedBatch(heads, [len(page.body) for page in pages], packed, needed_bytes)
+
+
+class PageLoader:
+    """Batches of pages, in the order of their sources, read ahead by worker processes.
+
+    The processes are forked here, in the constructor: make it before any thread is started.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], batch: int, loaders: int, dpi: int, slabs: Slabs | None = None
+    ) -> None:
+        """Start reading.
+
+        Args:
+            sources: what to read.
+            batch: most pages a batch.
+            loaders: worker processes; 0 reads in this one.
+            dpi: what pages of PDFs are rendered at.
+            slabs: what pages are decoded into; None leaves them as they are.
+        """
+        self._sources = sources
+        self._batch = batch
+        self._dpi = dpi
+        self._slabs = slabs
+        self._lent: deque[Slab | None] = deque()
+        self._here: list[PageFiles] = []
+        previous = signal.getsignal(signal.SIGCHLD)
+        smallest = min(batch, DOCUMENT_BATCH) if any(source.page for source in sources) else batch
+        self._batches = self._start(0, min(loaders, -(-len(sources) // smallest)))
+        # torch's handler raises in whatever line the main thread stands when a worker dies, and a page in hand
+        # would be lost. Without it the iterator itself notices, within seconds.
+        signal.signal(signal.SIGCHLD, previous)
+
+    def __iter__(self) -> Iterator[LoadedPage]:
+        """Yield every source's page once, even if a worker process is killed meanwhile."""
+        done = 0
+        try:
+            for batch in self._batches:
+                self._note_filled(batch)
+                yield from batch.pages()
+                done += len(batch.heads)
+        except (RuntimeError, OSError, EOFError) as error:  # a worker is gone, or its end of a socket or pipe
+            _log.warning("a loader process died, reading on in this one (/dev/shm full? try --loaders 0): %s", error)
+            self._lent.clear()  # another process may still be writing into those slabs: nobody gets them again
+            for batch in self._start(done, 0):
+                self._note_filled(batch)
+                yield from batch.pages()
+        finally:
+            for files in self._here:
+                files.close()
+
+    def _start(self, first: int, loaders: int) -> Iterator[LoadedBatch]:
+        """Read the sources from `first` on."""
+        files = PageFiles(self._sources, self._slabs.memory if self._slabs else None, self._dpi)
+        self._here.append(files)
+        loader = DataLoader(
+            files,
+            batch_sampler=self._tasks(first),  # type: ignore[arg-type] # torch expects lists; what it does is hand it over
+            num_workers=loaders,
+            collate_fn=_as_it_is,  # type: ignore[arg-type] # likewise
+            pin_memory=torch.accelerator.is_available(),
+            worker_init_fn=_leave_interrupts_to_the_parent,
+            multiprocessing_context="fork" if loaders else None,  # the memory of the slabs is inherited
+        )
+        batches: Iterator[LoadedBatch] = iter(loader)
+        return batches
+
+    def _tasks(self, first: int) -> Iterator[Task]:
+        """The tasks, in order; asked for one by one, in this process, as far ahead as torch reads."""
+        while first < len(self._sources):
+            slab = self._slabs.lend() if self._slabs else None
+            most = self._slabs.pages(self._batch) if self._slabs and slab else self._batch
+            most = min(most, DOCUMENT_BATCH) if self._sources[first].page else most
+            self._lent.append(slab)
+            pages = min(most, len(self._sources) - first)
+            yield Task(first, pages, slab)
+            first += pages
+
+    def _note_filled(self, batch: LoadedBatch) -> None:
+        """Tell the slabs what became of the one that went with this batch: batches come in the order of their tasks."""
+        slab = self._lent.popleft()
+        if self._slabs and slab:
+            self._slabs.filled(slab, [page.extent for page in batch.heads], batch.needed_bytes)
+
+
+def _as_it_is(batch: LoadedBatch) -> LoadedBatch:
+    return batch
+
+
+def _leave_interrupts_to_the_parent(_worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

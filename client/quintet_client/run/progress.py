@@ -1,0 +1,65 @@
+"""What a person sees while a run goes: a bar on a terminal, a plain line every few seconds elsewhere, or events."""
+
+import logging
+import sys
+import threading
+from collections.abc import Callable
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from quintet_client.run.events import Events
+from quintet_client.run.report import Clock, Tally
+
+_BAR_EVERY_S = 0.5
+_LINE_EVERY_S = 5.0
+_EVENT_EVERY_S = 1.0
+_log = logging.getLogger(__name__)
+
+
+class Progress:
+    """Shows the tally from a thread of its own until closed."""
+
+    def __init__(self, tally: Tally, clock: Clock, events: Events) -> None:
+        self._tally = tally
+        self._clock = clock
+        self._events = events
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._show(), name="progress", daemon=True)
+
+    def __enter__(self) -> "Progress":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._closed.set()
+        self._thread.join()
+
+    def _show(self) -> Callable[[], None]:
+        if self._events.wanted:
+            return self._emit_events
+        return self._show_bar if sys.stderr.isatty() else self._log_lines
+
+    def _emit_events(self) -> None:
+        while not self._closed.wait(_EVENT_EVERY_S):
+            self._events.progress(self._tally, self._clock)
+
+    def _show_bar(self) -> None:
+        tally = self._tally
+        with (
+            logging_redirect_tqdm(),
+            tqdm(total=tally.inputs - tally.skipped, unit="page", file=sys.stderr, dynamic_ncols=True) as bar,
+        ):
+            ended = False
+            while not ended:
+                ended = self._closed.wait(_BAR_EVERY_S)
+                bar.set_postfix(failed=tally.failed, refresh=False)
+                bar.update(tally.ok + tally.failed - bar.n)
+
+    def _log_lines(self) -> None:
+        tally = self._tally
+        while not self._closed.wait(_LINE_EVERY_S):
+            done, left = tally.ok + tally.failed, tally.left
+            rate = done / self._clock.seconds
+            eta = f"{left / rate:.0f} s left" if rate else "waiting for the first answer"
+            _log.info("%d of %d pages, %.2f pages/s, %d failed, %s", done, done + left, rate, tally.failed, eta)

@@ -1,0 +1,196 @@
+"""The account of one run: measured while it goes, checked at the end, written as report.json and as a summary."""
+
+import json
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from quintet_client.errors import ExitCode
+from quintet_client.run.ledger import Row
+from quintet_client.run.settings import ReadSettings
+
+# Enough for a p95 to one part in a hundred; a run of a billion pages keeps no more.
+_SAMPLES = 10_000
+
+
+def client_version() -> str:
+    """Return the version of the installed package."""
+    try:
+        return version("quintet")
+    except PackageNotFoundError:
+        return "0+not.installed"
+
+
+def _text_of(path: Path) -> str:
+    # A path may hold bytes that are no UTF-8; standard output and JSON cannot.
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+class Stopwatch:
+    """Durations of one stage: count, sum and a uniform sample of bounded size. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        self._total_s = 0.0
+        self._sample_s: list[float] = []
+
+    def add(self, seconds: float) -> None:
+        """Count one duration (reservoir sampling, Vitter's algorithm R)."""
+        with self._lock:
+            self._count += 1
+            self._total_s += seconds
+            if len(self._sample_s) < _SAMPLES:
+                self._sample_s.append(seconds)
+            elif (slot := random.randrange(self._count)) < _SAMPLES:
+                self._sample_s[slot] = seconds
+
+    def summary(self) -> dict[str, float]:
+        """Return count, total and percentiles in seconds; zeros when nothing was timed."""
+        with self._lock:
+            ordered = sorted(self._sample_s) or [0.0]
+            p50, p95 = (ordered[int(share * (len(ordered) - 1))] for share in (0.5, 0.95))
+            return {
+                "count": self._count,
+                "total_s": round(self._total_s, 4),
+                "p50_s": round(p50, 4),
+                "p95_s": round(p95, 4),
+            }
+
+
+class Tally:
+    """What the ledger holds safely of this run so far. Safe to share between threads."""
+
+    def __init__(self, inputs: int, skipped_ok: int, skipped_failed: int) -> None:
+        self.inputs = inputs
+        self.skipped_ok = skipped_ok
+        self.skipped_failed = skipped_failed
+        self._lock = threading.Lock()
+        self._states: Counter[str] = Counter()
+        self._codes: Counter[str] = Counter()
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Count committed rows; those of pages still under way do not count."""
+        with self._lock:
+            for row in rows:
+                self._states[row.state] += 1
+                if row.state == "failed":
+                    self._codes[row.code] += 1
+
+    @property
+    def ok(self) -> int:
+        """Pages read in this run."""
+        return self._states["ok"]
+
+    @property
+    def failed(self) -> int:
+        """Pages that failed in this run."""
+        return self._states["failed"]
+
+    @property
+    def codes(self) -> dict[str, int]:
+        """Failures of this run by code, the most frequent first."""
+        with self._lock:
+            return dict(self._codes.most_common())
+
+    @property
+    def skipped(self) -> int:
+        """Pages that an earlier run had brought to their end."""
+        return self.skipped_ok + self.skipped_failed
+
+    @property
+    def left(self) -> int:
+        """Pages that have no end yet; below zero would be a page counted twice."""
+        return self.inputs - self.ok - self.failed - self.skipped
+
+
+class Clock:
+    """When the run began, and how long its stages took."""
+
+    def __init__(self) -> None:
+        self.started_at = datetime.now(UTC)
+        self._begin = time.monotonic()
+        self.load = Stopwatch()
+        self.request = Stopwatch()
+        self.write = Stopwatch()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self._begin
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The end of a run."""
+
+    tally: Tally
+    clock: Clock
+    seconds: float
+    model: str | None
+    settings: ReadSettings
+    exit_code: ExitCode
+    reason: str
+    exports: dict[str, Any] | None = None  # None: no formats were asked for
+
+    @property
+    def pages_per_s(self) -> float:
+        """Pages read or failed in this run, a second."""
+        return (self.tally.ok + self.tally.failed) / self.seconds if self.seconds > 0 else 0.0
+
+    def document(self) -> dict[str, Any]:
+        """Return what report.json holds."""
+        tally = self.tally
+        settings = {
+            name: _text_of(value) if isinstance(value, Path) else value for name, value in asdict(self.settings).items()
+        }
+        return {
+            "schema": "quintet.report/1",
+            "version": client_version(),
+            "started_at": self.clock.started_at.isoformat(timespec="milliseconds"),
+            "finished_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "seconds": round(self.seconds, 3),
+            "inputs": tally.inputs,
+            "ok": tally.ok,
+            "failed": tally.failed,
+            "skipped": tally.skipped,
+            "skipped_ok": tally.skipped_ok,
+            "skipped_failed": tally.skipped_failed,
+            "left": tally.left,
+            "errors": tally.codes,
+            "pages_per_s": round(self.pages_per_s, 3),
+            "stages": {name: getattr(self.clock, name).summary() for name in ("load", "request", "write")},
+            "exports": self.exports,
+            "model": self.model,
+            "exit_code": int(self.exit_code),
+            "reason": self.reason,
+            "settings": settings,
+        }
+
+    def to_json(self) -> bytes:
+        """Return report.json."""
+        return json.dumps(self.document(), indent=2, ensure_ascii=False).encode() + b"\n"
+
+    def summary(self) -> str:
+        """Return the last words of the run, for standard output."""
+        tally = self.tally
+        left = f" + left {tally.left}" if tally.left else ""
+        lines = [
+            f"inputs {tally.inputs} = ok {tally.ok} + failed {tally.failed} + skipped {tally.skipped}{left}",
+            f"{tally.ok + tally.failed} pages in {self.seconds:.1f} s: {self.pages_per_s:.2f} pages/s",
+        ]
+        if tally.skipped_failed:
+            lines.append(f"{tally.skipped_failed} of the skipped failed earlier; --retry-failed reads them again")
+        lines += [f"  {count} x {code}" for code, count in tally.codes.items()]
+        if self.exports is not None:
+            lines.append(f"exports: {self.exports['exported']} made, {self.exports['failed_outputs']} outputs failed")
+        if tally.left:
+            lines.append("run the same command again to go on")
+        return "\n".join([*lines, f"results in {_text_of(self.settings.output_path)}"]) + "\n"

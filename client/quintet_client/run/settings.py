@@ -1,0 +1,130 @@
+"""Every setting of one `quintet read`, with units; read once, validated before anything starts."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from quintet.frame.frames import MAX_ITEMS
+
+from quintet_client.errors import UsageError
+from quintet_client.exports.registry import NAMES, choose
+
+DEFAULT_SERVER = "http://127.0.0.1:8080"
+# TorchServe hands its worker 64 pages at a time; with two workers, three batches keep both fed while one travels.
+DEFAULT_IN_FLIGHT = 64 * (2 + 1)
+# Pages a request: see the measurements in docs/wire.md.
+DEFAULT_PACK = 16
+# A minute above the service's own responseTimeout: it kills a stalled worker and says so before the client gives up
+# on an answer. The last of 192 pages in flight also waits for 191 others: on two CPU cores that is over six minutes.
+DEFAULT_TIMEOUT_S = 960.0
+DEFAULT_SHARED_MEMORY_MB = 1024
+# What scanners and fax machines take text in at; letters of 8 points have 22 pixels.
+DEFAULT_DPI = 200
+LEAST_DPI, MOST_DPI = 36, 1200
+# Cut into slabs for 8 loaders, one slab holds a page of half a megapixel.
+LEAST_SHARED_MEMORY_MB = 64
+
+
+def default_loaders() -> int:
+    """Half the cores, between 1 and 8: reading files is cheap and the server may share the machine."""
+    return max(1, min(8, (os.cpu_count() or 2) // 2))
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSettings:
+    """The settings of one run.
+
+    Attributes:
+        input_path: folder, file or `.txt` list to read; `-` is a list on standard input.
+        output_path: folder to write.
+        server: base URL of the inference address.
+        token_file: plain token or TorchServe's key_file.json; None sends no token.
+        batch: pages the loader's processes read at a time.
+        loaders: loader processes; 0 reads in this process.
+        in_flight: most pages waiting for an answer at any time, however many requests they travel in: the service reads
+            up to all of them before it answers the first, and that must take less than its responseTimeout.
+        pack: most pages a request; 1 sends every image as it is.
+        writers: threads that write answers.
+        timeout_s: longest silence of the server within one request.
+        retries: tries a page has before a fault of its own (worker died, timeout) makes it failed.
+        give_up_s: longest time without reaching the server before the run ends.
+        shared_memory: decode pages in the loader's processes, into memory that a service on this machine reads.
+        shared_memory_mb: MiB of it.
+        retry_failed: read pages again that failed in an earlier run.
+        overwrite: forget earlier results and start anew.
+        limit: read only the first so many pages.
+        null_names: names in a list end with NUL, not with a newline.
+        formats: what to export pages as when they come to their end; see `exports.registry`.
+        dpi: pixels an inch that pages of PDFs are rendered at.
+    """
+
+    input_path: Path
+    output_path: Path
+    server: str = DEFAULT_SERVER
+    token_file: Path | None = None
+    batch: int = 64
+    loaders: int = 1
+    in_flight: int = DEFAULT_IN_FLIGHT
+    pack: int = DEFAULT_PACK
+    writers: int = 4
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    retries: int = 3
+    give_up_s: float = 120.0
+    shared_memory: bool = False
+    shared_memory_mb: int = DEFAULT_SHARED_MEMORY_MB
+    retry_failed: bool = False
+    overwrite: bool = False
+    limit: int | None = None
+    null_names: bool = False
+    formats: tuple[str, ...] = ()
+    dpi: int = DEFAULT_DPI
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("batch", 1),
+            ("loaders", 0),
+            ("in_flight", 1),
+            ("pack", 1),
+            ("writers", 1),
+            ("retries", 1),
+            ("shared_memory_mb", LEAST_SHARED_MEMORY_MB),
+        ):
+            _at_least(name, getattr(self, name), least)
+        if self.pack > MAX_ITEMS:
+            raise UsageError(f"--pack is {self.pack}; a request holds at most {MAX_ITEMS} pages")
+        if not LEAST_DPI <= self.dpi <= MOST_DPI:
+            raise UsageError(f"--dpi is {self.dpi}; allowed are {LEAST_DPI} to {MOST_DPI}")
+        choose(self.formats)
+        _at_least("limit", 1 if self.limit is None else self.limit, 1)
+        for name in ("timeout_s", "give_up_s"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; give seconds above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSettings:
+    """The settings of one `quintet export`.
+
+    Attributes:
+        output_path: folder with the results of `quintet read`.
+        formats: what to make of them; see `exports.registry`.
+        input_path: where the files are now that were read; None: where they were then.
+        writers: threads that export.
+    """
+
+    output_path: Path
+    formats: tuple[str, ...]
+    input_path: Path | None = None
+    writers: int = 4
+
+    def __post_init__(self) -> None:
+        if not choose(self.formats):
+            raise UsageError(f"--to names no format; give some of {','.join(NAMES)}")
+        _at_least("writers", self.writers, 1)
+        if self.input_path is not None and not self.input_path.exists():
+            raise UsageError(f"--input {self.input_path} does not exist; give what `quintet read` was given as INPUT")
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise UsageError(f"--{name.replace('_', '-')} is {value}; the least allowed is {least}")

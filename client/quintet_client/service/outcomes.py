@@ -1,0 +1,191 @@
+"""What an attempt to read a page can come to, and which answer of the server means which.
+
+Field notes on TorchServe: a refused token is a 400, a killed worker a 500 or 507 for the whole batch, an oversized body
+a 413 without content. So the JSON `type` decides before the status does.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The page was read.
+
+    Attributes:
+        document: the answer without its request id, as canonical JSON: equal answers are equal bytes.
+        model: fingerprint of the weights and settings that made it.
+        request_id: what the server's log calls this request.
+    """
+
+    document: bytes
+    model: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageFailed:
+    """The page cannot be read, however often it is tried.
+
+    Attributes:
+        code: a stable code.
+        message: what was said about it.
+        request_id: what the server's log calls the last request; empty if none was made or told.
+    """
+
+    code: str
+    message: str
+    request_id: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TryFailed:
+    """Something broke that this very page may have caused: it costs the page one of its tries.
+
+    Attributes: as for `PageFailed`.
+    """
+
+    code: str
+    message: str
+    request_id: str = field(default="", compare=False)
+
+    @property
+    def shared(self) -> bool:
+        """Whether another page in the server's batch may as well have caused it: such faults hit the whole batch."""
+        return self.code in _SHARED_FAULTS
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The connection broke in mid-request: most likely a restart, which is not the page's fault."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotNow:
+    """The server cannot take the page at the moment; costs the page nothing.
+
+    Attributes:
+        message: what was answered or why nothing was.
+        retry_after_s: how long the server asked to wait; 0 if it did not.
+        busy: True if it is working on others' pages; False if it is unreachable or not ready.
+        reached: whether somebody answered.
+    """
+
+    message: str
+    retry_after_s: float = 0.0
+    busy: bool = False
+    reached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unauthorised:
+    """The token was refused."""
+
+    message: str
+
+
+Outcome = Answered | PageFailed | TryFailed | Dropped | NotNow | Unauthorised
+
+# A server may ask for give_up, not for the night.
+MAX_RETRY_AFTER_S = 60.0
+# Enough for a sentence; a server that answers with a stack trace has it in its own log.
+MAX_MESSAGE_CHARS = 500
+
+_SHARED_FAULTS = {"WORKER_DIED", "OUT_OF_MEMORY", "SERVER_ERROR"}
+_TOKEN_REFUSED = {"InvalidKeyException"}
+_NOT_READY_STATUS = {404, 405, 502}
+_BUSY_STATUS = {429, 503}
+
+
+def outcome_of(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
+    """Map one complete HTTP answer to its outcome.
+
+    Args:
+        status: the HTTP status.
+        headers: the answer's headers; names compare without case if the mapping does so.
+        body: the whole body.
+    """
+    if status == 200:
+        return _answer(body, headers)
+    code, kind, message, request_id = _read_error(body)
+    message = message or f"HTTP {status} without an explanation"
+    if status in (401, 403) or kind in _TOKEN_REFUSED:
+        return Unauthorised(message)
+    if status in _BUSY_STATUS:
+        return NotNow(message, _retry_after_s(headers), busy=True, reached=True)
+    if status in _NOT_READY_STATUS or status < 400:
+        hint = "is this the inference address of a server with the model?"
+        return NotNow(f"HTTP {status}: {message}; {hint}", reached=True)
+    if status >= 500 or status == 408:
+        return TryFailed(code or _fault_code(status, message), message, request_id)
+    return PageFailed(code or _refusal_code(status, kind), message, request_id)
+
+
+def traced(outcome: Outcome, request_id: str) -> Outcome:
+    """The same outcome, with the id that the request was sent under where the answer has not told it."""
+    if isinstance(outcome, PageFailed | TryFailed) and not outcome.request_id:
+        return replace(outcome, request_id=request_id)
+    return outcome
+
+
+def canonical_json(document: object) -> bytes:
+    """Serialise so that equal documents are equal bytes: sorted keys, no spaces, UTF-8, one final newline."""
+    text = json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    # A lone surrogate has no UTF-8, but its backslash form is the very escape JSON has for it.
+    return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _answer(body: bytes, headers: Mapping[str, str]) -> Answered | TryFailed:
+    document = _parsed(body)
+    model = one_line(document.get("model") or "")
+    if not model or not isinstance(document.get("schema"), str):
+        return TryFailed("BAD_ANSWER", "status 200, but not a JSON object with `schema` and `model`")
+    request_id = one_line(document.pop("request_id", None) or headers.get("X-Request-Id", ""))
+    return Answered(canonical_json(document), model, request_id)
+
+
+def _read_error(body: bytes) -> tuple[str, str, str, str]:
+    """Return our `code`, TorchServe's `type`, the message and the request's id; empty where the body does not say."""
+    document = _parsed(body)
+    ours = document.get("error")
+    if isinstance(ours, dict):
+        code, message, request_id = (one_line(ours.get(key, "")) for key in ("code", "message", "request_id"))
+        return code, "", message, request_id
+    return "", one_line(document.get("type", "")), one_line(document.get("message", "")), ""
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def one_line(text: object) -> str:
+    """Make one bounded line of valid UTF-8 of what somebody else sent: it goes into logs and the ledger."""
+    line = " ".join(str(text).split())[:MAX_MESSAGE_CHARS]
+    return line.encode("utf-8", "backslashreplace").decode()
+
+
+def _fault_code(status: int, message: str) -> str:
+    if "worker died" in message.lower():
+        return "WORKER_DIED"
+    return {408: "TIMEOUT", 504: "TIMEOUT", 507: "OUT_OF_MEMORY"}.get(status, "SERVER_ERROR")
+
+
+def _refusal_code(status: int, kind: str) -> str:
+    if status == 413:
+        return "IMAGE_TOO_LARGE"
+    return "BAD_REQUEST" if kind == "BadRequestException" else f"HTTP_{status}"
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float:
+    try:
+        return min(max(float(headers.get("Retry-After", "0")), 0.0), MAX_RETRY_AFTER_S)
+    except ValueError:  # the header's other form is a date; our own backoff serves as well
+        return 0.0

@@ -1,0 +1,168 @@
+"""`quintet status`: whether a service reads pages now, in a form that a probe can act on. Needs no torch.
+
+TorchServe's own `/ping` says Healthy while workers load and while they crash, so the one question that is asked here is
+a page: who answers it is reachable, has taken the token, and has all five models running.
+"""
+
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from quintet_client.errors import ExitCode, UsageError
+from quintet_client.service.outcomes import Answered, Dropped, NotNow, Outcome, PageFailed, TryFailed, Unauthorised
+from quintet_client.service.probe_page import draw_probe_page
+from quintet_client.service.tokens import FixedToken, TokenFile, TokenSource
+from quintet_client.service.transport import HttpTransport, Item, describe_model
+
+# A probe does not wait for a key file to change: the next probe reads it anew.
+_NO_GRACE_S = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSettings:
+    """What is asked.
+
+    Attributes:
+        server: base URL of the inference address.
+        management: base URL of the management address; None asks for no workers.
+        token_file: TorchServe's key_file.json; a plain token serves where `management` is None.
+        timeout_s: longest silence of the server before it counts as not ready.
+    """
+
+    server: str
+    management: str | None = None
+    token_file: Path | None = None
+    timeout_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.timeout_s < float("inf"):
+            raise UsageError(f"--timeout-s is {self.timeout_s}; give seconds above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """What the management address says.
+
+    Attributes:
+        states: one word a worker; all are READY in a service that is ready.
+        least: how many there have to be.
+        waiting: requests that wait for a worker; None if it does not say.
+    """
+
+    states: tuple[str, ...]
+    least: int
+    waiting: int | None
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are enough and all can read."""
+        return len(self.states) >= self.least and set(self.states) == {"READY"}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What was found.
+
+    Attributes:
+        ready: a page was read just now.
+        reachable: somebody answered.
+        authorised: whether the token was taken; None if nothing was said about it.
+        workers: what the management address says; None if it was not asked or did not answer.
+        latency_s: from sending the page to its answer; None without one.
+        model: fingerprint of the service that answered; empty without an answer.
+        text: what it read on the page, which says READY.
+        request_id: names the request in the server's log.
+        reason: why it is not ready; empty if it is.
+    """
+
+    server: str
+    ready: bool = False
+    reachable: bool = False
+    authorised: bool | None = None
+    workers: Workers | None = None
+    latency_s: float | None = None
+    model: str = ""
+    text: str = ""
+    request_id: str = ""
+    reason: str = ""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What a probe is told: 0, 4 or 5."""
+        if self.ready:
+            return ExitCode.OK
+        return ExitCode.NOT_AUTHORISED if self.authorised is False else ExitCode.SERVER_UNREACHABLE
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        document = {"schema": "quintet.status/1", **asdict(self), "exit_code": int(self.exit_code)}
+        return json.dumps(document, ensure_ascii=False) + "\n"
+
+    def summary(self) -> str:
+        """One line for a person."""
+        if not self.ready:
+            return f"not ready: {self.server}: {self.reason}\n"
+        found = self.workers
+        workers = f", READY workers: {len(found.states)}, waiting requests: {found.waiting}" if found else ""
+        return f'ready: {self.server} read "{self.text}" in {self.latency_s:.3f} s, model {self.model}{workers}\n'
+
+
+def ask(settings: StatusSettings) -> Status:
+    """Ask once; faults of network and server are in the answer.
+
+    Raises:
+        UsageError: a URL or the token file is wrong.
+    """
+    transport = HttpTransport(settings.server, _tokens(settings.token_file, "inference"), settings.timeout_s)
+    workers = _ask_for_workers(settings)
+    if isinstance(workers, NotNow | Unauthorised):
+        return _not_read(Status(settings.server), workers)
+    begun = Status(settings.server, reachable=workers is not None, workers=workers)
+    if workers is not None and not workers.ready:
+        return replace(begun, authorised=True, reason=f"workers are {', '.join(workers.states) or 'none'}")
+    begin = time.monotonic()
+    outcome = transport.read(Item("status", draw_probe_page()))
+    if not isinstance(outcome, Answered):
+        return _not_read(begun, outcome)
+    return _read(begun, outcome, time.monotonic() - begin)
+
+
+def _ask_for_workers(settings: StatusSettings) -> Workers | NotNow | Unauthorised | None:
+    if settings.management is None:
+        return None
+    token = _tokens(settings.token_file, "management").current()
+    came = describe_model(settings.management, token, settings.timeout_s)
+    return _workers(came) if isinstance(came, dict) else came
+
+
+def _workers(description: dict[str, Any]) -> Workers:
+    states = tuple(str(worker.get("status")) for worker in description.get("workers", []))
+    queue = description.get("jobQueueStatus") or {}
+    return Workers(states, int(description.get("minWorkers", 1)), queue.get("pendingRequests"))
+
+
+def _read(begun: Status, outcome: Answered, latency_s: float) -> Status:
+    text = str(json.loads(outcome.document).get("text", ""))
+    found: dict[str, Any] = {"model": outcome.model, "text": text, "request_id": outcome.request_id}
+    return replace(begun, ready=True, reachable=True, authorised=True, latency_s=round(latency_s, 4), **found)
+
+
+def _not_read(begun: Status, outcome: Outcome) -> Status:
+    """Tell nobody from somebody who refuses, and both from somebody who tries and fails."""
+    match outcome:
+        case Unauthorised(message):
+            return replace(begun, reachable=True, authorised=False, reason=f"the token was refused ({message})")
+        case NotNow(message):
+            return replace(begun, reachable=begun.reachable or outcome.reached, reason=message)
+        case Dropped(message):
+            return replace(begun, reachable=True, reason=f"the connection broke ({message})")
+        case PageFailed() | TryFailed():
+            found = f"{outcome.code}: {outcome.message}"
+            return replace(begun, reachable=True, reason=found, request_id=outcome.request_id)
+    raise AssertionError(f"{outcome} is not handled")
+
+
+def _tokens(path: Path | None, kind: str) -> TokenSource:
+    return TokenFile(path, _NO_GRACE_S, kind) if path else FixedToken()

@@ -1,0 +1,253 @@
+"""The one place that talks HTTP: pages' bytes out, typed outcomes back."""
+
+import logging
+import os
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+from weakref import WeakSet
+
+import requests
+from quintet.frame import frames
+from urllib3.exceptions import ReadTimeoutError
+
+from quintet_client.errors import UsageError
+from quintet_client.service.lost_requests import LostRequestDetector, watch
+from quintet_client.service.outcomes import (
+    Answered,
+    Dropped,
+    NotNow,
+    Outcome,
+    PageFailed,
+    TryFailed,
+    Unauthorised,
+    outcome_of,
+    traced,
+)
+from quintet_client.service.tokens import TokenSource
+from quintet_client.shared_memory.slabs import Extent
+
+PREDICTIONS = "/predictions/quintet"
+MODELS = "/models/quintet"
+# A server that is there accepts at once; one that is not must be noticed soon.
+CONNECT_TIMEOUT_S = 5.0
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What travels.
+
+    Attributes:
+        page_id: for logs.
+        body: the page's bytes as they are.
+        extent: where it lies decoded in shared memory, if it does; only a transport that has the memory looks at it.
+    """
+
+    page_id: str
+    body: bytes
+    extent: Extent | None = None
+
+
+class Transport(Protocol):
+    """Carries items to the server and brings back what became of them; safe to share between threads.
+
+    Faults of the network, the server and the pages are outcomes, never exceptions.
+    """
+
+    @property
+    def takes_packs(self) -> bool:
+        """Whether several items may travel together, as far as is known."""
+
+    def read(self, item: Item) -> Outcome:
+        """Make one attempt for one item."""
+
+    def read_many(self, items: Sequence[Item]) -> list[Outcome] | Outcome:
+        """Make one attempt for several items in one request.
+
+        Returns:
+            The outcome of each, in order, or one outcome of the request as a whole: it was not taken, broke on the way
+            or was refused (`PageFailed`), and says nothing about any single item.
+        """
+
+
+class HttpTransport:
+    """Raw bodies: an image as it is, or a frame of several; one kept-alive session a thread."""
+
+    def __init__(self, server: str, tokens: TokenSource, timeout_s: float) -> None:
+        """Prepare; nothing is sent yet.
+
+        Args:
+            server: base URL of the inference address.
+            tokens: where the bearer token comes from.
+            timeout_s: longest silence of the server within one request.
+
+        Raises:
+            UsageError: the server is no http(s) URL.
+        """
+        self._url = _base(server, "--server") + PREDICTIONS
+        self._tokens = tokens
+        self._timeouts_s = (min(CONNECT_TIMEOUT_S, timeout_s), timeout_s)
+        self._local = threading.local()
+        self._sessions: WeakSet[requests.Session] = WeakSet()  # those of threads that have ended are gone
+        self._sessions_lock = threading.Lock()
+        self._packs_refused = threading.Event()
+        self._lost_requests = LostRequestDetector(timeout_s, self._comes_through)
+
+    @property
+    def takes_packs(self) -> bool:
+        """False once the server has refused a frame."""
+        return not self._packs_refused.is_set()
+
+    def read(self, item: Item) -> Outcome:
+        """Send the page as it is."""
+        return self._send(item.body, "application/octet-stream", _outcome)
+
+    def read_many(self, items: Sequence[Item]) -> list[Outcome] | Outcome:
+        """Send the pages in one frame."""
+        came = self.send_frame(frames.pack_pages([item.body for item in items]), len(items))
+        # A server that does not know frames takes this one for an image: whatever it says is meant for all of it.
+        if isinstance(came, PageFailed) and came.code != "IMAGE_TOO_LARGE" and self.takes_packs:
+            self._packs_refused.set()
+            _log.warning("the server takes no packed pages, sending one a request: %s: %s", came.code, came.message)
+        return came
+
+    def send_frame(self, frame: bytes, count: int) -> list[Outcome] | Outcome:
+        """Send a frame of any kind that is answered with `count` answers; otherwise as `read_many`."""
+        return self._send(frame, frames.MEDIA_TYPE, lambda answer: _outcomes(answer, count))
+
+    def _comes_through(self) -> bool:
+        """Send an empty page; returns whether a worker answered it."""
+        came = self.read(Item("", b""))
+        return isinstance(came, Answered) or (isinstance(came, PageFailed) and came.code == "EMPTY_BODY")
+
+    def close(self) -> None:
+        """Close the connections that are idle, and the others when their answers have come."""
+        with self._sessions_lock:
+            for session in self._sessions:
+                session.close()
+
+    def _send(self, body: bytes, content_type: str, understand: Callable[[requests.Response], T]) -> T | Outcome:
+        """Make one request; once more, at once, for every newer token found after a rejection."""
+        while True:
+            token = self._tokens.current()
+            came = self._attempt(body, content_type, token, understand)
+            if not isinstance(came, Unauthorised) or not self._tokens.renew(rejected=token):
+                return came
+
+    def _attempt(
+        self, body: bytes, content_type: str, token: str | None, understand: Callable[[requests.Response], T]
+    ) -> T | Outcome:
+        request_id = uuid.uuid4().hex
+        try:
+            answer = self._post(body, content_type, token, request_id)
+        except requests.ConnectTimeout as error:
+            return NotNow(_reason(error))
+        except requests.ReadTimeout as error:
+            return TryFailed("TIMEOUT", _reason(error), request_id)
+        except requests.RequestException as error:
+            return traced(_broken(error), request_id)
+        _log.debug("request %s: %d bytes, HTTP %d", request_id, len(body), answer.status_code)
+        return understand(answer)
+
+    def _post(self, body: bytes, content_type: str, token: str | None, request_id: str) -> requests.Response:
+        headers = {"Content-Type": content_type, "X-Request-Id": request_id}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        return self._session().post(
+            self._url, data=body, headers=headers, timeout=self._timeouts_s, allow_redirects=False
+        )
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = _new_session()
+            watch(session, self._lost_requests)
+            with self._sessions_lock:
+                self._sessions.add(session)
+        return session
+
+
+def describe_model(management: str, token: str | None, timeout_s: float) -> dict[str, Any] | NotNow | Unauthorised:
+    """Ask the management address what it says of the model.
+
+    Args:
+        management: base URL of the management address.
+        token: that of the management address.
+        timeout_s: longest silence of the server.
+
+    Raises:
+        UsageError: the address is no http(s) URL.
+    """
+    url = _base(management, "--management") + MODELS
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        with _new_session() as session:
+            answer = session.get(url, headers=headers, timeout=timeout_s, allow_redirects=False)
+        if answer.status_code == 200:
+            return dict(answer.json()[0])
+    except requests.RequestException as error:
+        return NotNow(f"the management address: {_reason(error)}")
+    except (ValueError, LookupError, TypeError):
+        return NotNow(f"{url} answers with something else than a model", reached=True)
+    came = outcome_of(answer.status_code, answer.headers, answer.content)
+    return came if isinstance(came, Unauthorised) else NotNow(f"{url} answers HTTP {answer.status_code}", reached=True)
+
+
+def _base(url: str, option: str) -> str:
+    """A URL to put paths behind."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"{option} is {url!r}; give a URL such as http://127.0.0.1:8080")
+    return url.rstrip("/")
+
+
+def _new_session() -> requests.Session:
+    session = requests.Session()
+    # Neither may a .netrc replace our token nor a proxy meant for the web see pages on their way to loopback.
+    session.trust_env = False
+    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
+    return session
+
+
+def _outcome(answer: requests.Response) -> Outcome:
+    return traced(outcome_of(answer.status_code, answer.headers, answer.content), _sent_as(answer))
+
+
+def _sent_as(answer: requests.Response) -> str:
+    """The id that the answered request was sent under."""
+    return str(answer.request.headers["X-Request-Id"])
+
+
+def _outcomes(answer: requests.Response, count: int) -> list[Outcome] | Outcome:
+    """What became of each page of a frame, or of the request as a whole."""
+    if answer.status_code != 200:
+        return _outcome(answer)
+    if not frames.is_packed(answer.headers.get("Content-Type")):
+        return PageFailed("NOT_PACKED", "a frame was answered with something else")
+    request_id = _sent_as(answer)
+    try:
+        answers = frames.unpack_answers(answer.content)
+    except frames.FrameError as error:
+        return TryFailed("BAD_ANSWER", str(error), request_id)
+    if len(answers) != count:
+        return TryFailed("BAD_ANSWER", f"{len(answers)} answers to {count} pages", request_id)
+    return [traced(outcome_of(page.status, answer.headers, page.body), request_id) for page in answers]
+
+
+def _broken(error: requests.RequestException) -> Outcome:
+    """Tell a server that is not there from one that went away, and both from one that fell silent in mid-answer."""
+    cause = error.args[0] if error.args else None
+    if isinstance(cause, ReadTimeoutError):
+        return TryFailed("TIMEOUT", _reason(error))
+    refused = isinstance(error, requests.ConnectionError) and type(cause).__name__ == "MaxRetryError"
+    return NotNow(_reason(error)) if refused else Dropped(_reason(error))
+
+
+def _reason(error: requests.RequestException) -> str:
+    cause = error.args[0] if error.args else error
+    return str(getattr(cause, "reason", cause))

@@ -1,0 +1,48 @@
+"""Decodes pages into the ring, in the loader's processes. Needs NumPy and Pillow."""
+
+from collections.abc import Sequence
+
+from quintet.errors import PageError
+from quintet.frame.shared_memory.handshake import ALIGNMENT_BYTES
+from quintet.pages.pixels.images import load_image, open_image
+from quintet.pages.pixels.raw_pictures import bytes_needed, write_raw
+from quintet.pages.settings import Settings
+
+from quintet_client.shared_memory.slabs import Extent, Slab
+
+_LIMITS = Settings()
+
+
+def lay_down(bodies: Sequence[bytes], memory: memoryview, slab: Slab) -> tuple[list[Extent | None], int]:
+    """Decode pages into a slab, one behind the other, as far as there is room.
+
+    Args:
+        bodies: P encoded pages.
+        memory: the whole ring.
+        slab: the part of it that may be written.
+
+    Returns:
+        Where each of the P pages lies; None for what found no room or cannot be decoded: that travels as it is, and the
+        service says what is wrong with it. And the bytes that all P pictures need.
+    """
+    extents, begin, all_bytes = list[Extent | None](), slab.offset, 0
+    for body in bodies:
+        extent, needed = _lay_one(body, memory, begin, slab.offset + slab.size_bytes)
+        extents.append(extent)
+        all_bytes += needed
+        begin += needed if extent else 0
+    return extents, all_bytes
+
+
+def _lay_one(body: bytes, memory: memoryview, begin: int, end: int) -> tuple[Extent | None, int]:
+    """One page at `begin`, unless it would reach beyond `end`; and its bytes, up to where the next may begin."""
+    try:
+        opened = open_image(body, _LIMITS)
+        length = bytes_needed(opened.size_px)
+        needed = -(-length // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+        if begin + length > end:
+            return None, needed
+        write_raw(load_image(opened.image), len(body), memory[begin : begin + length])
+    except PageError:
+        return None, 0
+    return Extent(begin, length), needed

@@ -1,0 +1,208 @@
+"""Pages by their places: what lies decoded in memory that the service has mapped travels as 32 bytes.
+
+Whatever goes wrong on this way, the page's encoded bytes are still at hand and travel over HTTP.
+"""
+
+import json
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from quintet.frame import frames
+from quintet.frame.shared_memory.handshake import NAME_BYTES, AttachError
+
+from quintet_client.cancellation import Cancellation
+from quintet_client.run.settings import ReadSettings
+from quintet_client.service.outcomes import Answered, Outcome, PageFailed
+from quintet_client.service.transport import HttpTransport, Item, Transport
+from quintet_client.shared_memory.buffer import Ring
+from quintet_client.shared_memory.slabs import Slabs
+
+# Attaching that finds no new worker although one does not know the ring: after so often the ring is of no use.
+MOST_IN_VAIN = 3
+# How often pages travel by their places before they travel as they are.
+_TRIES = 3
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def shared_memory(
+    http: HttpTransport, settings: ReadSettings, cancellation: Cancellation
+) -> Iterator[tuple[Transport, Slabs | None]]:
+    """The transport that uses shared memory and the slabs to fill; plain HTTP and none where there can be no memory.
+
+    Enter it before any thread is started: the loader's processes inherit the memory.
+    """
+    try:
+        from quintet_client.shared_memory import pictures  # noqa: F401, PLC0415 - needs Pillow, which plain HTTP does not
+
+        ring = Ring(settings.shared_memory_mb << 20)
+    except (ImportError, OSError) as error:
+        _log.warning("no shared memory, pages travel over HTTP: %s", error)
+        yield http, None
+        return
+    slabs = Slabs(ring.view, settings.loaders, cancellation)
+    transport = SharedMemoryTransport(http, ring, slabs)
+    try:
+        yield transport, slabs
+    finally:
+        _log.info("%d pages travelled through shared memory", transport.carried)
+        ring.close()
+
+
+class SharedMemoryTransport:
+    """Sends places where pages lie in the ring; otherwise, and once the ring is given up, what HTTP sends."""
+
+    def __init__(self, http: HttpTransport, ring: Ring, slabs: Slabs) -> None:
+        """Prepare; nothing is attached yet.
+
+        Args:
+            http: carries the frames.
+            ring: the memory.
+            slabs: closed when the ring is given up, so that nothing is decoded in vain.
+        """
+        self._http = http
+        self._ring = ring
+        self._slabs = slabs
+        self._lock = threading.RLock()
+        self._name: bytes | None = None
+        self._attached = 0  # how often workers have been looked for
+        self._in_vain = 0
+        self._given_up = threading.Event()
+        self._carried = 0
+
+    @property
+    def carried(self) -> int:
+        """How many pages have been read at their places."""
+        return self._carried
+
+    @property
+    def takes_packs(self) -> bool:
+        """Whether several items may travel together."""
+        return self._http.takes_packs
+
+    def read(self, item: Item) -> Outcome:
+        """Send the page by its place, or as it is."""
+        came = self._by_places([item])
+        if came is None:
+            return self._http.read(item)
+        return came[0] if isinstance(came, list) else came
+
+    def read_many(self, items: Sequence[Item]) -> list[Outcome] | Outcome:
+        """Send the pages in one frame, each by its place or as it is."""
+        came = self._by_places(items)
+        return self._http.read_many(items) if came is None else came
+
+    def _by_places(self, items: Sequence[Item]) -> list[Outcome] | Outcome | None:
+        """What became of the pages; None if they have to travel as they are.
+
+        What is refused at its place travels again: by its place if a worker did not know the ring, else as it is. So
+        what is wrong with a page is always said of its encoded bytes, in the words that it would have had without us.
+        """
+        if not any(item.extent for item in items):
+            return None
+        came, seen = self._attempt(items, 0)
+        if not isinstance(came, list):
+            return came
+        for _ in range(_TRIES - 1):
+            lost = [number for number, outcome in enumerate(came) if _is_of_unknown_ring(outcome)]
+            again, seen = self._attempt([items[number] for number in lost], seen) if lost else (None, seen)
+            for place, number in enumerate(lost):
+                came[number] = again[place] if isinstance(again, list) else again or came[number]
+        return [
+            self._http.read(item) if item.extent and isinstance(outcome, PageFailed) else outcome
+            for item, outcome in zip(items, came, strict=True)
+        ]
+
+    def _attempt(self, items: Sequence[Item], seen: int) -> tuple[list[Outcome] | Outcome | None, int]:
+        """One frame of places, once workers have been looked for more often than `seen`.
+
+        Returns:
+            The outcome of each page, one of the request as a whole, or None if the ring has been given up; and how
+            often workers had been looked for when the frame was sent.
+        """
+        trouble = self._attach(seen)
+        seen = self._attached
+        if trouble is not None or self._given_up.is_set():
+            return trouble, seen
+        came = self._http.send_frame(self._frame(items), len(items))
+        self._count(items, came)
+        if isinstance(came, PageFailed) and came.code != "IMAGE_TOO_LARGE":
+            self._give_up(came.message)
+            return None, seen
+        return came, seen
+
+    def _count(self, items: Sequence[Item], came: list[Outcome] | Outcome) -> None:
+        if isinstance(came, list):
+            with self._lock:
+                self._carried += sum(
+                    item.extent is not None and isinstance(outcome, Answered)
+                    for item, outcome in zip(items, came, strict=True)
+                )
+
+    def _frame(self, items: Sequence[Item]) -> bytes:
+        name = self._name or bytes(NAME_BYTES)
+        return frames.pack_places([frames.Place(name, *item.extent) if item.extent else item.body for item in items])
+
+    def _attach(self, seen: int) -> Outcome | None:
+        """Ask where rings are taken and offer ours to every worker there that does not hold it.
+
+        Args:
+            seen: how often that had been done when the reason for it came up; done since then, it is not done again.
+
+        Returns:
+            What kept the service from answering for now, or None. Whatever lasts makes us give up the ring.
+        """
+        with self._lock:
+            if self._attached != seen or self._given_up.is_set():
+                return None
+            came = self._http.send_frame(frames.pack_rings_question(), 1)
+            answer = came[0] if isinstance(came, list) else came
+            match answer:
+                case Answered():
+                    self._offer(answer.document)
+                case PageFailed():
+                    self._give_up(answer.message)
+                case _:
+                    return answer
+            self._attached += 1
+            return None
+
+    def _offer(self, document: bytes) -> None:
+        """Offer the ring where the service says."""
+        try:
+            answer = json.loads(document)
+            # The first name stays: pages under way are called by it, and so they are at workers that come later.
+            self._name = self._name or _name(answer["ring"])
+            taken = self._ring.attach(Path(answer["directory"]), self._name)
+        except (AttachError, OSError, KeyError, TypeError, ValueError) as error:
+            self._give_up(f"the service's sockets cannot be reached from here: {error}")
+            return
+        self._in_vain = 0 if taken else self._in_vain + 1
+        if not self._ring.workers or self._in_vain >= MOST_IN_VAIN:
+            self._give_up("there are workers that do not take it")
+        elif taken:
+            _log.info("shared memory: taken by %d workers", self._ring.workers)
+
+    def _give_up(self, reason: str) -> None:
+        """Use HTTP from now on, and say so once."""
+        with self._lock:
+            if self._given_up.is_set():
+                return
+            self._given_up.set()
+            self._slabs.close()
+            self._ring.detach()
+        _log.warning("no shared memory from now on, pages travel over HTTP: %s", reason)
+
+
+def _name(text: str) -> bytes:
+    name = bytes.fromhex(text)
+    if len(name) != NAME_BYTES:
+        raise ValueError(f"a ring's name has {NAME_BYTES} bytes")
+    return name
+
+
+def _is_of_unknown_ring(outcome: Outcome) -> bool:
+    return isinstance(outcome, PageFailed) and outcome.code == "UNKNOWN_RING"

@@ -1,0 +1,274 @@
+"""An ONNX graph read into a draft of ours: constants resolved, padding explicit, shape arithmetic turned into sizes.
+
+What is read is what the five networks use; anything else is refused by name, never guessed. BatchNormalization becomes
+a Mul and an Add, a division by a constant a Mul, a subtraction of one an Add, so that `fusion` has fewer forms to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+import onnx
+
+from quintet.engine.conversion.draft import Array, Draft, OnnxNode, Size
+from quintet.engine.conversion.onnx_sizes import is_about_sizes, read_sizes, sizes_of
+from quintet.engine.graph import WeightsError
+
+
+def import_onnx(model: onnx.ModelProto) -> Draft:
+    """Read a model's main graph.
+
+    Args:
+        model: an ONNX model, opset 11 to 17, float32.
+
+    Returns:
+        The draft, to be given to `quintet.engine.conversion.fusion.fuse`.
+
+    Raises:
+        WeightsError: an operator, or a way of using one, that the importer does not know.
+    """
+    draft = Draft(constants={t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer})
+    draft.inputs = {v.name: _declared_shape(v) for v in model.graph.input if v.name not in draft.constants}
+    same: dict[str, str] = {}
+    for proto in model.graph.node:
+        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
+        inputs = tuple(same.get(name, name) for name in proto.input)
+        if proto.op_type == "Identity":
+            same[proto.output[0]] = inputs[0]
+        else:
+            _read(draft, OnnxNode(proto.op_type, inputs, tuple(proto.output), attributes))
+    draft.outputs = tuple(same.get(v.name, v.name) for v in model.graph.output)
+    return draft
+
+
+def _declared_shape(value: onnx.ValueInfoProto) -> tuple[Size, ...]:
+    return tuple(d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim)
+
+
+def _read(draft: Draft, node: OnnxNode) -> None:
+    if node.op == "Constant":
+        draft.constants[node.output] = onnx.numpy_helper.to_array(node.attributes["value"])
+    elif is_about_sizes(draft, node):
+        read_sizes(draft, node)
+    elif all(name in draft.constants for name in node.inputs):
+        draft.constants[node.output] = _folded(draft, node)
+    elif node.op in READERS:
+        READERS[node.op](draft, node)
+    else:
+        raise WeightsError(f"ONNX operator {node.op} ({node.output!r}) has no counterpart; add it to onnx_import.py")
+
+
+def _folded(draft: Draft, node: OnnxNode) -> Array:
+    value = draft.constants[node.inputs[0]]
+    if node.op == "Cast":
+        return value.astype(onnx.helper.tensor_dtype_to_np_dtype(node.attributes["to"]))
+    if node.op == "Reshape":
+        return value.reshape(draft.constants[node.inputs[1]].tolist())
+    raise WeightsError(f"{node.op} of constants ({node.output!r}) is not folded; add it to onnx_import.py")
+
+
+def _plain(op: str, draft: Draft, node: OnnxNode) -> None:
+    draft.emit(node.output, op, *node.inputs)
+
+
+def _padding(node: OnnxNode) -> tuple[list[int], list[int]]:
+    """Return the pixels added before and after height and width."""
+    kernel, dilations = node.attributes["kernel_shape"], node.attributes.get("dilations", [1, 1])
+    auto = node.attributes.get("auto_pad", b"NOTSET")
+    if auto == b"SAME_UPPER" and set(node.attributes.get("strides", [1, 1])) == {1}:
+        total = [dilation * (length - 1) for length, dilation in zip(kernel, dilations, strict=True)]
+        return [amount // 2 for amount in total], [amount - amount // 2 for amount in total]
+    if auto not in {b"NOTSET", b""}:
+        raise WeightsError(f"{node.op} {node.output!r}: auto_pad {auto!r} is read as SAME_UPPER at stride 1 only")
+    pads = list(node.attributes.get("pads", [0, 0, 0, 0]))
+    return pads[:2], pads[2:]
+
+
+def _pad(draft: Draft, node: OnnxNode, pad_op: str) -> tuple[str, list[int]]:
+    """Return the value to work on and the padding left to the operation, which pads both sides alike."""
+    before, after = _padding(node)
+    if before == after:
+        return node.inputs[0], before
+    amounts = [before[1], after[1], before[0], after[0]]  # torch counts from the last dimension
+    return draft.emit(f"{node.output}:padded", pad_op, node.inputs[0], amounts=amounts), [0, 0]
+
+
+def _convolution(op: str, draft: Draft, node: OnnxNode) -> None:
+    weight = draft.constant(node, 1)
+    if weight.ndim != 4 or any(node.attributes.get("output_padding", ())) or "output_shape" in node.attributes:
+        raise WeightsError(f"{node.op} {node.output!r}: only two dimensions without output padding are read")
+    if op == "conv_transpose2d" and any(node.attributes.get("pads", ())):
+        raise WeightsError(f"{node.op} {node.output!r}: padding is not read")
+    source, padding = _pad(draft, node, "pad_zero")
+    draft.emit(
+        node.output,
+        op,
+        source,
+        *node.inputs[1:],
+        stride=list(node.attributes.get("strides", [1, 1])),
+        padding=padding,
+        dilation=list(node.attributes.get("dilations", [1, 1])),
+        groups=node.attributes.get("group", 1),
+    )
+
+
+def _pool(op: str, pad_op: str, draft: Draft, node: OnnxNode) -> None:
+    source, padding = _pad(draft, node, pad_op)
+    if node.attributes.get("ceil_mode") or (op == "avg_pool2d" and (any(padding) or source != node.inputs[0])):
+        raise WeightsError(f"{node.op} {node.output!r}: ceil_mode and padded averages are not read")
+    stride = list(node.attributes.get("strides", [1, 1]))
+    kernel = list(node.attributes["kernel_shape"])
+    draft.emit(node.output, op, source, kernel_size=kernel, stride=stride, padding=padding)
+
+
+def _batch_norm(draft: Draft, node: OnnxNode) -> None:
+    gamma, beta, mean, variance = (draft.constant(node, i).astype(np.float64) for i in range(1, 5))
+    scale = gamma / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
+    # Channels stand third from the end in every map of the five networks.
+    factor = draft.emit_constant(f"{node.output}:factor", scale.reshape(1, -1, 1, 1))
+    offset = draft.emit_constant(f"{node.output}:offset", (beta - mean * scale).reshape(1, -1, 1, 1))
+    scaled = draft.emit(f"{node.output}:scaled", "multiply", node.inputs[0], factor)
+    draft.emit(node.output, "add", scaled, offset)
+
+
+def _commutative(op: str, draft: Draft, node: OnnxNode) -> None:
+    left, right = node.inputs
+    draft.emit(node.output, op, *((right, left) if left in draft.constants else (left, right)))
+
+
+def _inverse(op: str, forward: str, draft: Draft, node: OnnxNode) -> None:
+    if node.inputs[0] in draft.constants:
+        raise WeightsError(f"{node.op} {node.output!r}: a constant on the left is not read")
+    if not draft.has_constant(node, 1):
+        draft.emit(node.output, op, *node.inputs)
+        return
+    value = draft.constant(node, 1).astype(np.float64)
+    operand = draft.emit_constant(f"{node.output}:operand", 1 / value if op == "divide" else -value)
+    draft.emit(node.output, forward, node.inputs[0], operand)
+
+
+def _power(draft: Draft, node: OnnxNode) -> None:
+    if draft.constant(node, 1).item() != 2:
+        raise WeightsError(f"Pow {node.output!r}: only squares are read")
+    draft.emit(node.output, "square", node.inputs[0])
+
+
+def _clip(draft: Draft, node: OnnxNode) -> None:
+    low, high = (float(draft.constant(node, index).item()) for index in (1, 2))
+    draft.emit(node.output, "clamp", node.inputs[0], low=low, high=high)
+
+
+def _hard_sigmoid(draft: Draft, node: OnnxNode) -> None:
+    # torch's slope is 1/6; another slope is a factor before it, which folds into the convolution that comes first.
+    factor = 6 * node.attributes.get("alpha", 0.2)
+    source = node.inputs[0]
+    if node.attributes.get("beta", 0.5) != 0.5:
+        raise WeightsError(f"HardSigmoid {node.output!r}: beta is not 0.5")
+    if not np.isclose(factor, 1, rtol=1e-6, atol=0):
+        name = draft.emit_constant(f"{node.output}:slope", factor)
+        source = draft.emit(f"{node.output}:scaled", "multiply", source, name)
+    draft.emit(node.output, "hardsigmoid", source)
+
+
+def _mean(draft: Draft, node: OnnxNode) -> None:
+    axes = [2, 3] if node.op == "GlobalAveragePool" else list(node.attributes["axes"])
+    draft.emit(node.output, "mean", node.inputs[0], dim=axes, keepdim=bool(node.attributes.get("keepdims", 1)))
+
+
+def _matmul(draft: Draft, node: OnnxNode) -> None:
+    if not draft.has_constant(node, 1):
+        draft.emit(node.output, "matmul", *node.inputs)
+        return
+    weight = draft.constant(node, 1)
+    if weight.ndim != 2:
+        raise WeightsError(f"MatMul {node.output!r}: a constant must be a matrix, not of shape {weight.shape}")
+    draft.emit(node.output, "linear", node.inputs[0], draft.emit_constant(f"{node.output}:transposed", weight.T))
+
+
+def _softmax(draft: Draft, node: OnnxNode) -> None:
+    # Before opset 13 an axis other than the last means several dimensions at once; the five networks only use the last,
+    # which the check of the outputs confirms.
+    draft.emit(node.output, "softmax", node.inputs[0], dim=node.attributes["axis"])
+
+
+def _resize(draft: Draft, node: OnnxNode) -> None:
+    mode = tuple(node.attributes.get(key) for key in ("mode", "coordinate_transformation_mode", "nearest_mode"))
+    scales = draft.constant(node, 2).reshape(-1).tolist() if len(node.inputs) == 3 else []
+    factor = int(scales[-1]) if scales else 0
+    if mode != (b"nearest", b"asymmetric", b"floor") or scales != [1, 1, factor, factor]:
+        raise WeightsError(f"Resize {node.output!r}: only whole factors, nearest, asymmetric, floor, are read")
+    draft.emit(node.output, "upsample_nearest", node.inputs[0], factor=factor)
+
+
+def _concat(draft: Draft, node: OnnxNode) -> None:
+    draft.emit(node.output, "concat", *node.inputs, dim=node.attributes["axis"])
+
+
+def _split(draft: Draft, node: OnnxNode) -> None:
+    lengths = list(node.attributes["split"]) if "split" in node.attributes else draft.constant(node, 1).tolist()
+    start = 0
+    for name, length in zip(node.outputs, lengths, strict=True):
+        draft.emit(name, "narrow", node.inputs[0], dim=node.attributes.get("axis", 0), start=start, length=length)
+        start += length
+
+
+def _slice(draft: Draft, node: OnnxNode) -> None:
+    start, end, axis = (int(draft.constant(node, index).item()) for index in (1, 2, 3))
+    step = int(draft.constant(node, 4).item()) if len(node.inputs) > 4 else 1
+    if not 0 <= start < end or step != 1:
+        raise WeightsError(
+            f"Slice {node.output!r}: only [start:end] from the front is read, not [{start}:{end}:{step}]"
+        )
+    draft.emit(node.output, "narrow", node.inputs[0], dim=axis, start=start, length=end - start)
+
+
+def _single_axis(op: str, draft: Draft, node: OnnxNode) -> None:
+    axes = list(node.attributes["axes"]) if "axes" in node.attributes else draft.constant(node, 1).tolist()
+    if len(axes) != 1:
+        raise WeightsError(f"{node.op} {node.output!r}: one axis is read at a time, not {axes}")
+    draft.emit(node.output, op, node.inputs[0], dim=axes[0])
+
+
+def _transpose(draft: Draft, node: OnnxNode) -> None:
+    draft.emit(node.output, "permute", node.inputs[0], dims=list(node.attributes["perm"]))
+
+
+def _reshape(draft: Draft, node: OnnxNode) -> None:
+    sizes = sizes_of(draft, node.inputs[1])
+    shape = [draft.emit_size(node.inputs[0], dim) if size == 0 else size for dim, size in enumerate(sizes)]
+    draft.emit(node.output, "reshape", node.inputs[0], shape=shape)
+
+
+READERS: Mapping[str, Callable[[Draft, OnnxNode], object]] = {
+    "Add": partial(_commutative, "add"),
+    "AveragePool": partial(_pool, "avg_pool2d", "pad_zero"),
+    "BatchNormalization": _batch_norm,
+    "Clip": _clip,
+    "Concat": _concat,
+    "Conv": partial(_convolution, "conv2d"),
+    "ConvTranspose": partial(_convolution, "conv_transpose2d"),
+    "Div": partial(_inverse, "divide", "multiply"),
+    "Erf": partial(_plain, "erf"),
+    "GlobalAveragePool": _mean,
+    "HardSigmoid": _hard_sigmoid,
+    "HardSwish": partial(_plain, "hardswish"),
+    "MatMul": _matmul,
+    "MaxPool": partial(_pool, "max_pool2d", "pad_lowest"),
+    "Mul": partial(_commutative, "multiply"),
+    "Pow": _power,
+    "ReduceMean": _mean,
+    "Relu": partial(_plain, "relu"),
+    "Reshape": _reshape,
+    "Resize": _resize,
+    "Sigmoid": partial(_plain, "sigmoid"),
+    "Slice": _slice,
+    "Softmax": _softmax,
+    "Split": _split,
+    "Sqrt": partial(_plain, "sqrt"),
+    "Squeeze": partial(_single_axis, "squeeze"),
+    "Sub": partial(_inverse, "subtract", "add"),
+    "Transpose": _transpose,
+    "Unsqueeze": partial(_single_axis, "unsqueeze"),
+}

@@ -1,0 +1,93 @@
+"""How long the stages of a chain take, measured so that nothing waits for the measuring.
+
+On a CPU by the host's clock. On CUDA the host only queues work, so there the stages that run on the device are marked
+by events in the device's own queue, which cost microseconds; they are read when the results have come back. What an
+event tells is when the device got there: the time between two includes what the device spent waiting for the host.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, TypeVar
+
+import torch
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class StageTimer:
+    """Adds up the time of each stage until it is asked. Belongs to the thread that calls the chain."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._marks: list[tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
+
+    def timed(self, stage: str, work: Callable[P, T], *, on_host: bool = False) -> Timed[P, T]:
+        """The same work, timed; several works may share a stage.
+
+        Args:
+            stage: its name.
+            work: a stage, or a part of one.
+            on_host: whether the host does it, also where there is a device.
+        """
+        by_events = self._device.type == "cuda" and not on_host
+        return Timed(work, stage, self._by_events if by_events else self._by_clock)
+
+    def take(self) -> dict[str, float]:
+        """Seconds of each stage since the last time, for all batches together; call it between batches.
+
+        A stage that failed is not counted. On CUDA it waits, for microseconds, until the device has passed the last
+        event.
+        """
+        taken, marks = self._seconds, self._marks
+        self._seconds, self._marks = defaultdict(float), []
+        try:
+            for stage, begin, end in marks:
+                end.synchronize()
+                taken[stage] += begin.elapsed_time(end) / 1000
+        except RuntimeError:
+            return {}  # the device has failed: that is told with the pages
+        return dict(taken)
+
+    def _by_clock(self, stage: str) -> Callable[[], None]:
+        """Begin; the result ends it."""
+        begin = time.perf_counter()
+
+        def end() -> None:
+            self._seconds[stage] += time.perf_counter() - begin
+
+        return end
+
+    def _by_events(self, stage: str) -> Callable[[], None]:
+        """The same on the device."""
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+
+        def finish() -> None:
+            end.record()
+            self._marks.append((stage, begin, end))
+
+        return finish
+
+
+class Timed(Generic[P, T]):
+    """A stage that is timed; otherwise it is as it was, with the attributes that it has."""
+
+    def __init__(self, work: Callable[P, T], stage: str, begin: Callable[[str], Callable[[], None]]) -> None:
+        self._work = work
+        self._stage = stage
+        self._begin = begin
+
+    def __call__(self, *arguments: P.args, **options: P.kwargs) -> T:
+        """Do the work."""
+        end = self._begin(self._stage)
+        done = self._work(*arguments, **options)
+        end()
+        return done
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the stage has
+        return getattr(self._work, name)

@@ -1,0 +1,1 @@
+"""TODO: what may be here."""

@@ -1,0 +1,236 @@
+"""Starts, checks and stops the service as a process: what `make serve` and `make stop` run, and the tests too.
+
+`/ping` says Healthy while workers load and while they crash, so ready means here: all workers of the model are READY
+for the management API, and one real page has been read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+from PIL import Image
+
+from quintet.operations.java_runtime import find_java
+from quintet.operations.running_service import Service, drain, stop
+
+__all__ = ["Service", "ServiceError", "drain", "find", "start", "stop", "verify_archive"]
+
+ROOT = Path(__file__).resolve().parents[3]
+RUN_DIR = ROOT / "build" / "serve"
+_LOAD_FAILED = "Load model failed"
+READY_WITHIN_S = 300
+# glibc gives large blocks back to the kernel at once, and each batch would fault all its pages in anew: a tenth of the
+# workers' CPU time on receipts (28 s against 31 s, half the page faults).
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
+    "MALLOC_TOP_PAD_": str(1 << 26),
+}
+
+
+class ServiceError(RuntimeError):
+    """The service did not start, with the reason as far as its log tells it."""
+
+
+def start(
+    run_dir: Path = RUN_DIR,
+    *,
+    properties: Mapping[str, str] | None = None,
+    model_store: Path = ROOT / "model_store",
+    environment: Mapping[str, str] | None = None,
+) -> Service:
+    """Start the server and return when it has read a page.
+
+    Args:
+        run_dir: made if it is missing; one server at a time runs in it.
+        properties: replace keys of config.properties, such as addresses.
+        model_store: holds quintet.mar and its SHA-256.
+        environment: added to the server's.
+
+    Raises:
+        ServiceError: it is running already, the archive is not the one that was packed, or it did not get ready; then
+            nothing is left running.
+    """
+    if (running := find(run_dir)) is not None:
+        raise ServiceError(f"a service runs already with pid {running.pid}: stop it first (make stop)")
+    verify_archive(model_store / "quintet.mar")
+    values = _configure(run_dir, properties or {})
+    pid = _launch(run_dir, model_store, environment or {})
+    urls = {f"{name}_url": values[f"{name}_address"] for name in ("inference", "management", "metrics")}
+    service = Service(pid, run_dir, **urls)
+    (run_dir / "service.json").write_text(json.dumps({"pid": pid, **urls}))
+    try:
+        _wait_until_ready(service)
+    except BaseException:
+        stop(service)
+        raise
+    return service
+
+
+def verify_archive(archive: Path) -> None:
+    """Make sure that an archive is the one that was packed.
+
+    The hash beside it tells of torn copies; $QUINTET_ARCHIVE_SHA256 also of somebody who can write both.
+
+    Raises:
+        ServiceError: it is missing, or its SHA-256 is not the one that is expected.
+    """
+    beside = archive.with_name(f"{archive.name}.sha256")
+    if not (archive.exists() and beside.exists()):
+        raise ServiceError(f"{archive} or its .sha256 is missing: run make archive")
+    expected = os.environ.get("QUINTET_ARCHIVE_SHA256") or beside.read_text().partition(" ")[0]
+    with archive.open("rb") as packed:
+        found = hashlib.file_digest(packed, "sha256").hexdigest()
+    if found != expected.strip().lower():
+        raise ServiceError(f"{archive} has SHA-256 {found}, expected is {expected.strip()}: run make archive")
+
+
+def find(run_dir: Path = RUN_DIR) -> Service | None:
+    """The service that runs in a folder."""
+    # Missing, cut short by a kill, or of an older version: none of them names a service of ours.
+    with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
+        service = Service(run_dir=run_dir, **json.loads((run_dir / "service.json").read_text()))
+        if service.is_alive() and "org.pytorch.serve.ModelServer" in psutil.Process(service.pid).cmdline():
+            return service
+    return None
+
+
+def _configure(run_dir: Path, replaced: Mapping[str, str]) -> dict[str, str]:
+    """Write the server's configuration into its folder; returns its single-line values."""
+    for folder in ("logs", "tmp"):
+        (run_dir / folder).mkdir(parents=True, exist_ok=True)
+    run_dir.chmod(0o700)  # it holds tokens; those of an earlier start may stand there too
+    text = (ROOT / "config.properties").read_text()
+    here = {"metrics_config": str(ROOT / "handlers" / "metrics.yaml")}
+    for key, value in {**here, **replaced}.items():
+        text, found = re.subn(rf"^{re.escape(key)}=.*$", f"{key}={value}", text, flags=re.MULTILINE)
+        text += "" if found else f"\n{key}={value}\n"
+    (run_dir / "config.properties").write_text(text)
+    return dict(re.findall(r"^([a-z_]+)=(.*)$", text, flags=re.MULTILINE))
+
+
+def _launch(run_dir: Path, model_store: Path, environment: Mapping[str, str]) -> int:
+    """Start TorchServe in a session of its own; returns the front end's pid."""
+    for stale in ("key_file.json", "service.json", "tmp/.model_server.pid"):
+        (run_dir / stale).unlink(missing_ok=True)
+    tmp = str(run_dir / "tmp")
+    folders = {"TMPDIR": tmp, "TEMP": tmp, "JAVA_HOME": _java(), "LOG_LOCATION": "logs"}
+    env = {**os.environ, **KEEP_MEMORY, **folders, **environment}
+    launcher = [
+        *(sys.executable, "-c", "from ts.model_server import start; start()", "--start", "--ncs"),
+        *("--model-store", str(model_store), "--ts-config", "config.properties"),
+        *("--log-config", str(ROOT / "handlers" / "log4j2.xml")),
+    ]
+    # TorchServe writes the tokens first and takes the file's rights away afterwards: the mask leaves it none to take.
+    options: dict[str, Any] = {"cwd": run_dir, "env": env, "start_new_session": True, "umask": 0o077}
+    with (run_dir / "logs" / "console.log").open("wb") as console:
+        subprocess.run(launcher, stdout=console, stderr=console, check=True, **options)  # noqa: S603 - our own words
+    return int((run_dir / "tmp" / ".model_server.pid").read_text())
+
+
+def _java() -> str:
+    """The home of the Java runtime to use."""
+    if (home := find_java()) is None:
+        raise ServiceError("no Java runtime of version 11 or later is there: run make setup")
+    return str(home)
+
+
+def _wait_until_ready(service: Service) -> None:
+    """Return when a page has been read, or raise with the reason."""
+    deadline = time.monotonic() + READY_WITHIN_S
+    while set(service.workers()) != {"READY"}:
+        # A worker that cannot load is started again and again: its first failure is the reason to tell.
+        if not service.is_alive() or _LOAD_FAILED in _log(service.run_dir) or time.monotonic() > deadline:
+            raise ServiceError(f"the service did not start:\n{_end_of(_log(service.run_dir))}")
+        time.sleep(0.25)
+    answer = service.read(_blank_page())
+    if answer.status_code != 200:
+        raise ServiceError(f"a blank page was answered with {answer.status_code}: {answer.text[:500]}")
+
+
+def _blank_page() -> bytes:
+    """A small white page as PNG."""
+    page = io.BytesIO()
+    Image.new("RGB", (320, 320), "white").save(page, "PNG")
+    return page.getvalue()
+
+
+def _log(run_dir: Path) -> str:
+    """The server's log."""
+    return (run_dir / "logs" / "console.log").read_text(errors="replace")
+
+
+def _end_of(log: str, lines: int = 40) -> str:
+    """What a person needs to see of a log."""
+    return "\n".join(log.splitlines()[-lines:])
+
+
+def main() -> int:
+    """`python handlers/service.py start|stop|run|java`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=["start", "run", "stop", "java"], help="run: start, and stay until stopped")
+    command = parser.parse_args().command
+    try:
+        return {"start": _start_command, "run": _run_command, "stop": _stop_command, "java": _java_command}[command]()
+    except ServiceError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+def _start_command() -> int:
+    """Start, unless it runs, and say how to use it."""
+    service = find() or start()
+    token_file = os.path.relpath(service.token_file)
+    sys.stdout.write(f"ready at {service.inference_url} (pid {service.pid}), tokens in {token_file}\n")
+    return 0
+
+
+def _run_command() -> int:
+    """Start and stay until a signal or the server's end."""
+    service = start()
+    try:
+        sys.stdout.write(f"ready at {service.inference_url}; Ctrl-C stops it\n")
+        sys.stdout.flush()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        while service.is_alive():
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        drain(service)
+        stop(service)
+    return 1
+
+
+def _stop_command() -> int:
+    """Stop what runs."""
+    service = find()
+    if service is not None:
+        drain(service)
+        stop(service)
+    sys.stdout.write("stopped\n" if service else "no service runs\n")
+    return 0
+
+
+def _java_command() -> int:
+    """Say which Java runtime is used; fails where there is none."""
+    sys.stdout.write(f"{_java()}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""THE main path: a batch of encoded pages in, one result or failure a page out, through five models."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from quintet.engine import weights
+from quintet.engine.calls import in_batches
+from quintet.engine.engine import Engine
+from quintet.engine.stage_timer import StageTimer
+from quintet.errors import Failure
+from quintet.pages.pixels.decoder import Decoder
+from quintet.pages.pixels.images import Opened
+from quintet.pages.pixels.raw_pictures import RawPicture
+from quintet.pages.records import Pages
+from quintet.pages.results.page_writer import PageWriter
+from quintet.pages.settings import Settings, read_settings
+from quintet.pages.stages.layout import LABELS, Layout
+from quintet.pages.stages.line_orientation import LineOrientation
+from quintet.pages.stages.page_orientation import PageOrientation
+from quintet.pages.stages.recognition import Recognition
+from quintet.pages.stages.text_detection import TextDetection
+from quintet.pages.warm_up import draw_pages
+
+logger = logging.getLogger(__name__)
+
+Result = dict[str, Any]
+# Well below the time that TorchServe gives a worker to start (startupTimeout, 300 s).
+RECORD_WITHIN_S = 90.0
+
+
+class PageChain:
+    """Reads pages. Knows no server: whoever hosts it hands it bodies and gets JSON-ready results.
+
+    Attributes:
+        schema: name and version of the results' form.
+        fingerprint: of weights and settings; results of equal fingerprints can be mixed.
+    """
+
+    schema = "quintet.page/1"
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any], model_store: Path, device_index: int | None = None) -> PageChain:
+        """The chain that a service's configuration describes.
+
+        Args:
+            options: the keys of `Settings`.
+            model_store: holds the converted networks.
+            device_index: which of several CUDA devices.
+
+        Raises:
+            SettingsError: an option is unknown or out of range.
+            WeightsError: as below.
+        """
+        return cls(read_settings(options), model_store, device_index)
+
+    def __init__(self, settings: Settings, model_store: Path, device_index: int | None = None) -> None:
+        """Load the five networks onto the device.
+
+        Raises:
+            WeightsError: a weight file is missing or is not what its provenance says.
+            SettingsError: the settings ask for what this machine does not have.
+        """
+        self.engine = Engine(settings, model_store, device_index)
+        self.fingerprint = f"{weights.fingerprint(model_store)}-{settings.fingerprint()}"
+        self._settings = settings
+        self._stopwatch = StageTimer(self.engine.device)
+        timed = self._stopwatch.timed
+        self._decode = timed("decode", Decoder(self.engine, settings), on_host=True)
+        self._to_pages = timed("decode", self._decode.to_pages, on_host=True)
+        self._page_orientation = timed("page_orientation", PageOrientation(self.engine))
+        self._layout = timed("layout", Layout(self.engine, settings))
+        self._text_detection = timed("text_detection", TextDetection(self.engine, settings))
+        self._line_orientation = timed("line_orientation", LineOrientation(self.engine, settings))
+        self._recognition = timed("recognition", Recognition(self.engine, settings))
+        alphabet = weights.load_alphabet(model_store)
+        self._write = timed("write", PageWriter(self.engine, settings, LABELS, alphabet))
+
+    @torch.inference_mode()
+    def __call__(self, bodies: Sequence[bytes | memoryview]) -> list[Result | Failure]:
+        """Read pages of any sizes, encoded or as bare pictures in memoryviews: one outcome each, in order."""
+        opened = self._decode.open(bodies)
+        pixels = [0 if isinstance(page, Failure) else math.prod(page.size_px) for page in opened]
+        batches = in_batches(pixels, self._settings.batch_pixels)
+        return [outcome for batch in batches for outcome in self._outcomes(opened[batch])]
+
+    def _outcomes(self, opened: Sequence[Opened | RawPicture | Failure]) -> list[Result | Failure]:
+        """Decode and read one batch."""
+        decoded = self._decode(opened)
+        failures = [picture if isinstance(picture, Failure) else None for picture in decoded]
+        pictures = [picture for picture in decoded if not isinstance(picture, Failure)]
+        if not pictures:
+            return [failure for failure in failures if failure]
+        pages = self._to_pages(pictures)
+        del decoded, pictures  # their memory is the networks' now
+        results = iter(self.read(pages))
+        return [failure or next(results) for failure in failures]
+
+    def warm_up(self) -> None:
+        """Read drawn pages, so that the first real one does not pay for what first calls cost.
+
+        As many of a kind as the engine has threads, since each of them prepares for itself. CUDA graphs, where they are
+        on, are recorded for all shapes, as far as time allows; the others are recorded when they come a second time.
+        """
+        self(draw_pages(max(2, self.engine.threads)))
+        left = self.engine.record_graphs(RECORD_WITHIN_S)
+        if left:
+            logger.warning("%d shapes are not recorded as CUDA graphs yet", left)
+
+    def take_stage_seconds(self) -> dict[str, float]:
+        """How long the stages took since the last time this was asked; see `Stopwatch`."""
+        return self._stopwatch.take()
+
+    def read(self, pages: Pages) -> list[Result]:
+        """The five models over one batch of decoded pages."""
+        upright = self._page_orientation(pages)
+        regions = self._layout(upright)
+        lines = self._text_detection(upright)
+        readings = self._line_orientation(upright, lines)
+        texts = self._recognition(upright, readings)
+        return self._write(pages, upright, regions, texts)

@@ -1,0 +1,208 @@
+"""JPEGs decoded where the chain computes, a batch in one call; what is not plainly decodable there goes to the host.
+
+On CUDA that is nvJPEG behind torchvision, on a CPU libjpeg behind torchvision, which is how the tests run this code.
+The latter's pixels are Pillow's. The former's are not, to the last bit: nvJPEG repeats the colour of a subsampled block
+where libjpeg smooths it. So the decoder, like engine and number format, is not part of the fingerprint: it is one more
+way to compute the same answer, and black on white has no colour to smooth.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import struct
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image, JpegImagePlugin
+from torch import Tensor
+
+from quintet.engine.engine import Engine
+from quintet.errors import SettingsError
+from quintet.pages.pixels.images import Opened
+
+logger = logging.getLogger(__name__)
+
+_EXIF_ORIENTATION = 0x0112
+_BASELINE, _PROGRESSIVE = 0xFFC0, 0xFFC2
+# All frames that T.81 knows; 0xFFC4, 0xFFC8 and 0xFFCC are tables.
+_FRAMES = frozenset(range(0xFFC0, 0xFFD0)) - {0xFFC4, 0xFFC8, 0xFFCC}
+_FIRST_SEGMENT, _LAST_SEGMENT = 0xFFC0, 0xFFFE
+# Restarts, start and end of the image; and the scan, which no frame may follow.
+_WITHOUT_LENGTH = range(0xFFD0, 0xFFDB)
+_END = b"\xff\xd9"
+# Luma blocks per chroma block, across and down: what nvJPEG has a name for.
+_SUBSAMPLINGS = frozenset({(1, 1), (2, 1), (2, 2), (1, 2), (4, 1), (4, 2)})
+# Mean difference from Pillow on smooth pictures, in 255ths: rounding and chroma stay far below, a picture that was not
+# decoded far above.
+_TOLERANCE = 4.0
+
+
+@dataclass(frozen=True)
+class DevicePicture:
+    """One decoded page on the device.
+
+    Attributes:
+        planes: (3, H, W) uint8, RGB.
+    """
+
+    planes: Tensor
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.planes.shape[2], self.planes.shape[1]
+
+
+class DeviceJpeg:
+    """torchvision's JPEG decoder on the engine's device."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __call__(self, pages: Sequence[Opened]) -> list[DevicePicture] | None:
+        """Decode plain JPEGs in one call.
+
+        Args:
+            pages: of which `is_plain` holds; their pixels together are the caller's to bound, at 3 bytes a pixel.
+
+        Returns:
+            The pictures in order; None where the decoder refuses, since it does not say which page it means.
+        """
+        if not pages:
+            return []
+        # The decoder writes on a stream of its own, and into memory that work still queued on ours may be reading
+        # (pytorch/vision issue 9606, seen on an H100): so that work has to be over. The last batch's results are on
+        # the host by now, hence there is next to nothing to wait for.
+        self._engine.settle()
+        try:
+            planes = _decode([page.body for page in pages], self._engine.device)
+        except RuntimeError as error:
+            logger.warning("the device refused a batch of %d JPEGs, the host takes them: %s", len(pages), error)
+            return None
+        pictures = [DevicePicture(one) for one in planes]
+        return pictures if [one.size_px for one in pictures] == [page.size_px for page in pages] else None
+
+
+def choose_device_jpeg(asked: str, engine: Engine) -> DeviceJpeg | None:
+    """The decoder on the device, or None where the host decodes everything.
+
+    Args:
+        asked: the setting `jpeg`; `auto` is the device on CUDA, where its decoder works, and the host elsewhere.
+        engine: whose device it is.
+
+    Raises:
+        SettingsError: `device` is asked for, and there is no decoder, or it does not see what Pillow sees.
+    """
+    if asked == "host" or (asked == "auto" and engine.device.type != "cuda"):
+        return None
+    decoder = DeviceJpeg(engine)
+    if (fault := _fault_of(decoder)) is None:
+        return decoder
+    if asked == "device":
+        raise SettingsError(f"setting jpeg is 'device', but {fault}: set it to auto or host")
+    logger.warning("JPEGs are decoded on the host: %s", fault)
+    return None
+
+
+def is_plain(page: Opened) -> bool:
+    """Whether a page is a JPEG that every decoder takes alike, so that the device may have it.
+
+    Whole (it ends with its end marker), baseline or progressive with Huffman codes, 8 bits, grey or YCbCr in a usual
+    subsampling, not turned by EXIF. Everything else is the host's, with its errors.
+    """
+    image = page.image
+    if image.format != "JPEG" or not isinstance(image, JpegImagePlugin.JpegImageFile):
+        return False
+    if bytes(page.body[-2:]) != _END or _frame_marker(page.body) not in {_BASELINE, _PROGRESSIVE}:
+        return False
+    try:
+        upright = image.getexif().get(_EXIF_ORIENTATION, 1) == 1
+    except Exception:  # noqa: BLE001 - whatever a damaged block raises, the host says what is wrong with the page
+        return False
+    return upright and _has_plain_colours(image)
+
+
+def packed_words(pictures: Sequence[DevicePicture]) -> Tensor:
+    """Pixels of all pictures end to end, row by row, one 32-bit word each as `Raster` has them: (S,) int32."""
+    channels = torch.cat([picture.planes.reshape(3, -1) for picture in pictures], dim=1)
+    words = torch.empty(channels.shape[1], dtype=torch.int32, device=channels.device)
+    words.view(torch.uint8).view(-1, 4)[:, :3] = channels.T
+    return words
+
+
+def _has_plain_colours(image: JpegImagePlugin.JpegImageFile) -> bool:
+    """Whether it is grey, or YCbCr without doubt: decoders weigh differently what tells RGB from it."""
+    numbers, blocks = [layer[0] for layer in image.layer], [tuple(layer[1:3]) for layer in image.layer]
+    if len(numbers) == 1:
+        return blocks == [(1, 1)]
+    known = numbers == [1, 2, 3] and image.info.get("adobe_transform", 1) == 1
+    return known and blocks[0] in _SUBSAMPLINGS and blocks[1:] == [(1, 1), (1, 1)]
+
+
+def _frame_marker(body: bytes) -> int | None:
+    """The marker of the first frame, which tells how a JPEG is coded; None where segments do not follow each other."""
+    place = 2
+    while place + 4 <= len(body):
+        marker, length = struct.unpack_from(">HH", body, place)
+        if marker in _FRAMES:
+            return int(marker)
+        if not _FIRST_SEGMENT <= marker <= _LAST_SEGMENT or marker in _WITHOUT_LENGTH or length < 2:
+            return None
+        place += 2 + length
+    return None
+
+
+def _decode(bodies: Sequence[bytes], device: torch.device) -> list[Tensor]:
+    """One call of torchvision's decoder: (3, H, W) uint8 each.
+
+    Raises:
+        RuntimeError: it refuses one of them, or this torchvision has no decoder.
+    """
+    try:
+        from torchvision.io import ImageReadMode, decode_jpeg  # noqa: PLC0415 - announced to leave torchvision
+    except ImportError as error:
+        raise RuntimeError(f"torchvision has no JPEG decoder ({error})") from error
+    encoded = [torch.frombuffer(bytearray(body), dtype=torch.uint8) for body in bodies]
+    with warnings.catch_warnings():
+        # torchvision 0.29 says at every call that TorchCodec will take its place.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        planes: list[Tensor] = decode_jpeg(encoded, mode=ImageReadMode.RGB, device=device)
+    return planes
+
+
+def _fault_of(decoder: DeviceJpeg) -> str | None:
+    """What is wrong with a decoder, by pictures whose pixels Pillow knows; None if nothing is.
+
+    A hardware decoder has been seen to say that it decoded a batch and to leave pictures out
+    (MrNeRF/LichtFeld-Studio, pull request 1924, on an RTX 50): their memory would be read as pages.
+    """
+    pages = _known_pages()
+    found = decoder(pages)
+    if found is None:
+        return "torchvision's JPEG decoder refuses plain pictures"
+    for page, picture in zip(pages, found, strict=True):
+        expected = torch.from_numpy(np.array(page.image.convert("RGB"))).permute(2, 0, 1)
+        difference = (picture.planes.cpu().float() - expected.float()).abs().mean().item()
+        if difference > _TOLERANCE:
+            return f"torchvision's JPEG decoder gives pixels that are {difference:.0f} of 255 from Pillow's"
+    return None
+
+
+def _known_pages() -> list[Opened]:
+    """Smooth pictures in the codings that `is_plain` lets through, of even and odd sizes, several of each."""
+    rows, columns = np.mgrid[0:1:199j, 0:1:311j]
+    smooth = np.stack([255 * rows, 255 * columns, 255 * (1 - rows * columns)], axis=2).astype(np.uint8)
+    colour = Image.fromarray(smooth)
+    kinds: list[tuple[str, dict[str, int]]]
+    kinds = [("RGB", {"subsampling": 2}), ("RGB", {"subsampling": 0}), ("RGB", {"progressive": 1}), ("L", {})]
+    pages = []
+    for number, (mode, options) in enumerate(kinds * 4):
+        body = io.BytesIO()
+        turned = colour.convert(mode).rotate(90 * (number // len(kinds)), expand=True)
+        turned.resize((turned.width + number, turned.height)).save(body, "JPEG", quality=90, **options)
+        pages.append(Opened(body.getvalue(), Image.open(body, formats=("JPEG",))))
+    return pages

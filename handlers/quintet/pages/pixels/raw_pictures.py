@@ -1,0 +1,85 @@
+"""Bare pictures: decoded pages in memory that client and service share. Needs NumPy and Pillow alone.
+
+    header   magic 8 bytes | width u32 | height u32 | encoded u64 | 8 bytes of nothing
+    words    width x height times 32 bits, row by row: R, G, B and one byte that nobody reads
+
+Little-endian. `encoded` is how many bytes the page had before it was decoded: the service holds that against the same
+limit as a body. Whoever wrote the memory may change it at any time, so the header is copied out once and only the copy
+is believed; the words are pixels, of which any value will do.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from quintet.errors import Code, PageError
+from quintet.pages.pixels.images import Picture, check_size
+from quintet.pages.settings import Settings
+
+MAGIC = b"\x91QUIBARE"
+
+_HEADER = struct.Struct("<8sIIQ8x")
+_WORD_BYTES = 4
+
+
+@dataclass(frozen=True)
+class RawPicture:
+    """One page that lies decoded in shared memory.
+
+    Attributes:
+        words: (H x W,) int32, read only; the memory itself, not a copy.
+        size_px: width and height.
+    """
+
+    words: NDArray[np.int32]
+    size_px: tuple[int, int]
+
+    def copy_to(self, words: NDArray[np.int32]) -> None:
+        """Write the pixels, row by row, into width x height words."""
+        words[:] = self.words
+
+
+def bytes_needed(size_px: tuple[int, int]) -> int:
+    """Bytes that a picture of this width and height takes."""
+    return _HEADER.size + size_px[0] * size_px[1] * _WORD_BYTES
+
+
+def write_raw(image: Image.Image, encoded_bytes: int, memory: memoryview) -> None:
+    """Lay a picture down.
+
+    Args:
+        image: mode RGB, W x H pixels.
+        encoded_bytes: what the page had before it was decoded.
+        memory: `bytes_needed` bytes, writable, aligned for 32-bit words.
+    """
+    _HEADER.pack_into(memory, 0, MAGIC, *image.size, encoded_bytes)
+    Picture(image).copy_to(np.frombuffer(memory, np.int32, offset=_HEADER.size))
+
+
+def read_raw(memory: memoryview, settings: Settings) -> RawPicture:
+    """The picture that lies in the memory, without copying its pixels.
+
+    Args:
+        memory: exactly what the picture takes.
+        settings: the limits of a page.
+
+    Raises:
+        PageError: it is none, its size is not the memory's, or it is beyond the limits.
+    """
+    header = bytes(memory[: _HEADER.size])
+    if len(header) < _HEADER.size or not header.startswith(MAGIC):
+        raise PageError(Code.IMAGE_DECODE_FAILED, "there is no picture at this place")
+    _magic, width, height, encoded_bytes = _HEADER.unpack(header)
+    if encoded_bytes > settings.max_body_bytes:
+        message = f"the page had {encoded_bytes} bytes; allowed are {settings.max_body_bytes}"
+        raise PageError(Code.IMAGE_TOO_LARGE, message)
+    check_size((width, height), settings)
+    if bytes_needed((width, height)) != len(memory):
+        message = f"the picture of {width} x {height} pixels does not take the {len(memory)} bytes of its place"
+        raise PageError(Code.IMAGE_DECODE_FAILED, message)
+    return RawPicture(np.frombuffer(memory, np.int32, offset=_HEADER.size), (width, height))

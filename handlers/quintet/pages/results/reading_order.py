@@ -1,0 +1,89 @@
+"""Rows, and which region a line belongs to, of all pages at once. Columns are told apart on the host: see `columns`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from quintet.pages.pixels.geometry import bounding_boxes
+
+# About 11 degrees: pages lie askew by less, and text that is steeper than that is set so.
+_MOST_SKEW = 0.2
+
+
+def level(quads_px: Tensor, page: Tensor, page_count: int) -> Tensor:
+    """Boxes of lines as they would lie if the page were straight.
+
+    A page's skew is the mean slope of its lines, longer ones counting more: over 1,000 pixels one degree is most of a
+    line's height, and rows would run into one another.
+
+    Args:
+        quads_px: (L, 4, 2) in the upright frame, the text along the first edge.
+        page: (L,) int64.
+        page_count: P.
+
+    Returns:
+        (L, 4) x0, y0, x1, y1: of the line itself where it runs with the page's lines, else around its corners.
+    """
+    along, down = quads_px[:, 1] - quads_px[:, 0], quads_px[:, 3] - quads_px[:, 0]
+    steady = (along[:, 0] > 0) & (along[:, 1].abs() < _MOST_SKEW * along[:, 0])
+    weighted = along * (along[:, :1] * steady[:, None])
+    run = quads_px.new_zeros(page_count, 2).index_add_(0, page, weighted)
+    known = run[:, 0] > 0
+    skew = torch.stack([run[:, 0].where(known, 1.0), run[:, 1].where(known, 0.0)], dim=1)
+    cos, sin = torch.nn.functional.normalize(skew, dim=1).T
+    turned = torch.stack([torch.stack([cos, sin], dim=1), torch.stack([-sin, cos], dim=1)], dim=1)[page]
+    corners = quads_px @ turned.transpose(1, 2)
+    half = torch.stack([along.norm(dim=1), down.norm(dim=1)], dim=1) / 2
+    centres = corners.mean(dim=1)
+    return torch.where(steady[:, None], torch.cat([centres - half, centres + half], dim=1), bounding_boxes(corners))
+
+
+def in_rows(boxes_px: Tensor, page: Tensor) -> Tensor:
+    """Items page by page in rows from top to bottom, each row from left to right.
+
+    Going down a page, a new row begins where the centre lies more than half the smaller height under the one before.
+
+    Args:
+        boxes_px: (N, 4) x0, y0, x1, y1.
+        page: (N,) int64.
+
+    Returns:
+        (N,) int64, item numbers in rows.
+    """
+    centre_y, height = (boxes_px[:, 1] + boxes_px[:, 3]) / 2, boxes_px[:, 3] - boxes_px[:, 1]
+    down = _sorted_by(centre_y, page)
+    step = centre_y[down].diff()
+    new_row = step > torch.minimum(height[down][1:], height[down][:-1]) / 2
+    new_row |= page[down].diff() != 0
+    row = torch.zeros_like(page)
+    row[1:] = new_row.cumsum(0)
+    return down[_sorted_by(boxes_px[down, 0], row)]
+
+
+def assign_regions(points_px: Tensor, page: Tensor, boxes_px: Tensor, box_page: Tensor) -> Tensor:
+    """The smallest region of the same page around each point.
+
+    Args:
+        points_px: (N, 2).
+        page: (N,) int64.
+        boxes_px: (R, 4) x0, y0, x1, y1.
+        box_page: (R,) int64.
+
+    Returns:
+        (N,) int64, region numbers, -1 where there is none.
+    """
+    if not len(boxes_px):
+        return torch.full_like(page, -1)
+    after = (points_px[:, None] >= boxes_px[:, :2]).all(dim=2)
+    before = (points_px[:, None] <= boxes_px[:, 2:]).all(dim=2)
+    inside = after & before & (page[:, None] == box_page)
+    areas = (boxes_px[:, 2:] - boxes_px[:, :2]).prod(dim=1)
+    least, region = areas.where(inside, torch.inf).min(dim=1)
+    return region.where(least.isfinite(), -1)
+
+
+def _sorted_by(minor: Tensor, major: Tensor) -> Tensor:
+    """Item numbers by `major`, then `minor`, ties in their order."""
+    by_minor = minor.argsort(stable=True)
+    return by_minor[major[by_minor].argsort(stable=True)]

@@ -1,0 +1,97 @@
+"""Layout: regions of each page and what they are."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torchvision
+from torch import Tensor
+
+from quintet.engine.engine import Engine
+from quintet.pages.pixels import geometry
+from quintet.pages.pixels.sampling import IMAGENET, sample
+from quintet.pages.records import Regions, UprightPages
+from quintet.pages.settings import Settings
+
+WIDTH_PX, HEIGHT_PX = 608, 800
+STRIDES_PX = (8, 16, 32, 64)
+LABELS = (
+    "text", "title", "figure", "figure_caption", "table", "table_caption", "header", "footer", "reference", "equation",
+)  # fmt: skip
+
+
+class Layout:
+    """PicoDet over each page stretched to 608 x 800.
+
+    Source of the decoding: G. Yu et al., PP-PicoDet (2021), with generalised focal loss: a box side is the expectation
+    of a distribution over 8 distances in units of the stride.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._network = engine.captured(engine.network("layout"), {(3, HEIGHT_PX, WIDTH_PX): engine.budgets.pages})
+        self._settings = settings
+        self._centres, self._strides = _anchors(engine.device)
+
+    def __call__(self, pages: UprightPages) -> Regions:
+        """Find the regions of each page. Two data-dependent sizes: the candidates and what NMS keeps."""
+        calls = torch.arange(len(pages.sizes_px)).split(self._engine.budgets.pages)
+        outputs = self._engine.each(lambda call: self._network(self._prepare(pages, call)), calls)
+        scores, distances = (torch.cat([torch.cat(out[part], dim=1) for out in outputs]) for part in _HEADS)
+        return self._decode(pages, scores.float(), distances.float())
+
+    def _prepare(self, pages: UprightPages, call: Tensor) -> Tensor:
+        """The pages of one call stretched to the canvas, (n, 3, 800, 608)."""
+        page = self._engine.to_device(call)
+        to_upright = geometry.scaling(self._canvas_scales(pages)[page])
+        to_image = pages.to_image[page] @ to_upright
+        return sample(pages.pixels, page, to_image, (WIDTH_PX, HEIGHT_PX), IMAGENET, dtype=self._engine.dtype)
+
+    def _decode(self, pages: UprightPages, scores: Tensor, distances: Tensor) -> Regions:
+        """Boxes of the likely anchors, then NMS within each page and class.
+
+        Args:
+            pages: whose sizes scale the boxes.
+            scores: (P, A, 10) probabilities for the A anchors.
+            distances: (P, A, 32) logits of the distributions of the four sides.
+        """
+        page, anchor, label = (scores > self._settings.region_score).nonzero(as_tuple=True)
+        score = scores[page, anchor, label]
+        boxes = self._boxes(distances[page, anchor], anchor)
+        # Shifting each page and class to its own place lets one NMS treat all of them.
+        place = (page * len(LABELS) + label) * (2 * HEIGHT_PX)
+        kept = torchvision.ops.nms(boxes + place[:, None], score, self._settings.region_iou)
+        kept = kept[page[kept].argsort(stable=True)]
+        boxes_px = boxes[kept] * self._canvas_scales(pages)[page[kept]].repeat(1, 2)
+        return Regions(boxes_px, label[kept], score[kept], page[kept])
+
+    def _boxes(self, distances: Tensor, anchor: Tensor) -> Tensor:
+        """Boxes on the canvas, (N, 32) logits to (N, 4), clipped to it."""
+        bins = distances.view(-1, 4, 8)
+        steps = torch.arange(8, device=bins.device, dtype=bins.dtype)
+        sides = (bins.softmax(dim=2) * steps).sum(dim=2) * self._strides[anchor, None]
+        centres = self._centres[anchor]
+        boxes = torch.cat([centres - sides[:, :2], centres + sides[:, 2:]], dim=1)
+        boxes[:, 0::2].clamp_(0, WIDTH_PX)
+        boxes[:, 1::2].clamp_(0, HEIGHT_PX)
+        return boxes
+
+    def _canvas_scales(self, pages: UprightPages) -> Tensor:
+        """Upright pixels per canvas pixel, (P, 2)."""
+        return self._engine.to_device(pages.sizes_px / torch.tensor([WIDTH_PX, HEIGHT_PX]))
+
+
+# The network's eight outputs: class probabilities of the four strides, then distances of the four strides.
+_HEADS = (slice(0, 4), slice(4, 8))
+
+
+def _anchors(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Centres (A, 2) and strides (A,) of all anchors, in the order of the network's outputs."""
+    centres, strides = [], []
+    for stride in STRIDES_PX:
+        rows, columns = math.ceil(HEIGHT_PX / stride), math.ceil(WIDTH_PX / stride)
+        y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+        centres.append((torch.stack([x, y], dim=2).view(-1, 2) + 0.5) * stride)
+        strides.append(torch.full((rows * columns,), float(stride)))
+    return torch.cat(centres).to(device), torch.cat(strides).to(device)
