@@ -83,7 +83,7 @@ def _run(arguments: list[str], log: Path) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    from quintet_client import cli
+    from quintet_client import cli  # noqa: PLC0415 - loaded before the fork, and only there
     from quintet_client.service import lost_requests  # noqa: PLC0415 - loaded before the fork, and only there
 
     lost_requests.LEAST_SILENCE_S = LEAST_SILENCE_S

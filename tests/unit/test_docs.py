@@ -18,9 +18,9 @@ from quintet.pages.settings import Settings
 from quintet_client import cli
 from quintet_client.api.results import Line, PageResult, Region
 from quintet_client.errors import ExitCode
-from quintet_client.exports.registry import FORMATS
 from quintet_client.input.documents.codes import DocumentCode
 from quintet_client.run.events import Events
+from quintet_client.run.formats import FORMATS
 from quintet_client.run.ledger import Row
 from quintet_client.run.report import Clock, Tally
 
@@ -59,13 +59,6 @@ def options_of(command: str) -> dict[str, object]:
     actions = cli_commands()[command]._actions
     named = [(name, action) for action in actions for name in action.option_strings]
     return {name: None if action.default == () else action.default for name, action in named if name.startswith("--")}
-
-
-def source_files() -> set[str]:
-    """The source files that the map has to name."""
-    folders = ("handlers", "client", "benchmarks", "requirements")
-    files = [file for folder in folders for file in (ROOT / folder).rglob("*.py")]
-    return {file.relative_to(ROOT).as_posix() for file in files if file.name != "__init__.py"}
 
 
 def make_targets() -> list[str]:

@@ -10,7 +10,7 @@ from quintet_client.commands import Subparsers
 from quintet_client.commands.read import stop_on_signals
 from quintet_client.errors import ExitCode
 from quintet_client.exports.exporter import export_results
-from quintet_client.exports.registry import NAMES, split_names
+from quintet_client.run.formats import NAMES, split_names
 from quintet_client.run.settings import ExportSettings
 
 

@@ -8,9 +8,9 @@ from quintet_client.cancellation import Cancellation, Stage
 from quintet_client.exports.documents import have_ended, in_documents
 from quintet_client.exports.exporter import Exporter, ExportTally, documents_of
 from quintet_client.exports.originals import Originals
-from quintet_client.exports.registry import choose
 from quintet_client.input.page_ids import document_of
 from quintet_client.input.sources import Source
+from quintet_client.run.formats import choose
 from quintet_client.run.ledger import Ledger, Row
 from quintet_client.run.output import Output
 

@@ -27,7 +27,7 @@ from quintet_client.exports.documents import (
 )
 from quintet_client.exports.failures import ExportError
 from quintet_client.exports.originals import Originals
-from quintet_client.exports.registry import Format, choose
+from quintet_client.run.formats import Format, choose
 from quintet_client.run.ledger import Ledger, Row
 from quintet_client.run.output import Output, replaced_whole
 from quintet_client.run.settings import ExportSettings
@@ -142,7 +142,7 @@ class Exporter:
 
     def _make(self, form: Format, document: Document) -> None:
         try:
-            content = form.renderer()(document)
+            content: bytes = import_module(f"quintet_client.exports.{form.module}").render(document)
         except ExportError as error:
             self.tally.fail(document.name, form.name, str(error))
         except Exception as error:  # noqa: BLE001 - one document's fault in one format, whatever library finds it

@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from quintet_client.errors import OutputUnwritableError
-from quintet_client.exports.registry import FORMATS, Format
 from quintet_client.input.page_ids import derived, document_of
 from quintet_client.run.folders import opened, read_file, remove_file, replace_file, size_of_file
+from quintet_client.run.formats import FORMATS, Format
 
 
 class Output:

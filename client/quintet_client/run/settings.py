@@ -7,7 +7,7 @@ from pathlib import Path
 from quintet.frame.frames import MAX_ITEMS
 
 from quintet_client.errors import UsageError
-from quintet_client.exports.registry import NAMES, choose
+from quintet_client.run.formats import NAMES, choose
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 # TorchServe hands its worker 64 pages at a time; with two workers, three batches keep both fed while one travels.

@@ -1,15 +1,10 @@
 """The formats by name: how their files are called, who makes them, which packages that takes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from quintet_client.errors import UsageError
-
-if TYPE_CHECKING:  # the settings name formats, and pages are read with settings
-    from quintet_client.exports.documents import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +14,7 @@ class Format:
     Attributes:
         name: what `--to` and `--formats` call it.
         suffix: what its files end with.
-        module: the module of this package that makes it.
+        module: the module of `exports` that makes it.
         packages: what that module imports beyond the client's own dependencies, as Python calls it.
         whole_run: whether it is one table of all pages instead of one file a document.
         needs_original: whether the file that was read has to be there.
@@ -31,11 +26,6 @@ class Format:
     packages: tuple[str, ...] = ()
     whole_run: bool = False
     needs_original: bool = False
-
-    def renderer(self) -> Callable[["Document"], bytes]:
-        """Return the function that makes a document's file; imports what that takes."""
-        render: Callable[[Document], bytes] = import_module(f"quintet_client.exports.{self.module}").render
-        return render
 
 
 FORMATS = (
