@@ -168,6 +168,7 @@ def test_every_exit_code_is_documented() -> None:
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)] == sorted(ExitCode)
 
 
+@pytest.mark.parametrize("target", make_targets())
 def test_a_task_of_the_makefile_is_explained(target: str) -> None:
     assert re.search(rf"make {target}\b", README + CONTRIBUTING)
 
