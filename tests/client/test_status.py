@@ -13,8 +13,7 @@ import requests
 from PIL import Image
 from quintet_client.cli import main
 from quintet_client.errors import UsageError
-from quintet_client.service.probe_page import draw_probe_page
-from quintet_client.service.status import StatusSettings, Workers
+from quintet_client.service.status import PROBE_PAGE, StatusSettings, Workers
 
 from tests.client.reading import CLIENT_ROOT, wait_until
 from tests.client.scripted_server import Reply, ScriptedServer, our_error, page_answer, torchserve_error
@@ -46,7 +45,7 @@ def status(capsys, url, *options):
 
 
 def test_the_probe_page_is_a_small_png():
-    page = draw_probe_page()
+    page = PROBE_PAGE
     assert len(page) < 300
     assert Image.open(io.BytesIO(page)).convert("L").getextrema() == (0, 255)
 
@@ -62,7 +61,7 @@ def test_a_service_that_reads_pages_is_ready_and_says_with_what(service, capsys)
     assert found["reachable"]
     assert found["authorised"]
     assert 0 < found["latency_s"] < 60
-    assert found["model"] == service.read(draw_probe_page()).json()["model"]
+    assert found["model"] == service.read(PROBE_PAGE).json()["model"]
 
 
 def test_a_person_is_told_in_one_line(service, capsys):

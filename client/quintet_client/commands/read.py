@@ -103,7 +103,7 @@ def _transport(
         return nullcontext((http, None))
     from quintet_client.shared_memory.transport import shared_memory  # noqa: PLC0415 - needs an operating system that has it
 
-    return shared_memory(http, settings, cancellation)
+    return shared_memory(http, settings.shared_memory_mb, settings.loaders, cancellation)
 
 
 def _painted(report: Report) -> str:

@@ -9,11 +9,12 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from quintet_client.errors import OutputUnwritableError
+from quintet_client.service.page import FileStamp
 
 SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -31,16 +32,9 @@ CREATE TABLE IF NOT EXISTS pages (
   updated_at TEXT NOT NULL
 ) WITHOUT ROWID;
 """
-_COLUMNS = "page_id, state, tries, code, message, size_bytes, mtime_ns, output_bytes, request_id"
-_SELECT = f"SELECT {_COLUMNS} FROM pages"  # noqa: S608 - a constant of this file
-_UPSERT = f"INSERT OR REPLACE INTO pages ({_COLUMNS}, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-_MODEL = "model"
-_INPUTS = "inputs"
-_DPI = "dpi"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """What the ledger knows of a page.
 
     Attributes:
@@ -64,6 +58,16 @@ class Row:
     mtime_ns: int = -1
     output_bytes: int = -1
     request_id: str = ""
+
+    @property
+    def stamp(self) -> FileStamp:
+        """The state of the source file when it was read."""
+        return FileStamp(self.size_bytes, self.mtime_ns)
+
+
+_COLUMNS = ", ".join(Row._fields)
+_SELECT = f"SELECT {_COLUMNS} FROM pages"  # noqa: S608 - a constant of this file
+_UPSERT = f"INSERT OR REPLACE INTO pages ({_COLUMNS}, updated_at) VALUES (?{', ?' * len(Row._fields)})"  # noqa: S608
 
 
 class Ledger:
@@ -114,40 +118,37 @@ class Ledger:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             if model is not None:
-                self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (_MODEL, model))
-            self._connection.executemany(_UPSERT, ((*_values(row), now) for row in rows))
+                self.note("model", model)
+            self._connection.executemany(_UPSERT, ((*row, now) for row in rows))
         except BaseException:
             self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
 
+    def fact(self, name: str) -> str | None:
+        """Return what was noted of the results as a whole: `model`, `dpi` or `inputs`."""
+        found = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return str(found[0]) if found else None
+
+    def note(self, name: str, value: str) -> None:
+        """Note something of the results as a whole."""
+        self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
     def model(self) -> str | None:
         """Return the fingerprint of the model that made the results so far."""
-        found = self._connection.execute("SELECT value FROM facts WHERE name = ?", (_MODEL,)).fetchone()
-        return str(found[0]) if found else None
+        return self.fact("model")
+
+    def inputs(self) -> list[str]:
+        """Return what `add_input` noted."""
+        return [str(path) for path in json.loads(self.fact("inputs") or "[]")]
+
+    def add_input(self, path: str) -> None:
+        """Note where pages were read from; the latest last."""
+        self.note("inputs", json.dumps([*(earlier for earlier in self.inputs() if earlier != path), path]))
 
     def remove(self, page_ids: Iterable[str]) -> None:
         """Forget pages that their document no longer has."""
         self._connection.executemany("DELETE FROM pages WHERE page_id = ?", ((page_id,) for page_id in page_ids))
-
-    def dpi(self) -> int | None:
-        """Return what pages of PDFs were rendered at."""
-        found = self._connection.execute("SELECT value FROM facts WHERE name = ?", (_DPI,)).fetchone()
-        return int(found[0]) if found else None
-
-    def note_dpi(self, dpi: int) -> None:
-        """Note what pages of PDFs are rendered at."""
-        self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (_DPI, str(dpi)))
-
-    def add_input(self, path: str) -> None:
-        """Note where pages were read from; the latest last."""
-        inputs = [*(earlier for earlier in self.inputs() if earlier != path), path]
-        self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (_INPUTS, json.dumps(inputs)))
-
-    def inputs(self) -> list[str]:
-        """Return what `add_input` noted."""
-        found = self._connection.execute("SELECT value FROM facts WHERE name = ?", (_INPUTS,)).fetchone()
-        return [str(path) for path in json.loads(found[0])] if found else []
 
     def forget(self) -> None:
         """Empty the ledger."""
@@ -163,17 +164,3 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         raise OutputUnwritableError(f"{path} has version {version}, this client writes {SCHEMA_VERSION}: upgrade it")
     if version == 0:
         connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-
-
-def _values(row: Row) -> tuple[str | int, ...]:
-    return (
-        row.page_id,
-        row.state,
-        row.tries,
-        row.code,
-        row.message,
-        row.size_bytes,
-        row.mtime_ns,
-        row.output_bytes,
-        row.request_id,
-    )
