@@ -13,7 +13,7 @@ import requests
 from PIL import Image
 from quintet_client.cli import main
 from quintet_client.errors import UsageError
-from quintet_client.service.status import PROBE_PAGE, StatusSettings, Workers
+from quintet_client.service.status import PROBE_PAGE, Workers, ask
 
 from tests.client.reading import CLIENT_ROOT, wait_until
 from tests.client.scripted_server import Reply, ScriptedServer, our_error, page_answer, torchserve_error
@@ -150,7 +150,7 @@ def test_a_server_that_accepts_and_never_answers_is_not_ready_in_time(capsys):
 @pytest.mark.parametrize("timeout_s", [0, -1, float("nan"), float("inf")])
 def test_a_timeout_is_a_time(timeout_s):
     with pytest.raises(UsageError, match="--timeout-s"):
-        StatusSettings("http://127.0.0.1:1", timeout_s=timeout_s)
+        ask("http://127.0.0.1:1", None, None, timeout_s)
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "127.0.0.1:8081", ""])
