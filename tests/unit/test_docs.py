@@ -149,7 +149,7 @@ def test_every_event_is_documented_with_its_fields() -> None:
     stream = io.StringIO()
     events, tally = Events(stream), Tally(2, 0, 0)
     events.start(tally, None)
-    events.progress(tally, Clock())
+    events.progress(tally, Clock(), 2, 1)
     events.failed([Row("a.jpg", "failed", code="EMPTY_BODY")])
     events.end(ExitCode.OK, "", None)
     for line in stream.getvalue().splitlines():
