@@ -1,7 +1,5 @@
 """What can go wrong with a page, under stable codes, and what can go wrong at start."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -55,6 +53,10 @@ class PageError(Exception):
     def __init__(self, code: Code, message: str) -> None:
         super().__init__(message)
         self.failure = Failure(code, message)
+
+
+class WeightsError(RuntimeError):
+    """A network's files are missing, damaged or not what was pinned: says what, and what to do."""
 
 
 class SettingsError(ValueError):

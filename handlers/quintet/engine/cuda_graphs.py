@@ -5,8 +5,6 @@ memory, replayed, and copied out. On a CPU the same code runs, with the network 
 all but the recording is tested there.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections import OrderedDict

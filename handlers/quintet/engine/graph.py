@@ -10,8 +10,6 @@ earlier ``size`` node: sizes are Python integers when the network runs and symbo
 torch.export nor torch.compile nor a CUDA graph ever waits for the device or sees a shape baked in.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,13 +22,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, fx, nn
 
+from quintet.errors import WeightsError
+
 FORMAT = "quintet.graph/1"
 
 Attribute = int | float | Sequence[int | str]
-
-
-class WeightsError(RuntimeError):
-    """A network's files are missing, damaged or not what was pinned: says what, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -152,11 +148,7 @@ _BY_KEYWORD: Mapping[str, tuple[str, ...]] = {"layer_norm": ("input", "weight", 
 def build_module(graph: Graph) -> fx.GraphModule:
     """Build the network: eval mode, float32 parameters that need no gradient, moved and cast with ``.to`` as usual.
 
-    Args:
-        graph: the network.
-
-    Returns:
-        A module that takes the graph's inputs in order and returns one tensor, or a tuple where there are several.
+    It takes the graph's inputs in order and returns one tensor, or a tuple where there are several.
 
     Raises:
         WeightsError: an operation is unknown or wrongly set, a name is undefined or taken twice, a tensor is unused.
@@ -211,13 +203,7 @@ def _attribute(attribute: Attribute, values: Mapping[str, fx.Node], user: str) -
 
 
 def save_graph(graph: Graph, json_path: Path, tensors_path: Path) -> None:
-    """Write the structure as JSON, one node a line, and the tensors as safetensors.
-
-    Args:
-        graph: the network.
-        json_path: where the structure goes.
-        tensors_path: where the tensors go.
-    """
+    """Write the structure as JSON, one node a line, and the tensors as safetensors."""
     head = {
         "format": FORMAT,
         "inputs": {name: list(shape) for name, shape in graph.inputs.items()},
@@ -235,14 +221,7 @@ def save_graph(graph: Graph, json_path: Path, tensors_path: Path) -> None:
 
 
 def load_graph(json_path: Path, tensors_path: Path) -> Graph:
-    """Read a graph and its tensors, which must be exactly those the structure declares.
-
-    Args:
-        json_path: the structure.
-        tensors_path: the tensors.
-
-    Returns:
-        The graph, tensors on the CPU in float32.
+    """Read a graph and its tensors, which must be exactly those the structure declares: on the CPU, in float32.
 
     Raises:
         WeightsError: a file is missing or damaged, or a tensor is missing, unused, mis-shaped or not float32.
@@ -269,16 +248,10 @@ def load_graph(json_path: Path, tensors_path: Path) -> Graph:
 
 
 def without_final_softmax(graph: Graph) -> Graph:
-    """Return the network up to its logits: argmax and log-probabilities need no softmax over thousands of classes.
-
-    Args:
-        graph: a network with one output.
-
-    Returns:
-        The same network without its last node.
+    """The network up to its logits: argmax and log-probabilities need no softmax over thousands of classes.
 
     Raises:
-        WeightsError: the network does not end with a softmax.
+        WeightsError: the network has not one output, from a softmax.
     """
     last = graph.nodes[-1]
     if graph.outputs != (last.name,) or last.op != "softmax":

@@ -3,8 +3,6 @@
 The archive is complete: it starts on a machine that has the packages and nothing else of this project.
 """
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 import subprocess
@@ -12,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from quintet.engine import weights
+from quintet.pages.weights import networks_in
 
 HANDLERS = Path(__file__).resolve().parents[2]
 MODEL_STORE = HANDLERS.parent / "model_store"
@@ -28,7 +26,7 @@ def pack(
         WeightsError: the networks are missing or not what their provenance says.
         CalledProcessError: the archiver refused; its words are on stderr.
     """
-    weights.verify_store(model_store)
+    networks_in(model_store).verify()
     with tempfile.TemporaryDirectory(prefix="quintet-archive-") as scratch:
         staged = _stage(Path(scratch) / "extra", model_store)
         # The archiver deletes $TMPDIR/<model name> without asking, so it gets a TMPDIR of its own.
@@ -65,7 +63,7 @@ def record_hash(archive: Path) -> Path:
 
 def _stage(folder: Path, model_store: Path) -> Path:
     """Lay out what stands beside the handler: the archiver takes the content of this folder, not the folder."""
-    ignored = shutil.ignore_patterns("__pycache__", "conversion", "operations")
+    ignored = shutil.ignore_patterns("__pycache__", "conversion", "operations", "models.py")
     shutil.copytree(HANDLERS / "quintet", folder / "quintet", ignore=ignored)
     shutil.copytree(model_store / "networks", folder / "networks")
     shutil.copy2(model_store / "provenance.json", folder)

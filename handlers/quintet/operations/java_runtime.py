@@ -1,7 +1,5 @@
 """Where a Java runtime is: the environment's, the path's, or the one that `make setup` got out of a wheel."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

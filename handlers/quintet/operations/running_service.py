@@ -1,7 +1,5 @@
 """A service that runs: what it says of itself, a page sent to it, and its end."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import re

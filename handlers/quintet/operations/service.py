@@ -4,8 +4,6 @@
 for the management API, and one real page has been read.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import hashlib

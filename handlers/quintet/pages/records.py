@@ -16,8 +16,6 @@ Frames
     crop     what one network sees of a line
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from torch import Tensor

@@ -4,8 +4,6 @@ Engines prepare their kernels for each shape when it comes first: lines of many 
 counts that leave calls part-filled. And they take their memory: in pieces, as canvases grow, it has holes in the end.
 """
 
-from __future__ import annotations
-
 import io
 import itertools
 

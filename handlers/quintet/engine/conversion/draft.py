@@ -1,10 +1,8 @@
 """A network half-way between ONNX and our graph: what `onnx_import` writes and `fusion` reads.
 
-The draft speaks the operations of `quintet.engine.graph`, with constants still as operands, and a few elementary ones that
-only make sense as parts of a pattern: clamp, divide, erf, sqrt, square, subtract.
+The draft speaks the operations of `quintet.engine.graph`, with constants still as operands, and a few elementary ones
+that only make sense as parts of a pattern: clamp, divide, erf, sqrt, square, subtract.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quintet.engine.graph import Attribute, Node, WeightsError
+from quintet.engine.graph import Attribute, Node
+from quintet.errors import WeightsError
 
 Size = int | str  # a number, or the name of the ``size`` node that gives it
 Sizes = list[Size] | str  # sizes one by one, or the name of the value whose whole shape this is

@@ -5,8 +5,6 @@ same in fewer steps, with the name of a value the node only repeats, or with Non
 rewritten; what nothing uses any more is left out at the end. Constants are float64 until then, and rounded once.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,13 +1,11 @@
 """An ONNX model with its input's shape rewritten, so that any engine takes any batch."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import onnx
 from onnx import numpy_helper
 
-from quintet.engine.graph import WeightsError
+from quintet.errors import WeightsError
 
 
 def with_shape(model: onnx.ModelProto, shape: Sequence[int | str]) -> onnx.ModelProto:

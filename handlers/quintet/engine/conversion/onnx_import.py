@@ -2,9 +2,11 @@
 
 What is read is what the five networks use; anything else is refused by name, never guessed. BatchNormalization becomes
 a Mul and an Add, a division by a constant a Mul, a subtraction of one an Add, so that `fusion` has fewer forms to know.
-"""
 
-from __future__ import annotations
+Shape chains (Shape → Slice → Concat → Reshape) are followed here, so that no tensor of sizes stays in a network: their
+values are lists of integers and of names of ``size`` nodes, Python numbers when the network runs, symbols when it is
+traced.
+"""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -12,9 +14,8 @@ from functools import partial
 import numpy as np
 import onnx
 
-from quintet.engine.conversion.draft import Array, Draft, OnnxNode, Size
-from quintet.engine.conversion.onnx_sizes import is_about_sizes, read_sizes, sizes_of
-from quintet.engine.graph import WeightsError
+from quintet.engine.conversion.draft import Array, Draft, OnnxNode, Size, Sizes
+from quintet.errors import WeightsError
 
 
 def import_onnx(model: onnx.ModelProto) -> Draft:
@@ -50,8 +51,12 @@ def _declared_shape(value: onnx.ValueInfoProto) -> tuple[Size, ...]:
 def _read(draft: Draft, node: OnnxNode) -> None:
     if node.op == "Constant":
         draft.constants[node.output] = onnx.numpy_helper.to_array(node.attributes["value"])
-    elif is_about_sizes(draft, node):
-        read_sizes(draft, node)
+    elif _is_about_sizes(draft, node):
+        if node.op not in SIZE_READERS:
+            raise WeightsError(
+                f"ONNX operator {node.op} ({node.output!r}) is not known on sizes; add it to onnx_import.py"
+            )
+        draft.sizes[node.output] = SIZE_READERS[node.op](draft, node)
     elif all(name in draft.constants for name in node.inputs):
         draft.constants[node.output] = _folded(draft, node)
     elif node.op in READERS:
@@ -236,7 +241,7 @@ def _transpose(draft: Draft, node: OnnxNode) -> None:
 
 
 def _reshape(draft: Draft, node: OnnxNode) -> None:
-    sizes = sizes_of(draft, node.inputs[1])
+    sizes = _sizes_of(draft, node.inputs[1])
     shape = [draft.emit_size(node.inputs[0], dim) if size == 0 else size for dim, size in enumerate(sizes)]
     draft.emit(node.output, "reshape", node.inputs[0], shape=shape)
 
@@ -271,4 +276,46 @@ READERS: Mapping[str, Callable[[Draft, OnnxNode], object]] = {
     "Sub": partial(_inverse, "subtract", "add"),
     "Transpose": _transpose,
     "Unsqueeze": partial(_single_axis, "unsqueeze"),
+}
+
+
+def _is_about_sizes(draft: Draft, node: OnnxNode) -> bool:
+    """Whether a node computes sizes, not pixels: it takes a shape, or what was made of one."""
+    considered = node.inputs if node.op == "Concat" else node.inputs[:1]
+    return node.op == "Shape" or any(name in draft.sizes for name in considered)
+
+
+def _sizes_of(draft: Draft, name: str) -> list[Size]:
+    """A value that is used as a shape, one size at a time."""
+    if name in draft.constants:
+        return [int(value) for value in draft.constants[name].reshape(-1)]
+    sizes = draft.sizes.get(name)
+    if not isinstance(sizes, list):
+        raise WeightsError(f"{name!r} is used as a shape, and its sizes are not known one by one")
+    return sizes
+
+
+def _same_sizes(draft: Draft, node: OnnxNode) -> Sizes:
+    # Cast, Squeeze, Unsqueeze and Reshape to a scalar change how a list of sizes is stored, not what it says.
+    return draft.sizes[node.inputs[0]]
+
+
+def _slice_sizes(draft: Draft, node: OnnxNode) -> Sizes:
+    start, end = (int(draft.constant(node, index).item()) for index in (1, 2))
+    sizes = draft.sizes[node.inputs[0]]
+    if isinstance(sizes, list):
+        return sizes[start:end]
+    if not 0 <= start < end:
+        raise WeightsError(f"Slice {node.output!r}: of a whole shape, only [start:end] from the front is read")
+    return [draft.emit_size(sizes, dim) for dim in range(start, end)]
+
+
+SIZE_READERS: Mapping[str, Callable[[Draft, OnnxNode], Sizes]] = {
+    "Cast": _same_sizes,
+    "Concat": lambda draft, node: [size for name in node.inputs for size in _sizes_of(draft, name)],
+    "Reshape": _same_sizes,
+    "Shape": lambda _draft, node: node.inputs[0],
+    "Slice": _slice_sizes,
+    "Squeeze": _same_sizes,
+    "Unsqueeze": _same_sizes,
 }

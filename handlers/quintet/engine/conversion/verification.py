@@ -1,7 +1,5 @@
 """A converted network run beside its original: the same numbers, at several batches and sizes, or an error."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import fx
 
-from quintet.engine.graph import WeightsError
+from quintet.errors import WeightsError
 
 MAX_ABS_ERROR = 1e-4
 BATCHES = (1, 3)
@@ -19,6 +17,7 @@ BATCHES = (1, 3)
 FREE_SIZES = ({"H": 192, "W": 160}, {"H": 320, "W": 352})
 
 Array = NDArray[np.float32]
+Shapes = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,8 @@ class Comparison:
     """
 
     max_abs_error: float
-    trials: tuple[tuple[int, ...], ...]
-    outputs: tuple[tuple[int, ...], ...]
+    trials: Shapes
+    outputs: Shapes
 
 
 def compare(
@@ -57,7 +56,7 @@ def compare(
     reference, freed = (onnxruntime.InferenceSession(model) for model in (original, patched))
     errors: list[float] = []
     trials: list[tuple[int, ...]] = []
-    outputs: tuple[tuple[int, ...], ...] = ()
+    outputs: Shapes = ()
     for image in _inputs(shape):
         expected = _image_by_image(reference, image)
         outputs = tuple(value.shape for value in expected)

@@ -1,7 +1,5 @@
 """Crops of lines: how quads become what the line networks see."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

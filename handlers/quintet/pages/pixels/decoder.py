@@ -1,7 +1,5 @@
 """Bytes to pixels on the device. Nothing else does that."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Iterable, Sequence

@@ -6,8 +6,6 @@ where libjpeg smooths it. So the decoder, like engine and number format, is not 
 way to compute the same answer, and black on white has no colour to smooth.
 """
 
-from __future__ import annotations
-
 import io
 import logging
 import struct

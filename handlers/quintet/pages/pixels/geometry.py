@@ -1,7 +1,5 @@
 """Pure tensor transforms between frames. Frames, shapes and the pixel convention are in `records`."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -3,8 +3,6 @@
 Colour images are held as one 32-bit word a pixel: R, G, B and one byte that nobody reads.
 """
 
-from __future__ import annotations
-
 import io
 from dataclasses import dataclass
 

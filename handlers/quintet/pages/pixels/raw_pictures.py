@@ -8,8 +8,6 @@ limit as a body. Whoever wrote the memory may change it at any time, so the head
 is believed; the words are pixels, of which any value will do.
 """
 
-from __future__ import annotations
-
 import struct
 from dataclasses import dataclass
 

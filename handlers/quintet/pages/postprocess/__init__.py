@@ -1,1 +1,1 @@
-"""TODO: what may be here."""
+"""Outputs of networks into quads and tokens, in batched tensors alone. May import the records of `pages`."""

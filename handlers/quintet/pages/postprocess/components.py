@@ -6,8 +6,6 @@ treated at once, whatever their sizes, and there is no Python loop over maps, ro
 Shapes: S pixels of all maps, P maps, R rows of all maps, N runs, K components (legend in records.py).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

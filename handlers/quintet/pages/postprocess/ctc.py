@@ -3,8 +3,6 @@
 Source: A. Graves et al., Connectionist Temporal Classification (ICML 2006), best-path decoding.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -8,8 +8,6 @@ Shapes: P maps, N runs, K components, L lines that are kept, M points, A angles 
 of each map, pixel centres at integer + 0.5, y down; OpenCV's coordinates are smaller by 0.5.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

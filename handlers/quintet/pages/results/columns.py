@@ -8,8 +8,6 @@ as the XY-cut; that prose decides which way to cut is ours. Plain Python on the 
 after the batch's one copy, and only on pages where prose stands beside prose.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf

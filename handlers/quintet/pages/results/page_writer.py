@@ -1,7 +1,5 @@
 """Records to results: one copy to the host, then plain Python. Nothing else makes JSON of tensors."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

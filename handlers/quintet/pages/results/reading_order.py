@@ -1,7 +1,5 @@
 """Rows, and which region a line belongs to, of all pages at once. Columns are told apart on the host: see `columns`."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,12 +1,11 @@
 """Text recognition: what each line says."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
 from quintet.engine.calls import full_call, joined, plan_calls
 from quintet.engine.engine import Engine
+from quintet.pages.budgets import Budgets
 from quintet.pages.pixels.crops import HEIGHT_PX, crop_lines
 from quintet.pages.postprocess.ctc import collapse
 from quintet.pages.records import Readings, Texts, UprightPages
@@ -21,20 +20,21 @@ class Recognition:
     Attention sees the padding, so a line's bucket depends on that line alone.
     """
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(self, engine: Engine, settings: Settings, budgets: Budgets) -> None:
         self._engine = engine
         self._settings = settings
-        columns = engine.budgets.line_columns
+        self._budgets = budgets
+        columns = budgets.line_columns
         most = {(3, HEIGHT_PX, width): full_call(width, columns) for width in all_bucket_widths(settings)}
         # Collapsed within the call: 64 lines' probabilities fill 383 MB.
         tokens = engine.network("recognition", lambda probabilities: collapse(*engine.largest(probabilities)))
-        self._tokens = engine.captured(tokens, most)
+        self._tokens = engine.with_graphs(tokens, most)
 
     def __call__(self, pages: UprightPages, readings: Readings) -> Texts:
         """Read the lines. The host learns the widths, because calls are planned there."""
         (widths,) = self._engine.to_host(readings.widths_px)
         buckets = bucket_widths(widths, self._settings)
-        budgets = self._engine.budgets
+        budgets = self._budgets
         calls = plan_calls(buckets[:, None], budgets.line_columns, few_sizes=budgets.few_sizes)
         read = self._engine.each(
             lambda call: self._read(pages, readings, self._engine.to_device(call), int(buckets[call[0]])), calls

@@ -1,12 +1,11 @@
 """Text detection: the quads of the lines on each upright page."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
 from quintet.engine.calls import in_batches, plan_calls
 from quintet.engine.engine import Engine
+from quintet.pages.budgets import Budgets
 from quintet.pages.pixels import geometry
 from quintet.pages.pixels.sampling import HALF, sample
 from quintet.pages.postprocess import quads
@@ -20,18 +19,19 @@ class TextDetection:
     Source: M. Liao et al., Real-time Scene Text Detection with Differentiable Binarization (AAAI 2020).
     """
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(self, engine: Engine, settings: Settings, budgets: Budgets) -> None:
         self._engine = engine
         self._network = engine.network("text_detection")
         self._settings = settings
+        self._budgets = budgets
 
     def __call__(self, pages: UprightPages) -> Lines:
         """Find the lines of each page."""
         canvases = canvas_sizes(pages.sizes_px, self._settings)
-        calls = plan_calls(canvases, self._engine.budgets.detection_pixels)
+        calls = plan_calls(canvases, self._budgets.detection_pixels)
         # A CPU looks for lines in each map while a cache holds it; CUDA in all at once, since each search waits for it.
         pixels = [int(canvases[call].prod(dim=1).sum()) for call in calls]
-        together = in_batches(pixels, self._engine.budgets.map_pixels)
+        together = in_batches(pixels, self._budgets.map_pixels)
         found = self._engine.each(lambda some: self._find(pages, canvases, calls[some]), together)
         page = torch.cat([lines.page for lines in found])
         by_page = page.argsort(stable=True)
