@@ -13,7 +13,7 @@ from typing import Any
 from quintet.errors import Code, Failure
 from quintet.frame.chain import Body, Chain, Outcome
 from quintet.frame.metrics import BatchStats, Metric, Metrics
-from quintet.frame.requests import Reply, Request, admit, parse_request, respond
+from quintet.frame.requests import Reply, Request, admit, batches_of, parse_request, respond
 from quintet.frame.settings import FrameSettings
 from quintet.frame.shared_memory.buffers import SharedBuffers
 from ts.metrics.metric_type_enum import MetricTypes
@@ -58,9 +58,9 @@ class ChainHandler:
     def _answer(self, requests: Sequence[Request], context: Any) -> list[bytes]:
         """The responses to admitted requests."""
         bodies = [body for request in requests for body in request.bodies]
-        begin, most = time.monotonic(), self._settings.pages_per_batch
+        begin = time.monotonic()
         _tell([self._metrics.in_progress(len(bodies))], context)
-        batches = [bodies[start : start + most] for start in range(0, len(bodies), most)]
+        batches = batches_of(bodies, self._settings.pages_per_batch)
         outcomes = [outcome for batch in batches for outcome in self._read(batch)]
         stats = BatchStats(
             sizes=[len(batch) for batch in batches],

@@ -33,7 +33,7 @@ def torch_network(module: fx.GraphModule, device: torch.device, dtype: torch.dty
 
 
 class OpenVino:
-    """Compiles networks for the CPU with one stream a thread, so that as many calls as there are threads run at once."""
+    """Compiles networks for the CPU with one stream a thread: as many calls as there are threads run at once."""
 
     def __init__(self, threads: int, dtype: str) -> None:
         """Prepare; nothing is compiled yet.

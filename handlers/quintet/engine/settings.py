@@ -64,7 +64,7 @@ class EngineSettings:
 
 def _check(setting: dataclasses.Field[Any], value: object) -> None:
     """Hold one value against its field's type and range."""
-    limits, wanted = setting.metadata, typing.cast(type, setting.type)
+    limits, wanted = setting.metadata, typing.cast("type", setting.type)
     accepted = int | float if wanted is float else wanted
     allowed = limits.get("choices") or f"from {limits['low']} to {limits['high']}"
     right_type = isinstance(value, accepted) and not isinstance(value, bool)

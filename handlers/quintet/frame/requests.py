@@ -114,6 +114,11 @@ def admit(requests: Sequence[Request], pages_at_once: int) -> list[Request]:
     return admitted
 
 
+def batches_of(bodies: Sequence[Body], most: int) -> list[Sequence[Body]]:
+    """Neighbouring bodies, at most as many as the chain is called with."""
+    return [bodies[start : start + most] for start in range(0, len(bodies), most)]
+
+
 def respond(requests: Sequence[Request], outcomes: Sequence[Outcome], head: Mapping[str, str]) -> list[Reply]:
     """Answer the requests with the outcomes of all their pages.
 

@@ -53,9 +53,7 @@ def _read(draft: Draft, node: OnnxNode) -> None:
         draft.constants[node.output] = onnx.numpy_helper.to_array(node.attributes["value"])
     elif _is_about_sizes(draft, node):
         if node.op not in SIZE_READERS:
-            raise WeightsError(
-                f"ONNX operator {node.op} ({node.output!r}) is not known on sizes; add it to onnx_import.py"
-            )
+            raise WeightsError(f"{node.op} of sizes ({node.output!r}) has no counterpart; add it to onnx_import.py")
         draft.sizes[node.output] = SIZE_READERS[node.op](draft, node)
     elif all(name in draft.constants for name in node.inputs):
         draft.constants[node.output] = _folded(draft, node)

@@ -104,9 +104,7 @@ class SharedBuffers:
             return Failure(Code.UNKNOWN_RING, message)
         end = part.offset + part.length
         if part.offset % ALIGNMENT_BYTES or part.length < 1 or end > len(buffer.view):
-            message = (
-                f"a slice begins at a multiple of {ALIGNMENT_BYTES} bytes, is not empty and ends inside its buffer"
-            )
+            message = f"a slice begins at a multiple of {ALIGNMENT_BYTES} bytes, has a length and ends in its buffer"
             return Failure(Code.INVALID_PARAMETER, message)
         return buffer.view[part.offset : end]
 
