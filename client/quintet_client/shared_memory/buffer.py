@@ -13,7 +13,7 @@ from quintet.frame.shared_memory.buffers import SEALS
 from quintet.frame.shared_memory.handshake import (
     MOST_ANSWER_BYTES,
     TAKEN,
-    AttachError,
+    HandshakeError,
     Hello,
     connect,
     is_of_this_user,
@@ -66,7 +66,7 @@ class Ring:
             How many workers have taken it now.
 
         Raises:
-            AttachError: the directory is not this user's alone.
+            HandshakeError: the directory is not this user's alone.
             OSError: there is no such directory.
         """
         self._forget_the_dead()
@@ -96,7 +96,7 @@ class Ring:
             return
         try:
             self._introduce(connection, name)
-        except (AttachError, OSError) as error:
+        except (HandshakeError, OSError) as error:
             connection.close()
             _log.warning("a worker does not take the shared memory: %s", error)
         else:
@@ -107,15 +107,15 @@ class Ring:
         """Hand the memory over.
 
         Raises:
-            AttachError: the other end is not this user's, or refuses.
+            HandshakeError: the other end is not this user's, or refuses.
             OSError: it is gone or silent.
         """
         if not is_of_this_user(connection):
-            raise AttachError("the service runs as another user")
+            raise HandshakeError("the service runs as another user")
         send_hello(connection, Hello(name, self._size_bytes), self._descriptor)
         answer = connection.recv(MOST_ANSWER_BYTES)
         if answer != TAKEN:
-            raise AttachError(answer.decode("utf-8", "replace") or "it closed the connection")
+            raise HandshakeError(answer.decode("utf-8", "replace") or "it closed the connection")
 
     def _forget_the_dead(self) -> None:
         for socket_name, connection in list(self._workers.items()):
