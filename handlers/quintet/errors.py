@@ -36,15 +36,10 @@ HTTP_STATUS = {
 
 @dataclass(frozen=True)
 class Failure:
-    """A page that has no result: an outcome like any other, never an exception that its neighbours would feel.
+    """A page that has no result: an outcome like any other, never an exception that its neighbours would feel."""
 
-    Attributes:
-        code: the stable code.
-        message: one sentence for a person: actual, allowed, remedy.
-    """
-
-    code: Code
-    message: str
+    code: Code  # the stable code
+    message: str  # one sentence for a person: actual, allowed, remedy
 
 
 class PageError(Exception):

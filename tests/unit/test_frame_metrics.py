@@ -38,7 +38,7 @@ def test_all_that_is_told_is_listed_with_its_kind_and_labels() -> None:
     for metric in told:
         own = {entry["name"]: entry for entry in LISTED[metric.kind]}[metric.name]
         assert len(own["dimensions"]) == len(metric.labels) + 2, "ModelName and Level come behind"
-    listed = {metric["name"] for listed_of_kind in LISTED.values() for metric in metrics}
+    listed = {metric["name"] for listed_of_kind in LISTED.values() for metric in listed_of_kind}
     assert {name for name in listed if name.startswith("quintet_")} == {metric.name for metric in told}
 
 

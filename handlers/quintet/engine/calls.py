@@ -8,16 +8,14 @@ from torch import Tensor
 
 
 def plan_calls(sizes_px: Tensor, budget_px: int, *, few_sizes: bool = False) -> list[Tensor]:
-    """Item numbers of each call.
+    """Item numbers of each call, int64 on the host; items of equal size in their order.
+
+    Larger sizes come first, so that calls that run side by side end at about the same time.
 
     Args:
         sizes_px: (N, K) int64 on the host; what an item costs is the product of its row.
         budget_px: what a call may cost; an item above it goes alone.
         few_sizes: calls hold 1, 4, 16 … items, as many as the budget allows: more calls of fewer shapes.
-
-    Returns:
-        int64 tensors on the host; items of equal size in their order. Larger sizes come first, so that calls that run
-        side by side end at about the same time.
     """
     if not len(sizes_px):
         return []

@@ -62,7 +62,6 @@ class Recorder:
         return _Recording(batch, replay)
 
     def _captured(self, work: Work, batch: Tensor) -> Callable[[], tuple[Tensor, ...]]:
-        """The work as a CUDA graph."""
         torch.cuda.synchronize(self._device)
         with torch.cuda.stream(self._aside):
             for _ in range(_CALLS_BEFORE):
@@ -123,11 +122,7 @@ class CudaGraphs:
     def record_all(self, deadline: float) -> int:
         """Record all sizes of all shapes, the largest first, since smaller ones then fit into the same memory.
 
-        Args:
-            deadline: of `time.monotonic`; nothing is begun after it.
-
-        Returns:
-            How many there was no time or no room for.
+        Begins nothing after the deadline of `time.monotonic`; returns how many there was no time or no room for.
         """
         sizes = {(count, *item) for item, most in self._most.items() for count in counts_up_to(most)}
         wanted = sorted(sizes - set(self._recordings), key=lambda shape: -torch.Size(shape).numel())

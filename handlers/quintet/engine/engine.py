@@ -87,12 +87,7 @@ class Engine:
         return lambda batch: run(batch, shrink)
 
     def with_graphs(self, work: Network, most: dict[ItemShape, int]) -> Network:
-        """The same work, its launches recorded and replayed where the setting `graphs` says so.
-
-        Args:
-            work: a network, or more with it that shrinks its outputs.
-            most: as of `CudaGraphs`.
-        """
+        """The same work, its launches recorded and replayed where the setting `graphs` says so; see `CudaGraphs`."""
         if self._recorder is None:
             return work
         self._with_graphs.append(CudaGraphs(work, self._recorder, most))

@@ -41,19 +41,13 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """A network: nodes in the order they run, and its tensors (float32) by name.
+    """A network: nodes in the order they run, and its tensors (float32) by name."""
 
-    Attributes:
-        inputs: shape of each input; a string is a dimension that may vary, such as "N".
-        nodes: each uses only inputs, tensors and nodes before it.
-        outputs: names of the nodes the network returns.
-        tensors: weights, by the name under which nodes take them.
-    """
-
+    # shape of each input; a string is a dimension that may vary, such as "N"
     inputs: Mapping[str, tuple[int | str, ...]]
-    nodes: tuple[Node, ...]
-    outputs: tuple[str, ...]
-    tensors: Mapping[str, Tensor]
+    nodes: tuple[Node, ...]  # each uses only inputs, tensors and nodes before it
+    outputs: tuple[str, ...]  # names of the nodes the network returns
+    tensors: Mapping[str, Tensor]  # weights, by the name under which nodes take them
 
 
 class Operator(NamedTuple):

@@ -23,13 +23,9 @@ def one_of(*choices: str, runtime: bool = False) -> Any:
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """Where networks run; a chain's settings extend these. docs/settings.md explains them one by one.
+    """Where networks run; a chain's settings extend these. docs/settings.md explains them one by one."""
 
-    Attributes:
-        ANSWERS: to be raised when a chain's code changes what it answers under the same settings.
-    """
-
-    ANSWERS: ClassVar[int] = 1
+    ANSWERS: ClassVar[int] = 1  # to be raised when a chain's code changes what it answers under the same settings
 
     device: str = one_of("auto", "cpu", "cuda", runtime=True)
     engine: str = one_of("auto", "torch", "openvino", runtime=True)

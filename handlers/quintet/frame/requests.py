@@ -23,19 +23,12 @@ _NO_BYTES = Failure(
 
 @dataclass(frozen=True)
 class Request:
-    """One request.
+    """One request."""
 
-    Attributes:
-        request_id: the client's, or one made for it.
-        items: its pages; of those that need not be read, the outcome.
-        packed: whether they came in a frame, and so does the answer.
-        refusal: why the request as a whole is refused; then it has no items.
-    """
-
-    request_id: str
-    items: tuple[Body | Outcome, ...] = ()
-    packed: bool = False
-    refusal: Failure | None = None
+    request_id: str  # the client's, or one made for it
+    items: tuple[Body | Outcome, ...] = ()  # its pages; of those that need not be read, the outcome
+    packed: bool = False  # whether they came in a frame, and so does the answer
+    refusal: Failure | None = None  # why the request as a whole is refused; then it has no items
 
     @property
     def bodies(self) -> list[Body]:

@@ -11,22 +11,15 @@ SWITCH = "QUINTET_SHARED_MEMORY"
 
 @dataclass(frozen=True)
 class FrameSettings:
-    """How much the service takes on at once, and whether it takes pages in shared memory.
+    """How much the service takes on at once, and whether it takes pages in shared memory."""
 
-    Attributes:
-        pages_per_batch: most pages the chain is called with.
-        pages_at_once: most pages of all requests that the server hands over together. All of them are answered when the
-            last has been read, so that their time together must stay below the server's responseTimeout.
-        shared_memory: whether it takes shared buffers.
-        shared_memory_bytes: most bytes of one buffer; on CUDA all of them are page-locked.
-        shared_memory_rings: most buffers that a worker holds at a time.
-    """
-
-    pages_per_batch: int = 64
+    pages_per_batch: int = 64  # most pages the chain is called with
+    # most pages of all requests that the server hands over together. All of them are answered when the last has been
+    # read, so that their time together must stay below the server's responseTimeout.
     pages_at_once: int = 512
-    shared_memory: bool = False
-    shared_memory_bytes: int = 4 << 30
-    shared_memory_rings: int = 4
+    shared_memory: bool = False  # whether it takes shared buffers
+    shared_memory_bytes: int = 4 << 30  # most bytes of one buffer; on CUDA all of them are page-locked
+    shared_memory_rings: int = 4  # most buffers that a worker holds at a time
 
     @classmethod
     def taken_from(cls, options: dict[str, Any], environment: Mapping[str, str]) -> Self:

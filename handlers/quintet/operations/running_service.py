@@ -20,21 +20,13 @@ _ANSWERS_TRAVEL_S = 0.5
 
 @dataclass(frozen=True)
 class Service:
-    """A running service.
+    """A running service."""
 
-    Attributes:
-        pid: of the server's front end; its workers are its children.
-        run_dir: holds its configuration, logs, tokens and temporary files.
-        inference_url: without a slash at the end.
-        management_url: likewise.
-        metrics_url: likewise.
-    """
-
-    pid: int
-    run_dir: Path
-    inference_url: str
-    management_url: str
-    metrics_url: str
+    pid: int  # of the server's front end; its workers are its children
+    run_dir: Path  # holds its configuration, logs, tokens and temporary files
+    inference_url: str  # without a slash at the end
+    management_url: str  # likewise
+    metrics_url: str  # likewise
 
     @property
     def token_file(self) -> Path:

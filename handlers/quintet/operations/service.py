@@ -141,7 +141,6 @@ def _launch(run_dir: Path, model_store: Path, environment: Mapping[str, str]) ->
 
 
 def _java() -> str:
-    """The home of the Java runtime to use."""
     if (home := find_java()) is None:
         raise ServiceError("no Java runtime of version 11 or later is there: run make setup")
     return str(home)
@@ -161,14 +160,12 @@ def _wait_until_ready(service: Service) -> None:
 
 
 def _blank_page() -> bytes:
-    """A small white page as PNG."""
     page = io.BytesIO()
     Image.new("RGB", (320, 320), "white").save(page, "PNG")
     return page.getvalue()
 
 
 def _log(run_dir: Path) -> str:
-    """The server's log."""
     return (run_dir / "logs" / "console.log").read_text(errors="replace")
 
 
@@ -190,7 +187,6 @@ def main() -> int:
 
 
 def _start_command() -> int:
-    """Start, unless it runs, and say how to use it."""
     service = find() or start()
     token_file = os.path.relpath(service.token_file)
     sys.stdout.write(f"ready at {service.inference_url} (pid {service.pid}), tokens in {token_file}\n")
@@ -198,7 +194,7 @@ def _start_command() -> int:
 
 
 def _run_command() -> int:
-    """Start and stay until a signal or the server's end."""
+    """Stay until a signal or the server's end."""
     service = start()
     try:
         sys.stdout.write(f"ready at {service.inference_url}; Ctrl-C stops it\n")
@@ -215,7 +211,6 @@ def _run_command() -> int:
 
 
 def _stop_command() -> int:
-    """Stop what runs."""
     service = find()
     if service is not None:
         drain(service)

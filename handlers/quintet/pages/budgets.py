@@ -13,21 +13,13 @@ OPENVINO_OPTIONS = {"text_detection": {"CPU_RUNTIME_CACHE_CAPACITY": "1000"}}
 
 @dataclass(frozen=True)
 class Budgets:
-    """What one call may hold.
+    """What one call may hold."""
 
-    Attributes:
-        pages: of page orientation and of layout.
-        detection_pixels: canvas pixels of text detection.
-        line_columns: crop columns of line orientation and of recognition.
-        map_pixels: canvas pixels of text detection in whose maps lines are looked for together.
-        few_sizes: whether calls of recognition hold 1, 4, 16 … lines and no other number.
-    """
-
-    pages: int
-    detection_pixels: int
-    line_columns: int
-    map_pixels: int = sys.maxsize
-    few_sizes: bool = False
+    pages: int  # of page orientation and of layout
+    detection_pixels: int  # canvas pixels of text detection
+    line_columns: int  # crop columns of line orientation and of recognition
+    map_pixels: int = sys.maxsize  # canvas pixels of text detection in whose maps lines are looked for together
+    few_sizes: bool = False  # whether calls of recognition hold 1, 4, 16 … lines and no other number
 
     @classmethod
     def chosen(cls, settings: Settings, device_type: str) -> Self:

@@ -41,19 +41,14 @@ class PageChain:
         schema: name and version of the results' form.
         fingerprint: of weights and settings; results of equal fingerprints can be mixed.
         engine: what its networks run on.
-        budgets: how much goes into one call of each: what the settings allow, on a CPU what its caches hold.
+        budgets: how much goes into one call of each.
     """
 
     schema = "quintet.page/1"
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], model_store: Path, device_index: int | None = None) -> Self:
-        """The chain that a service's configuration describes.
-
-        Args:
-            options: the keys of `Settings`.
-            model_store: holds the converted networks.
-            device_index: which of several CUDA devices.
+        """The chain that a service's configuration describes; `options` are the keys of `Settings`.
 
         Raises:
             SettingsError: an option is unknown or out of range.

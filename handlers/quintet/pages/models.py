@@ -30,9 +30,6 @@ def write_alphabet(folder: Path, metadata: Mapping[str, str], outputs: Shapes) -
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the store unless it is there and whole; print what it holds.
 
-    Args:
-        arguments: the command line without the program's name.
-
     Returns:
         0, or 1 when the store cannot be made; the reason is on stderr.
     """

@@ -21,13 +21,10 @@ _TEXT = "Quintet 0123456789 reads this page before it reads yours, and then forg
 
 
 def draw_pages(count: int) -> list[bytes]:
-    """Encoded pages with lines from a word to the width of the page.
+    """JPEGs with lines from a word to the width of the page.
 
     Args:
         count: how many with the largest canvas, and how many others, whose sizes and turns alternate.
-
-    Returns:
-        JPEGs, as most pages are.
     """
     others = itertools.islice(itertools.cycle(itertools.product(_SIZES_PX, _TURNS_DEG)), count)
     return [_draw(size_px, turn_deg) for size_px, turn_deg in [(_LARGEST_PX, 0)] * count + list(others)]

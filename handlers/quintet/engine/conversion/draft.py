@@ -36,21 +36,14 @@ class OnnxNode:
 
 @dataclass
 class Draft:
-    """A network being read.
+    """A network being read."""
 
-    Attributes:
-        inputs: shape of each input; a string is a dimension that may vary.
-        nodes: in the order they run.
-        outputs: names of the values returned.
-        constants: every constant met so far, by name.
-        sizes: every value met so far that holds sizes, by name.
-    """
-
+    # shape of each input; a string is a dimension that may vary
     inputs: dict[str, tuple[Size, ...]] = field(default_factory=dict)
-    nodes: dict[str, Node] = field(default_factory=dict)
-    outputs: tuple[str, ...] = ()
-    constants: dict[str, Array] = field(default_factory=dict)
-    sizes: dict[str, Sizes] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)  # in the order they run
+    outputs: tuple[str, ...] = ()  # names of the values returned
+    constants: dict[str, Array] = field(default_factory=dict)  # every constant met so far, by name
+    sizes: dict[str, Sizes] = field(default_factory=dict)  # every value met so far that holds sizes, by name
 
     def emit(self, name: str, op: str, *inputs: str, **attributes: Attribute) -> str:
         """Add a node and return its name."""
@@ -72,7 +65,7 @@ class Draft:
         return index < len(node.inputs) and node.inputs[index] in self.constants
 
     def constant(self, node: OnnxNode, index: int) -> Array:
-        """Return an input that must be a constant.
+        """An input that must be a constant.
 
         Raises:
             WeightsError: it is absent, or computed by the network.

@@ -19,13 +19,7 @@ WEIGHTED = frozenset({"conv2d", "conv_transpose2d", "linear"})
 
 
 class Fusion:
-    """A draft on its way to a graph.
-
-    Attributes:
-        constants: constants by name, those made on the way included.
-        made: nodes rewritten so far, by name, in running order.
-        uses: how many nodes of the draft, and outputs, take a value.
-    """
+    """A draft on its way to a graph."""
 
     def __init__(self, draft: Draft) -> None:
         self.constants: dict[str, Array] = dict(draft.constants)
@@ -48,14 +42,9 @@ Rule = Callable[[Fusion, Node], Node | str | None]
 
 
 def fuse(draft: Draft) -> Graph:
-    """Turn a draft into a graph of `quintet.engine.graph`'s operations.
+    """Turn a draft into a graph of `quintet.engine.graph`'s operations, equal to it up to float32 rounding.
 
-    Args:
-        draft: a network as `quintet.engine.conversion.onnx_import` reads it.
-
-    Returns:
-        The graph, equal to the draft up to float32 rounding. An elementary operation that was part of no pattern stays
-        in it, and `quintet.engine.graph.build_module` refuses it by name.
+    An elementary operation that was part of no pattern stays in it, and `build_module` refuses it by name.
     """
     fusion = Fusion(draft)
     same: dict[str, str] = {}
@@ -115,12 +104,9 @@ def fold_into_weights(fusion: Fusion, node: Node) -> Node | None:
 
 
 def per_channel(constant: Array, channels: int, *, trailing: int) -> Array | None:
-    """Return a constant as one float64 number a channel, (channels,), or None where it varies along something else.
+    """A constant as one float64 number a channel, (channels,), or None where it varies along something else.
 
-    Args:
-        constant: any shape that broadcasts.
-        channels: how many channels there are.
-        trailing: dimensions behind the channels: 2 for maps, 0 for features.
+    There are so many dimensions `trailing` the channels: 2 for maps, 0 for features.
     """
     if constant.size == 1:
         return np.full(channels, constant.item(), dtype=np.float64)
@@ -219,7 +205,7 @@ def select(fusion: Fusion, node: Node) -> Node | None:
 
 
 def both_ways(pair: tuple[str, ...]) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Return two names in both orders."""
+    """Two names in both orders."""
     left, right = pair
     return (left, right), (right, left)
 

@@ -9,17 +9,15 @@ from quintet.errors import WeightsError
 
 
 def with_shape(model: onnx.ModelProto, shape: Sequence[int | str]) -> onnx.ModelProto:
-    """Return the model with its one input declared in a shape, and no batch of one baked in.
+    """A copy of the model with its one input declared in a shape, and no batch of one baked in.
 
     A model exported for one image holds Reshapes to ``[1, C, -1]``. At batch 3 they do not fail: they lay three images
-    end to end and call them one. Their first entry becomes 0, which in ONNX copies the input's own dimension.
+    end to end and call them one. Their first entry becomes 0, which in ONNX copies the input's own dimension. Stored
+    shapes of inner values are left out, since they spoke of the old input.
 
     Args:
         model: a model with one input whose first dimension is the batch.
         shape: the new shape of the input; a string is a dimension that may vary.
-
-    Returns:
-        A copy; stored shapes of inner values are left out, since they spoke of the old input.
 
     Raises:
         WeightsError: the model has not exactly one input.

@@ -19,13 +19,7 @@ from quintet.errors import WeightsError
 
 
 def import_onnx(model: onnx.ModelProto) -> Draft:
-    """Read a model's main graph.
-
-    Args:
-        model: an ONNX model, opset 11 to 17, float32.
-
-    Returns:
-        The draft, to be given to `quintet.engine.conversion.fusion.fuse`.
+    """Read the main graph of an ONNX model, opset 11 to 17, float32.
 
     Raises:
         WeightsError: an operator, or a way of using one, that the importer does not know.

@@ -22,36 +22,27 @@ Shapes = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far a converted network is from its original.
+    """How far a converted network is from its original."""
 
-    Attributes:
-        max_abs_error: over all outputs of all trials, of the network and of its patched ONNX.
-        trials: shapes of the inputs.
-        outputs: shapes of the last trial's outputs.
-    """
-
-    max_abs_error: float
-    trials: Shapes
-    outputs: Shapes
+    max_abs_error: float  # over all outputs of all trials, of the network and of its patched ONNX
+    trials: Shapes  # shapes of the inputs
+    outputs: Shapes  # shapes of the last trial's outputs
 
 
 def compare(
-    stage: str, original: bytes, patched: bytes, module: fx.GraphModule, shape: Sequence[int | str]
+    name: str, original: bytes, patched: bytes, module: fx.GraphModule, shape: Sequence[int | str]
 ) -> Comparison:
     """Compare the converted network, and the patched ONNX, with the original run image by image.
 
     Args:
-        stage: for the error's text.
+        name: for the error's text.
         original: the ONNX file as it came.
         patched: the ONNX file with its batch freed.
         module: the converted network.
         shape: of the input; strings may vary, the first one is the batch.
 
-    Returns:
-        The largest difference, which is at most `MAX_ABS_ERROR`.
-
     Raises:
-        WeightsError: outputs differ by more, in shape, or are not finite.
+        WeightsError: outputs differ by more than `MAX_ABS_ERROR`, in shape, or are not finite.
     """
     reference, freed = (onnxruntime.InferenceSession(model) for model in (original, patched))
     errors: list[float] = []
@@ -63,11 +54,11 @@ def compare(
         trials.append(image.shape)
         for actual in (_run_torch(module, image), freed.run(None, {freed.get_inputs()[0].name: image})):
             if tuple(value.shape for value in actual) != outputs:
-                raise WeightsError(f"{stage}: at {image.shape} outputs have other shapes than the original's {outputs}")
+                raise WeightsError(f"{name}: at {image.shape} outputs have other shapes than the original's {outputs}")
             errors += [float(np.abs(a - b).max()) for a, b in zip(actual, expected, strict=True)]
     error = float(np.max(errors))  # NaN if one is, which Python's own max would pass over
     if not error <= MAX_ABS_ERROR:  # so written, NaN is refused too
-        raise WeightsError(f"{stage}: the converted network is off by {error:.1e}, allowed is {MAX_ABS_ERROR:.0e}")
+        raise WeightsError(f"{name}: the converted network is off by {error:.1e}, allowed is {MAX_ABS_ERROR:.0e}")
     return Comparison(error, tuple(trials), outputs)
 
 

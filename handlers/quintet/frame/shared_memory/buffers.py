@@ -43,17 +43,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class SharedBuffer:
-    """One client's memory, mapped read only.
+    """One client's memory, mapped read only."""
 
-    Attributes:
-        name: what its slices call it.
-        view: all of it.
-        pinned: whether it is page-locked.
-    """
-
-    name: bytes
-    view: memoryview = field(repr=False)
-    pinned: bool = False
+    name: bytes  # what its slices call it
+    view: memoryview = field(repr=False)  # all of it
+    pinned: bool = False  # whether it is page-locked
 
 
 class SharedBuffers:

@@ -41,13 +41,9 @@ _TOLERANCE = 4.0
 
 @dataclass(frozen=True)
 class DevicePicture:
-    """One decoded page on the device.
+    """One decoded page on the device."""
 
-    Attributes:
-        planes: (3, H, W) uint8, RGB.
-    """
-
-    planes: Tensor
+    planes: Tensor  # (3, H, W) uint8, RGB
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -62,13 +58,9 @@ class DeviceJpeg:
         self._engine = engine
 
     def __call__(self, pages: Sequence[Opened]) -> list[DevicePicture] | None:
-        """Decode plain JPEGs in one call.
+        """Decode plain JPEGs, of which `is_plain` holds, in one call; the caller bounds their pixels, at 3 bytes each.
 
-        Args:
-            pages: of which `is_plain` holds; their pixels together are the caller's to bound, at 3 bytes a pixel.
-
-        Returns:
-            The pictures in order; None where the decoder refuses, since it does not say which page it means.
+        None where the decoder refuses, since it does not say which page it means.
         """
         if not pages:
             return []
@@ -86,11 +78,9 @@ class DeviceJpeg:
 
 
 def choose_device_jpeg(asked: str, engine: Engine) -> DeviceJpeg | None:
-    """The decoder on the device, or None where the host decodes everything.
+    """The decoder on the engine's device, or None where the host decodes everything.
 
-    Args:
-        asked: the setting `jpeg`; `auto` is the device on CUDA, where its decoder works, and the host elsewhere.
-        engine: whose device it is.
+    The setting `auto` is the device on CUDA, where its decoder works, and the host elsewhere.
 
     Raises:
         SettingsError: `device` is asked for, and there is no decoder, or it does not see what Pillow sees.

@@ -5,14 +5,7 @@ from torch import Tensor
 
 
 def scaling(scales: Tensor) -> Tensor:
-    """Homographies that multiply x and y.
-
-    Args:
-        scales: (N, 2) factors of x and y.
-
-    Returns:
-        (N, 3, 3) float32.
-    """
+    """Homographies that multiply x and y by (N, 2) factors: (N, 3, 3)."""
     ones = torch.ones_like(scales[:, :1])
     return torch.diag_embed(torch.cat([scales, ones], dim=1))
 
@@ -25,14 +18,11 @@ def translation(offsets: Tensor) -> Tensor:
 
 
 def upright_to_image(quarter_turns: Tensor, sizes_px: Tensor) -> Tensor:
-    """Where a point of the upright page lies in the image whose content is turned clockwise.
+    """Where a point of the upright page lies in the image whose content is turned clockwise: (P, 3, 3) float32.
 
     Args:
         quarter_turns: (P,) int64, clockwise turns of 90 degrees that the content shows in the image.
         sizes_px: (P, 2) float32, width and height of the image.
-
-    Returns:
-        (P, 3, 3) float32, upright frame to image frame.
     """
     # One clockwise turn takes the upright point (x, y) to (W - y, x), W being the image's width; and so on.
     # Computed, not looked up: a table would be copied to the device at each call, and the host would wait for that.
@@ -72,15 +62,7 @@ def rectangle_to_quad(quads: Tensor, sizes_px: Tensor) -> Tensor:
 
 
 def map_points(matrices: Tensor, points: Tensor) -> Tensor:
-    """Points moved by one homography an item.
-
-    Args:
-        matrices: (N, 3, 3).
-        points: (N, K, 2).
-
-    Returns:
-        (N, K, 2).
-    """
+    """(N, K, 2) points moved by one homography an item, (N, 3, 3)."""
     moved = points @ matrices[:, :, :2].transpose(1, 2) + matrices[:, None, :, 2]
     return moved[..., :2] / moved[..., 2:]
 
@@ -103,5 +85,4 @@ def box_corners(boxes: Tensor) -> Tensor:
 
 
 def _cross(first: Tensor, second: Tensor) -> Tensor:
-    """The z component of the cross product of plane vectors, (N, 2) x (N, 2) to (N,)."""
     return first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]

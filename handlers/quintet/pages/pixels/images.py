@@ -23,15 +23,10 @@ _ARITHMETIC = (b"\xff\xc9", b"\xff\xca")
 
 @dataclass(frozen=True)
 class Opened:
-    """One encoded page whose header has been read and is within the limits; its pixels are not decoded yet.
+    """One encoded page whose header has been read and is within the limits; its pixels are not decoded yet."""
 
-    Attributes:
-        body: all of it.
-        image: what Pillow read of its header.
-    """
-
-    body: bytes
-    image: Image.Image
+    body: bytes  # all of it
+    image: Image.Image  # what Pillow read of its header
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -41,13 +36,9 @@ class Opened:
 
 @dataclass(frozen=True)
 class Picture:
-    """One decoded page on the host.
+    """One decoded page on the host."""
 
-    Attributes:
-        image: mode RGB.
-    """
-
-    image: Image.Image
+    image: Image.Image  # mode RGB
 
     @property
     def size_px(self) -> tuple[int, int]:

@@ -46,7 +46,7 @@ def sample(
     projective: bool = False,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Look at pages through homographies.
+    """Look at pages through homographies: (N, 3, H, W) in BGR.
 
     Points outside a page take the colour of its border. No antialiasing: the models were measured without it.
 
@@ -59,9 +59,6 @@ def sample(
         content_px: (N, 2) width and height of what is filled; the rest is zero after normalisation. All, if None.
         projective: whether the last rows of `to_image` differ from (0, 0, 1).
         dtype: of the result.
-
-    Returns:
-        (N, 3, H, W) in BGR.
     """
     width, height = size_px
     sampled = to_image.new_empty((len(page), 3, height, width), dtype=dtype)

@@ -17,8 +17,8 @@ def collapse(best: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         classes: (N, T) int64, that class; 0 is the blank.
 
     Returns:
-        tokens: (N, T) int32, the class where a character begins and 0 elsewhere.
-        scores: (N,) float32, mean probability of the characters; 0 where there is none.
+        Tokens (N, T) int32, the class where a character begins and 0 elsewhere; and scores (N,) float32, the mean
+        probability of the characters, 0 where there is none.
     """
     repeated = torch.zeros_like(classes, dtype=torch.bool)
     repeated[:, 1:] = classes[:, 1:] == classes[:, :-1]

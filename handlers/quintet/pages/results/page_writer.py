@@ -17,7 +17,7 @@ Result = dict[str, Any]
 
 
 class PageWriter:
-    """Turns the last records of a batch into results: one copy to the host, then plain Python."""
+    """Turns the last records of a batch into results."""
 
     def __init__(self, engine: Engine, settings: Settings, labels: Sequence[str], alphabet: Sequence[str]) -> None:
         self._engine = engine
@@ -68,7 +68,6 @@ class PageWriter:
         return results
 
     def _regions(self, arrays: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-        """All regions of the batch."""
         boxes = np.round(arrays["boxes"].astype(float), 1).tolist()
         scores = np.round(arrays["region_scores"].astype(float), 4).tolist()
         return [
@@ -119,7 +118,6 @@ def _in_reading_order(
 
 
 def _orientation(arrays: dict[str, np.ndarray], number: int) -> dict[str, Any]:
-    """How far a page's content is turned."""
     score = round(float(arrays["turn_scores"][number]), 4)
     return {"angle_deg": int(arrays["turns"][number]) * 90, "score": score}
 

@@ -81,15 +81,12 @@ def all_bucket_widths(settings: Settings) -> list[int]:
 
 
 def most_confident(line: Tensor, scores: Tensor, line_count: int) -> Tensor:
-    """Which reading of each line to keep.
+    """Which reading of each line to keep, of equals the first: (L,) int64.
 
     Args:
         line: (N,) int64, the line of each reading; the first L readings are lines 0 to L - 1, in order.
         scores: (N,) float32.
         line_count: L.
-
-    Returns:
-        (L,) int64, the chosen reading; of equals the first.
     """
     readings = torch.arange(len(line), device=line.device)
     chosen, again, line_again = readings[:line_count].clone(), readings[line_count:], line[line_count:]

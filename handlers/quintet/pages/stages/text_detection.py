@@ -66,12 +66,7 @@ class TextDetection:
 def canvas_sizes(sizes_px: Tensor, settings: Settings) -> Tensor:
     """The canvas of each page: within the long side, not under the short side where that allows, in whole steps.
 
-    Args:
-        sizes_px: (P, 2) int64 on the host.
-        settings: the sides and the step.
-
-    Returns:
-        (P, 2) int64, width and height.
+    From (P, 2) int64 on the host, width and height, to the same.
     """
     sizes = sizes_px.double()
     grow = (settings.detection_short_side_px / sizes.amin(dim=1)).clamp(min=1)
