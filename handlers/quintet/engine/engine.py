@@ -37,8 +37,7 @@ class Engine:
         name: what runs the networks: `torch` or `openvino`.
         dtype: of the networks' inputs.
         threads: how many calls run side by side on a CPU.
-        host_copies: how often tensors were copied back to the host since start; the chain's tests hold it against the
-            size of the batch.
+        host_copies: how often tensors were copied back to the host since start.
         waits: how often the host waited for the device for another reason.
     """
 
@@ -101,33 +100,21 @@ class Engine:
         return sum(graphs.record_all(deadline) for graphs in self._with_graphs)
 
     def each(self, work: Callable[[Call], Result], calls: Sequence[Call]) -> list[Result]:
-        """Do the work of each call of a stage: its preparation, its network, what shrinks its result.
+        """Do the work of each call of a stage: its preparation, its network, what shrinks its result; results in order.
 
         A CPU takes one call a core, each single-threaded from the page to the result: no barrier between the threads of
-        an operator, and no core that waits while another prepares. CUDA overlaps by itself.
-
-        Args:
-            work: from one call to its result; at the same time as others, so it changes nothing that they read.
-            calls: what tells them apart: their item numbers.
-
-        Returns:
-            The results in the order of the calls.
+        an operator, and no core that waits while another prepares. CUDA overlaps by itself. The work runs beside that
+        of other calls, so it changes nothing that they read.
         """
         if self._workers is None or len(calls) < 2:
             return [work(call) for call in calls]
         return list(self._workers.map(torch.inference_mode()(work), calls))
 
     def largest(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """The largest of the last dimension and where it stands, the first of equals.
+        """The largest of the last dimension and where it stands, the first of equals: (..., K) floats to (...) twice.
 
         On a CPU NumPy finds it: over the 18,710 classes of recognition 6 to 11 times as fast as PyTorch, which does not
         vectorise a maximum that tells its place.
-
-        Args:
-            values: (..., K) floats on the device.
-
-        Returns:
-            (...) of their dtype and (...) int64.
         """
         if values.device.type != "cpu" or values.dtype != torch.float32:  # NumPy has no bfloat16
             return values.max(dim=-1)
@@ -149,13 +136,9 @@ class Engine:
         return torch.empty(count, dtype=dtype, pin_memory=self.device.type == "cuda")
 
     def pin(self, memory: memoryview) -> bool:
-        """Page-lock memory that is not ours, so that copies from it run beside the host's work.
+        """Page-lock memory that is not ours, read only, so that copies from it run beside the host's work.
 
-        Args:
-            memory: mapped, read only; stays mapped until it has been given to `unpin`.
-
-        Returns:
-            Whether it was done: not on a CPU, where nothing is gained, nor where CUDA refuses. Copies work either way.
+        Whether it was done: not on a CPU, where nothing is gained, nor where CUDA refuses. Copies work either way.
         """
         if self.device.type != "cuda":
             return False
@@ -191,7 +174,6 @@ class Engine:
         return dict(zip(kinds, (*held, total - free, total), strict=True))
 
     def _load(self, dtype: str, store: NetworkStore, options: Options) -> dict[str, Shrinking]:
-        """The networks of a store by name."""
         if self.name == "torch":
             return {name: torch_network(store.load(name), self.device, self.dtype) for name in store.names}
         openvino = OpenVino(self.threads, dtype)
