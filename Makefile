@@ -82,10 +82,11 @@ audit: $(VENV)/.installed ## all pins, and what TorchServe bundles, against the 
 bench-gpu: ## the GPU's rows: make bench-gpu BENCH_GPU="--models model_store --wheels DIR"
 	$(if $(wildcard $(PY)),$(PY),$(PYTHON)) -m benchmarks.bench_gpu $(BENCH_GPU)
 
-check: $(VENV)/.installed ## lint, format, types
+check: $(VENV)/.installed ## lint, format, types, directions of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(VENV)/.installed ## fix what can be fixed
 	$(BIN)/ruff check --fix .
