@@ -38,7 +38,7 @@ HTTP_STATUS = {
 class Failure:
     """A page that has no result: an outcome like any other, never an exception that its neighbours would feel."""
 
-    code: Code  # the stable code
+    code: Code
     message: str  # one sentence for a person: actual, allowed, remedy
 
 

@@ -43,8 +43,7 @@ class Node:
 class Graph:
     """A network: nodes in the order they run, and its tensors (float32) by name."""
 
-    # shape of each input; a string is a dimension that may vary, such as "N"
-    inputs: Mapping[str, tuple[int | str, ...]]
+    inputs: Mapping[str, tuple[int | str, ...]]  # shapes; a string, such as "N", is a dimension that may vary
     nodes: tuple[Node, ...]  # each uses only inputs, tensors and nodes before it
     outputs: tuple[str, ...]  # names of the nodes the network returns
     tensors: Mapping[str, Tensor]  # weights, by the name under which nodes take them
@@ -54,8 +53,8 @@ class Operator(NamedTuple):
     """What a node's name stands for: the function, the numbers of inputs it takes, the attributes it must have."""
 
     function: Callable[..., Any]
-    arity: tuple[int, ...] = (1,)
-    attributes: frozenset[str] = frozenset()
+    arity: tuple[int, ...]
+    attributes: frozenset[str]
 
 
 def _add(x: Tensor, y: Tensor | float) -> Tensor:
@@ -68,10 +67,6 @@ def _multiply(x: Tensor, y: Tensor | float) -> Tensor:
 
 def _concat(*tensors: Tensor, dim: int) -> Tensor:
     return torch.cat(tensors, dim)
-
-
-def _permute(x: Tensor, dims: list[int]) -> Tensor:
-    return x.permute(dims)
 
 
 def _size(x: Tensor, dim: int) -> int:
@@ -123,7 +118,7 @@ OPERATORS: Mapping[str, Operator] = {
     "narrow": _takes(torch.narrow, "dim", "start", "length"),
     "pad_lowest": _takes(_pad_lowest, "amounts"),
     "pad_zero": _takes(_pad_zero, "amounts"),
-    "permute": _takes(_permute, "dims"),
+    "permute": _takes(torch.permute, "dims"),
     "relu": _takes(F.relu),
     "reshape": _takes(torch.reshape, "shape"),
     "select": _takes(torch.select, "dim", "index"),
@@ -135,8 +130,6 @@ OPERATORS: Mapping[str, Operator] = {
     "unsqueeze": _takes(torch.unsqueeze, "dim"),
     "upsample_nearest": _takes(_upsample_nearest, "factor"),
 }
-# F.layer_norm takes its shape before its weights; every other function takes the inputs first.
-_BY_KEYWORD: Mapping[str, tuple[str, ...]] = {"layer_norm": ("input", "weight", "bias")}
 
 
 def build_module(graph: Graph) -> fx.GraphModule:
@@ -176,11 +169,15 @@ def _call(built: fx.Graph, node: Node, values: Mapping[str, fx.Node]) -> fx.Node
             f"not {len(node.inputs)} and {sorted(node.attributes)}; run `make models` again"
         )
     inputs = tuple(_value(name, values, node.name) for name in node.inputs)
-    attributes = {key: _attribute(value, values, node.name) for key, value in node.attributes.items()}
-    if node.op in _BY_KEYWORD:
-        return built.call_function(
-            operator.function, (), dict(zip(_BY_KEYWORD[node.op], inputs, strict=True)) | attributes
-        )
+    attributes: dict[str, Any] = {
+        key: [_value(item, values, node.name) if isinstance(item, str) else item for item in value]
+        if isinstance(value, Sequence)
+        else value
+        for key, value in node.attributes.items()
+    }
+    if node.op == "layer_norm":  # takes its shape before its weights; every other function takes the inputs first
+        by_keyword = dict(zip(("input", "weight", "bias"), inputs, strict=True))
+        return built.call_function(operator.function, (), by_keyword | attributes)
     return built.call_function(operator.function, inputs, attributes)
 
 
@@ -188,12 +185,6 @@ def _value(name: str, values: Mapping[str, fx.Node], user: str) -> fx.Node:
     if name not in values:
         raise WeightsError(f"{user} uses {name!r}, which nothing before it defines; run `make models` again")
     return values[name]
-
-
-def _attribute(attribute: Attribute, values: Mapping[str, fx.Node], user: str) -> Any:  # noqa: ANN401 (fx's arguments)
-    if isinstance(attribute, Sequence):
-        return [_value(item, values, user) if isinstance(item, str) else item for item in attribute]
-    return attribute
 
 
 def save_graph(graph: Graph, json_path: Path, tensors_path: Path) -> None:

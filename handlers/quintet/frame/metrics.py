@@ -21,7 +21,7 @@ MEMORY_EVERY_S = 5.0
 class Metric:
     """One number."""
 
-    name: str  # of the metric
+    name: str
     kind: str  # counter, gauge or histogram
     value: float  # what is added to a counter, set as a gauge, or observed
     labels: tuple[str, ...] = ()  # values of the metric's own labels, in the order of metrics.yaml

@@ -14,7 +14,7 @@ class FrameSettings:
     """How much the service takes on at once, and whether it takes pages in shared memory."""
 
     pages_per_batch: int = 64  # most pages the chain is called with
-    # most pages of all requests that the server hands over together. All of them are answered when the last has been
+    # Most pages of all requests that the server hands over together. All of them are answered when the last has been
     # read, so that their time together must stay below the server's responseTimeout.
     pages_at_once: int = 512
     shared_memory: bool = False  # whether it takes shared buffers

@@ -33,17 +33,16 @@ def pack(
         private = Path(scratch) / "tmp"
         private.mkdir()
         command = [
-            *(
-                sys.executable,
-                "-c",
-                "from model_archiver.model_packaging import generate_model_archive as pack; pack()",
-            ),
+            *(sys.executable, "-c", "from model_archiver.model_packaging import generate_model_archive as f; f()"),
             *("--model-name", "quintet", "--version", "1.0", "--force"),
             *("--handler", str(HANDLERS / "chain_handler.py"), "--extra-files", str(staged)),
             *("--config-file", str(model_config), "--export-path", scratch),
         ]
         subprocess.run(command, check=True, env={"TMPDIR": str(private), "PATH": ""})  # noqa: S603 - our own words
-        _replace(Path(scratch) / "quintet.mar", archive)
+        # In place whole: a server that starts meanwhile sees the old one or the new one.
+        beside = archive.with_suffix(".part")
+        shutil.copyfile(Path(scratch) / "quintet.mar", beside)
+        beside.replace(archive)
     record_hash(archive)
     return archive
 
@@ -68,13 +67,6 @@ def _stage(folder: Path, model_store: Path) -> Path:
     shutil.copytree(model_store / "networks", folder / "networks")
     shutil.copy2(model_store / "provenance.json", folder)
     return folder
-
-
-def _replace(source: Path, target: Path) -> None:
-    """Put the archive in place whole: a server that starts meanwhile sees the old one or the new one."""
-    beside = target.with_suffix(".part")
-    shutil.copyfile(source, beside)
-    beside.replace(target)
 
 
 if __name__ == "__main__":

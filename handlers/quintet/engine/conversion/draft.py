@@ -38,7 +38,7 @@ class OnnxNode:
 class Draft:
     """A network being read."""
 
-    # shape of each input; a string is a dimension that may vary
+    # Shape of each input; a string is a dimension that may vary.
     inputs: dict[str, tuple[Size, ...]] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)  # in the order they run
     outputs: tuple[str, ...] = ()  # names of the values returned
@@ -56,7 +56,7 @@ class Draft:
         return name
 
     def emit_size(self, source: str, dim: int) -> str:
-        """Return the node that gives one dimension of a value, made once."""
+        """The node that gives one dimension of a value, made once."""
         name = f"{source}:size{dim}"
         return name if name in self.nodes else self.emit(name, "size", source, dim=dim)
 

@@ -22,18 +22,19 @@ class Fusion:
     """A draft on its way to a graph."""
 
     def __init__(self, draft: Draft) -> None:
-        self.constants: dict[str, Array] = dict(draft.constants)
-        self.made: dict[str, Node] = {}
+        self.constants: dict[str, Array] = dict(draft.constants)  # those made on the way included
+        self.made: dict[str, Node] = {}  # nodes rewritten so far, in running order
+        # How many nodes of the draft, and outputs, take a value.
         self.uses = Counter(name for node in draft.nodes.values() for name in used_by(node))
         self.uses.update(draft.outputs)
 
     def made_by(self, name: str, op: str) -> Node | None:
-        """Return the node that made a value, when it is such an operation."""
+        """The node that made a value, when it is such an operation."""
         node = self.made.get(name)
         return node if node is not None and node.op == op else None
 
     def scalar(self, node: Node | None) -> float | None:
-        """Return the one number a node adds or multiplies with, if that is what it does."""
+        """The one number a node adds or multiplies with, if that is what it does."""
         operand = None if node is None else self.constants.get(node.inputs[-1])
         return float(operand.item()) if operand is not None and operand.size == 1 else None
 
@@ -59,7 +60,7 @@ def fuse(draft: Draft) -> Graph:
 
 
 def used_by(node: Node) -> Iterable[str]:
-    """Return the names of the values a node takes, sizes among its attributes included."""
+    """The names of the values a node takes, sizes among its attributes included."""
     yield from node.inputs
     for attribute in node.attributes.values():
         if isinstance(attribute, Sequence):
@@ -106,7 +107,7 @@ def fold_into_weights(fusion: Fusion, node: Node) -> Node | None:
 def per_channel(constant: Array, channels: int, *, trailing: int) -> Array | None:
     """A constant as one float64 number a channel, (channels,), or None where it varies along something else.
 
-    There are so many dimensions `trailing` the channels: 2 for maps, 0 for features.
+    Behind the channels stand `trailing` dimensions: 2 for maps, 0 for features.
     """
     if constant.size == 1:
         return np.full(channels, constant.item(), dtype=np.float64)

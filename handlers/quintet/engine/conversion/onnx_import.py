@@ -25,7 +25,11 @@ def import_onnx(model: onnx.ModelProto) -> Draft:
         WeightsError: an operator, or a way of using one, that the importer does not know.
     """
     draft = Draft(constants={t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer})
-    draft.inputs = {v.name: _declared_shape(v) for v in model.graph.input if v.name not in draft.constants}
+    draft.inputs = {
+        value.name: tuple(dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim)
+        for value in model.graph.input
+        if value.name not in draft.constants
+    }
     same: dict[str, str] = {}
     for proto in model.graph.node:
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
@@ -36,10 +40,6 @@ def import_onnx(model: onnx.ModelProto) -> Draft:
             _read(draft, OnnxNode(proto.op_type, inputs, tuple(proto.output), attributes))
     draft.outputs = tuple(same.get(v.name, v.name) for v in model.graph.output)
     return draft
-
-
-def _declared_shape(value: onnx.ValueInfoProto) -> tuple[Size, ...]:
-    return tuple(d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim)
 
 
 def _read(draft: Draft, node: OnnxNode) -> None:
@@ -68,6 +68,12 @@ def _folded(draft: Draft, node: OnnxNode) -> Array:
 
 def _plain(op: str, draft: Draft, node: OnnxNode) -> None:
     draft.emit(node.output, op, *node.inputs)
+
+
+def _with_dim(op: str, draft: Draft, node: OnnxNode) -> None:
+    # Of Softmax: before opset 13 an axis other than the last means several dimensions at once; the five networks only
+    # use the last, which the check of the outputs confirms.
+    draft.emit(node.output, op, *node.inputs, dim=node.attributes["axis"])
 
 
 def _padding(node: OnnxNode) -> tuple[list[int], list[int]]:
@@ -184,12 +190,6 @@ def _matmul(draft: Draft, node: OnnxNode) -> None:
     draft.emit(node.output, "linear", node.inputs[0], draft.emit_constant(f"{node.output}:transposed", weight.T))
 
 
-def _softmax(draft: Draft, node: OnnxNode) -> None:
-    # Before opset 13 an axis other than the last means several dimensions at once; the five networks only use the last,
-    # which the check of the outputs confirms.
-    draft.emit(node.output, "softmax", node.inputs[0], dim=node.attributes["axis"])
-
-
 def _resize(draft: Draft, node: OnnxNode) -> None:
     mode = tuple(node.attributes.get(key) for key in ("mode", "coordinate_transformation_mode", "nearest_mode"))
     scales = draft.constant(node, 2).reshape(-1).tolist() if len(node.inputs) == 3 else []
@@ -197,10 +197,6 @@ def _resize(draft: Draft, node: OnnxNode) -> None:
     if mode != (b"nearest", b"asymmetric", b"floor") or scales != [1, 1, factor, factor]:
         raise WeightsError(f"Resize {node.output!r}: only whole factors, nearest, asymmetric, floor, are read")
     draft.emit(node.output, "upsample_nearest", node.inputs[0], factor=factor)
-
-
-def _concat(draft: Draft, node: OnnxNode) -> None:
-    draft.emit(node.output, "concat", *node.inputs, dim=node.attributes["axis"])
 
 
 def _split(draft: Draft, node: OnnxNode) -> None:
@@ -243,7 +239,7 @@ READERS: Mapping[str, Callable[[Draft, OnnxNode], object]] = {
     "AveragePool": partial(_pool, "avg_pool2d", "pad_zero"),
     "BatchNormalization": _batch_norm,
     "Clip": _clip,
-    "Concat": _concat,
+    "Concat": partial(_with_dim, "concat"),
     "Conv": partial(_convolution, "conv2d"),
     "ConvTranspose": partial(_convolution, "conv_transpose2d"),
     "Div": partial(_inverse, "divide", "multiply"),
@@ -261,7 +257,7 @@ READERS: Mapping[str, Callable[[Draft, OnnxNode], object]] = {
     "Resize": _resize,
     "Sigmoid": partial(_plain, "sigmoid"),
     "Slice": _slice,
-    "Softmax": _softmax,
+    "Softmax": partial(_with_dim, "softmax"),
     "Split": _split,
     "Sqrt": partial(_plain, "sqrt"),
     "Squeeze": partial(_single_axis, "squeeze"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import onnxruntime
@@ -65,9 +66,8 @@ def compare(
 def _inputs(shape: Sequence[int | str]) -> Iterator[Array]:
     random = np.random.default_rng(0)
     sizes = dict.fromkeys(tuple(free.get(str(dim), dim) for dim in shape[1:]) for free in FREE_SIZES)
-    for size in sizes:
-        for batch in BATCHES:
-            yield random.standard_normal((batch, *map(int, size)), dtype=np.float32)
+    for size, batch in product(sizes, BATCHES):
+        yield random.standard_normal((batch, *map(int, size)), dtype=np.float32)
 
 
 def _image_by_image(session: onnxruntime.InferenceSession, images: Array) -> list[Array]:

@@ -46,8 +46,8 @@ class SharedBuffer:
     """One client's memory, mapped read only."""
 
     name: bytes  # what its slices call it
-    view: memoryview = field(repr=False)  # all of it
-    pinned: bool = False  # whether it is page-locked
+    view: memoryview = field(repr=False)
+    pinned: bool = False  # page-locked
 
 
 class SharedBuffers:

@@ -25,7 +25,7 @@ _ARITHMETIC = (b"\xff\xc9", b"\xff\xca")
 class Opened:
     """One encoded page whose header has been read and is within the limits; its pixels are not decoded yet."""
 
-    body: bytes  # all of it
+    body: bytes
     image: Image.Image  # what Pillow read of its header
 
     @property
