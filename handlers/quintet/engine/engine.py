@@ -50,11 +50,7 @@ class Engine:
     ) -> None:
         """Verify the weights against their hashes and put the networks on the device.
 
-        Args:
-            settings: what is asked for.
-            store: holds the networks.
-            device_index: which of several CUDA devices.
-            openvino_options: OpenVINO's own, by network.
+        Of several CUDA devices that of `device_index`; `openvino_options` are OpenVINO's own, by network.
 
         Raises:
             WeightsError: weights are missing, changed or not what the networks need.
@@ -64,23 +60,20 @@ class Engine:
         self.device = _choose_device(settings.device, device_index)
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)  # streams, graphs and page-locked memory belong to the current one
-        self.name = _choose_engine(settings.engine, self.device)
-        self.dtype = _choose_dtype(settings.dtype, self.device, self.name)
+        self.name, self.dtype, records = _choose_engine(settings, self.device)
         self.threads = settings.threads or len(os.sched_getaffinity(0))
         self.host_copies = 0
         self.waits = 0
         self._workers = _one_threaded_workers(self.threads) if self.device.type == "cpu" else None
         self._networks = self._load(settings.dtype, store, openvino_options or {})
-        self._recorder = Recorder(self.device, self.dtype) if _choose_graphs(settings.graphs, self.name) else None
+        self._recorder = Recorder(self.device, self.dtype) if records else None
         self._with_graphs: list[CudaGraphs] = []
 
     def network(self, name: str, shrink: Shrink = as_they_are) -> Network:
-        """One network: (N, 3, H, W) of `dtype` in, its outputs in `dtype` out.
+        """One network of the store: (N, 3, H, W) of `dtype` in, its outputs in `dtype` out.
 
-        Args:
-            name: as in the store.
-            shrink: what is made of the outputs at once, for outputs so large that keeping them costs: it may look at
-                them, but not return or keep them.
+        What `shrink` makes of the outputs at once is for outputs so large that keeping them costs: it may look at
+        them, but not return or keep them.
         """
         run = self._networks[name]
         return lambda batch: run(batch, shrink)
@@ -157,7 +150,8 @@ class Engine:
         """Tensors of any shapes and dtypes on the host, in one copy: the one place where results cross."""
         self.host_copies += 1
         flat = [tensor.contiguous().view(-1).view(torch.uint8) for tensor in tensors]
-        padded = [_padded(piece) for piece in flat]
+        # In whole 8-byte words, so that every piece is aligned for its dtype.
+        padded = [torch.nn.functional.pad(piece, (0, -len(piece) % 8)) for piece in flat]
         pieces = torch.cat(padded).cpu().split([len(piece) for piece in padded])
         return tuple(
             piece[: len(source)].view(tensor.dtype).view(tensor.shape)
@@ -166,12 +160,11 @@ class Engine:
 
     def memory_bytes(self) -> dict[str, int]:
         """Device memory in tensors, held by PyTorch, used by everybody, and there in all; zeros on a CPU."""
-        kinds = ("allocated", "reserved", "used", "total")
         if self.device.type != "cuda":
-            return dict.fromkeys(kinds, 0)
+            return dict.fromkeys(("allocated", "reserved", "used", "total"), 0)
         free, total = torch.cuda.mem_get_info(self.device)
-        held = (torch.cuda.memory_allocated(self.device), torch.cuda.memory_reserved(self.device))
-        return dict(zip(kinds, (*held, total - free, total), strict=True))
+        allocated, reserved = torch.cuda.memory_allocated(self.device), torch.cuda.memory_reserved(self.device)
+        return {"allocated": allocated, "reserved": reserved, "used": total - free, "total": total}
 
     def _load(self, dtype: str, store: NetworkStore, options: Options) -> dict[str, Shrinking]:
         if self.name == "torch":
@@ -188,32 +181,25 @@ def _choose_device(asked: str, index: int | None) -> torch.device:
     return torch.device("cuda", index or 0) if available and asked != "cpu" else torch.device("cpu")
 
 
-def _choose_engine(asked: str, device: torch.device) -> str:
-    """PyTorch on CUDA, OpenVINO on a CPU, unless told."""
-    if asked == "openvino" and device.type != "cpu":
-        raise SettingsError("setting engine is 'openvino', which runs on the CPU: set device to cpu or engine to torch")
-    if asked != "auto":
-        return asked
-    return "openvino" if device.type == "cpu" else "torch"
+def _choose_engine(settings: EngineSettings, device: torch.device) -> tuple[str, torch.dtype, bool]:
+    """What runs the networks, the dtype of their inputs, and whether launches are recorded, unless told.
 
-
-def _choose_dtype(asked: str, device: torch.device, engine: str) -> torch.dtype:
-    """Half precision on CUDA (all lines read alike, see docs/performance.md), single on a CPU, unless told.
-
-    OpenVINO takes and gives float32, whatever it computes in.
+    PyTorch in half precision on CUDA (all lines read alike, see docs/performance.md), OpenVINO on a CPU, which takes
+    and gives float32 whatever it computes in. Launches are recorded only where told: what that brings has not been
+    measured yet.
     """
-    if engine == "openvino" and asked == "float16":
+    on_cpu, asked = device.type == "cpu", settings.engine
+    if asked == "openvino" and not on_cpu:
+        raise SettingsError("setting engine is 'openvino', which runs on the CPU: set device to cpu or engine to torch")
+    name = asked if asked != "auto" else "openvino" if on_cpu else "torch"
+    if name == "openvino" and settings.dtype == "float16":
         raise SettingsError("setting dtype is 'float16', which OpenVINO has not on a CPU: set dtype to auto")
-    if asked == "auto" or engine == "openvino":
-        return torch.float16 if device.type == "cuda" else torch.float32
-    return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[asked]
-
-
-def _choose_graphs(asked: str, engine: str) -> bool:
-    """Only where told: what recorded launches bring has not been measured yet, see docs/performance.md."""
-    if asked == "captured" and engine == "openvino":
+    if name == "openvino" and settings.graphs == "captured":
         raise SettingsError("setting graphs is 'captured', which OpenVINO has not: set engine to torch")
-    return asked == "captured"
+    dtypes = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+    usual = torch.float32 if on_cpu else torch.float16
+    dtype = usual if name == "openvino" else dtypes.get(settings.dtype, usual)
+    return name, dtype, settings.graphs == "captured"
 
 
 def _one_threaded_workers(count: int) -> ThreadPoolExecutor:
@@ -221,8 +207,3 @@ def _one_threaded_workers(count: int) -> ThreadPoolExecutor:
     torch.set_num_threads(count)
     torch.get_num_threads()  # Settles this thread's number before a worker's becomes the default.
     return ThreadPoolExecutor(count, "chain", initializer=torch.set_num_threads, initargs=(1,))
-
-
-def _padded(piece: Tensor) -> Tensor:
-    """A byte tensor filled up to whole 8-byte words, so that every piece of a packed copy is aligned for its dtype."""
-    return torch.nn.functional.pad(piece, (0, -len(piece) % 8))

@@ -230,15 +230,3 @@ def load_graph(json_path: Path, tensors_path: Path) -> Graph:
         outputs=tuple(stored["outputs"]),
         tensors={name: tensors[name] for name in declared},
     )
-
-
-def without_final_softmax(graph: Graph) -> Graph:
-    """The network up to its logits: argmax and log-probabilities need no softmax over thousands of classes.
-
-    Raises:
-        WeightsError: the network has not one output, from a softmax.
-    """
-    last = graph.nodes[-1]
-    if graph.outputs != (last.name,) or last.op != "softmax":
-        raise WeightsError(f"the network ends with {last.op!r}, not with a softmax: its output cannot be logits")
-    return Graph(graph.inputs, graph.nodes[:-1], last.inputs, graph.tensors)

@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import fx
 
-from quintet.engine.graph import build_module, load_graph, without_final_softmax
+from quintet.engine.graph import build_module, load_graph
 from quintet.errors import WeightsError
 
 SCHEMA = "quintet.weights/1"
@@ -105,18 +105,15 @@ class NetworkStore:
             self._verify(provenance, source)
         return provenance
 
-    def load(self, name: str, *, logits: bool = False) -> fx.GraphModule:
+    def load(self, name: str) -> fx.GraphModule:
         """Build one network after checking its files: on the CPU in float32, eval mode, no gradients.
 
-        With `logits` without the softmax it ends with.
-
         Raises:
-            WeightsError: the name is unknown, a file is missing or changed, or the network has no final softmax.
+            WeightsError: the name is unknown, or a file is missing or changed.
         """
         paths = [self.path(name, suffix) for suffix in (".json", ".safetensors")]
         self._verify(self.provenance(), self.sources[self.names.index(name)])
-        graph = load_graph(*paths)
-        return build_module(without_final_softmax(graph) if logits else graph)
+        return build_module(load_graph(*paths))
 
     def fingerprint(self) -> str:
         """16 hex digits that change when any file of any network changes.

@@ -48,7 +48,7 @@ def pack(
 
 
 def record_hash(archive: Path) -> Path:
-    """Write the archive's SHA-256 beside it, in the form of `sha256sum`: the service starts nothing else.
+    """Write the archive's SHA-256 beside it, as `sha256sum` does: the service starts nothing else.
 
     Returns:
         The file, named like the archive with `.sha256` behind it.

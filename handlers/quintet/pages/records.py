@@ -16,7 +16,9 @@ Frames
     crop     what one network sees of a line
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 from torch import Tensor
 
@@ -32,6 +34,13 @@ class Raster:
     offsets: Tensor  # (N,) int64, where each item begins
     heights: Tensor  # (N,) int64, pixels
     widths: Tensor  # (N,) int64, pixels
+
+    @classmethod
+    def end_to_end(cls, values: Tensor, sizes_px: Tensor, to_device: Callable[[Tensor], Tensor]) -> Self:
+        """Items in the order of their (N, 2) int64 widths and heights on the host."""
+        counts = sizes_px.prod(dim=1)
+        offsets, widths, heights = map(to_device, (counts.cumsum(0) - counts, sizes_px[:, 0], sizes_px[:, 1]))
+        return cls(values, offsets, heights, widths)
 
 
 @dataclass(frozen=True)

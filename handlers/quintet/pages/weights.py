@@ -10,8 +10,8 @@ What the networks take and give (float32; N images or lines):
 |                  |                  | for left, top, right, bottom                                            |
 | text_detection   | (N, 3, H, W)     | (N, 1, H, W): probability of text, after sigmoid; multiples of 32       |
 | line_orientation | (N, 3, 48, 192)  | (N, 2): softmax over 0 and 180 degrees                                  |
-| recognition      | (N, 3, 48, W)    | (N, W/8, 18710): softmax over the alphabet, the CTC blank first; what   |
-|                  |                  | goes into that softmax with ``logits=True``; W a multiple of 8          |
+| recognition      | (N, 3, 48, W)    | (N, W/8, 18710): softmax over the alphabet, the CTC blank first; W a    |
+|                  |                  | multiple of 8                                                           |
 """
 
 import json

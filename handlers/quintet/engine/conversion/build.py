@@ -95,9 +95,7 @@ def _build_network(source: Source, wheels: Path, staging: NetworkStore, write_mo
     return Network(
         source=source,
         files={path.relative_to(staging.folder).as_posix(): sha256_of(path) for path in written},
-        max_abs_error=comparison.max_abs_error,
-        trials=comparison.trials,
-        outputs=comparison.outputs,
+        **vars(comparison),
         parameters=sum(parameter.numel() for parameter in module.parameters()),
     )
 

@@ -25,7 +25,7 @@ from quintet.pages.pixels.images import Opened
 logger = logging.getLogger(__name__)
 
 _EXIF_ORIENTATION = 0x0112
-_BASELINE, _PROGRESSIVE = 0xFFC0, 0xFFC2
+_HUFFMAN_CODED = {0xFFC0, 0xFFC2}  # baseline and progressive
 # All frames that T.81 knows; 0xFFC4, 0xFFC8 and 0xFFCC are tables.
 _FRAMES = frozenset(range(0xFFC0, 0xFFD0)) - {0xFFC4, 0xFFC8, 0xFFCC}
 _FIRST_SEGMENT, _LAST_SEGMENT = 0xFFC0, 0xFFFE
@@ -105,7 +105,7 @@ def is_plain(page: Opened) -> bool:
     image = page.image
     if image.format != "JPEG" or not isinstance(image, JpegImagePlugin.JpegImageFile):
         return False
-    if bytes(page.body[-2:]) != _END or _frame_marker(page.body) not in {_BASELINE, _PROGRESSIVE}:
+    if bytes(page.body[-2:]) != _END or _frame_marker(page.body) not in _HUFFMAN_CODED:
         return False
     try:
         upright = image.getexif().get(_EXIF_ORIENTATION, 1) == 1
@@ -185,8 +185,8 @@ def _known_pages() -> list[Opened]:
     rows, columns = np.mgrid[0:1:199j, 0:1:311j]
     smooth = np.stack([255 * rows, 255 * columns, 255 * (1 - rows * columns)], axis=2).astype(np.uint8)
     colour = Image.fromarray(smooth)
-    kinds: list[tuple[str, dict[str, int]]]
-    kinds = [("RGB", {"subsampling": 2}), ("RGB", {"subsampling": 0}), ("RGB", {"progressive": 1}), ("L", {})]
+    kinds: tuple[tuple[str, dict[str, int]], ...]
+    kinds = (("RGB", {"subsampling": 2}), ("RGB", {"subsampling": 0}), ("RGB", {"progressive": 1}), ("L", {}))
     pages = []
     for number, (mode, options) in enumerate(kinds * 4):
         body = io.BytesIO()

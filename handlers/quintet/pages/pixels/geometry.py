@@ -38,16 +38,13 @@ def upright_to_image(quarter_turns: Tensor, sizes_px: Tensor) -> Tensor:
 
 
 def rectangle_to_quad(quads: Tensor, sizes_px: Tensor) -> Tensor:
-    """Homographies from rectangles with a corner at the origin to quads.
+    """Homographies from rectangles with a corner at the origin to quads: (N, 3, 3) float32, finite in any case.
 
     Source: P. Heckbert, Fundamentals of Texture Mapping and Image Warping (1989), section 2.2.3.
 
     Args:
         quads: (N, 4, 2) float32 corners; the rectangle's (0, 0), (w, 0), (w, h), (0, h) map to them in this order.
         sizes_px: (N, 2) float32 width and height of the rectangles, positive.
-
-    Returns:
-        (N, 3, 3) float32. Degenerate quads give finite matrices.
     """
     first, second, third, fourth = quads.unbind(1)
     d1, d2, d3 = second - third, fourth - third, first - second + third - fourth

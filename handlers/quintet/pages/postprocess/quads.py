@@ -125,15 +125,7 @@ def rectangle_scores(probabilities: Raster, rectangles: Rectangles) -> Tensor:
 
 
 def unclip(rectangles: Rectangles, ratio: float) -> Rectangles:
-    """Grow each rectangle on all sides by area * ratio / perimeter, as DB's polygon offset does.
-
-    Args:
-        rectangles: K rectangles.
-        ratio: without unit; RapidOCR uses 1.6.
-
-    Returns:
-        K rectangles with the same centres and angles.
-    """
+    """Grow each rectangle on all sides by area * ratio / perimeter, as DB's polygon offset does."""
     half_perimeter = rectangles.size.sum(1).clamp(min=1e-6)
     growth = rectangles.size.prod(1) * ratio / half_perimeter  # twice the distance, once for each side
     return Rectangles(rectangles.centre, rectangles.size + growth[:, None], rectangles.angle, rectangles.page)

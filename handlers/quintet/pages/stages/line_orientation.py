@@ -43,12 +43,7 @@ class LineOrientation:
         return crop_lines(pages, quads_px[line], page[line], widths, CANVAS_PX, self._engine.dtype)
 
     def _decode(self, lines: Lines, turned: Tensor) -> Readings:
-        """Each line once, the flagged ones once more from their other end.
-
-        Args:
-            lines: laid down.
-            turned: (L,) probability that the line stands on its head.
-        """
+        """Each line, laid down, once; turned once more where its (L,) probability says that it stands on its head."""
         flagged = (turned > self._settings.turned_line_score).nonzero()[:, 0]
         line = torch.cat([torch.arange(len(lines.page), device=flagged.device), flagged])
         quads_px = torch.cat([lines.quads_px, lines.quads_px[flagged].roll(2, dims=1)])

@@ -49,7 +49,8 @@ class TextDetection:
         """The lines of some calls; their maps laid end to end become quads at once, whatever their sizes."""
         maps = [self._network(self._prepare(pages, canvases, call))[0] for call in calls]
         order = torch.cat(calls)
-        probabilities = _end_to_end(maps, canvases[order], self._engine)
+        values = torch.cat([one.reshape(-1) for one in maps])
+        probabilities = Raster.end_to_end(values, canvases[order], self._engine.to_device)
         found = quads.text_quads(
             probabilities,
             threshold=self._settings.text_threshold,
@@ -74,12 +75,3 @@ def canvas_sizes(sizes_px: Tensor, settings: Settings) -> Tensor:
     step = settings.detection_canvas_step_px
     steps = (sizes * torch.minimum(grow, shrink)[:, None] / step).round().clamp(min=1)
     return (steps * step).long()
-
-
-def _end_to_end(maps: list[Tensor], canvases: Tensor, engine: Engine) -> Raster:
-    """Maps of several calls, (n, 1, H, W) each, as one raster batch in the order of the calls."""
-    counts = canvases.prod(dim=1)
-    offsets, widths, heights = (
-        engine.to_device(t) for t in (counts.cumsum(0) - counts, canvases[:, 0], canvases[:, 1])
-    )
-    return Raster(torch.cat([a_map.reshape(-1) for a_map in maps]), offsets, heights, widths)
