@@ -56,7 +56,6 @@ class ChainHandler:
             return self._answer(admit(parsed, self._settings.pages_at_once), context)
 
     def _answer(self, requests: Sequence[Request], context: Any) -> list[bytes]:
-        """The responses to admitted requests."""
         bodies = [body for request in requests for body in request.bodies]
         begin = time.monotonic()
         _tell([self._metrics.in_progress(len(bodies))], context)
@@ -96,7 +95,6 @@ def _parse(number: int, request: dict[str, Any], context: Any, buffers: SharedBu
 
 
 def _respond(number: int, reply: Reply, context: Any) -> bytes:
-    """The body of one response; status and headers go into the context."""
     context.set_response_content_type(number, reply.content_type)
     context.set_response_status(reply.status, reply.phrase, number)
     for name, value in reply.headers.items():

@@ -48,9 +48,7 @@ class Engine:
         device_index: int | None = None,
         openvino_options: Options | None = None,
     ) -> None:
-        """Verify the weights against their hashes and put the networks on the device.
-
-        Of several CUDA devices that of `device_index`; `openvino_options` are OpenVINO's own, by network.
+        """Verify the weights against their hashes and put the networks on the device; `openvino_options` go by network.
 
         Raises:
             WeightsError: weights are missing, changed or not what the networks need.

@@ -36,12 +36,7 @@ class OpenVino:
     """Compiles networks for the CPU with one stream a thread: as many calls as there are threads run at once."""
 
     def __init__(self, threads: int, dtype: str) -> None:
-        """Prepare; nothing is compiled yet.
-
-        Args:
-            threads: of all networks together.
-            dtype: the setting.
-        """
+        """Prepare for so many threads of all networks together; nothing is compiled yet. `dtype` is the setting."""
         import openvino  # other machines need not have it
 
         self._core = openvino.Core()

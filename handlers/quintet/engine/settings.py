@@ -59,7 +59,6 @@ class EngineSettings:
 
 
 def _check(setting: dataclasses.Field[Any], value: object) -> None:
-    """Hold one value against its field's type and range."""
     limits, wanted = setting.metadata, typing.cast("type", setting.type)
     accepted = int | float if wanted is float else wanted
     allowed = limits.get("choices") or f"from {limits['low']} to {limits['high']}"

@@ -59,7 +59,10 @@ class Provenance:
 
 @dataclass(frozen=True)
 class NetworkStore:
-    """A folder that `make models` wrote, and the sources that its networks must have been made from."""
+    """A folder that `make models` wrote, and the sources that its networks must have been made from.
+
+    What is missing, damaged, or not what was recorded or pinned raises WeightsError, which says what and what to do.
+    """
 
     folder: Path
     sources: Sequence[Source]
@@ -70,21 +73,13 @@ class NetworkStore:
         return tuple(source.stage for source in self.sources)
 
     def path(self, name: str, suffix: str) -> Path:
-        """One of a network's files: ``.json``, ``.safetensors`` or ``.onnx``, whose batch (and sizes) are dynamic.
-
-        Raises:
-            WeightsError: there is no such network.
-        """
+        """One of a network's files: ``.json``, ``.safetensors`` or ``.onnx``, whose batch (and sizes) are dynamic."""
         if name not in self.names:
             raise WeightsError(f"there is no network {name!r}; there are {', '.join(self.names)}")
         return self.folder / NETWORKS / f"{name}{suffix}"
 
     def provenance(self) -> Provenance:
-        """Read what the store says of itself, checking no file.
-
-        Raises:
-            WeightsError: provenance.json is missing, damaged or of another schema.
-        """
+        """Read what the store says of itself, checking no file."""
         try:
             stored = json.loads((self.folder / "provenance.json").read_text(encoding="utf-8"))
             if stored["schema"] != SCHEMA:
@@ -95,32 +90,20 @@ class NetworkStore:
             raise WeightsError(f"cannot read {self.folder.name}/provenance.json ({error!r}); {REMEDY}") from error
 
     def verify(self) -> Provenance:
-        """Check every file against its SHA-256 in provenance.json, and what is recorded against the sources.
-
-        Raises:
-            WeightsError: a network or file is missing, or is not the one recorded or pinned.
-        """
+        """Check every file against its SHA-256 in provenance.json, and what is recorded against the sources."""
         provenance = self.provenance()
         for source in self.sources:
             self._verify(provenance, source)
         return provenance
 
     def load(self, name: str) -> fx.GraphModule:
-        """Build one network after checking its files: on the CPU in float32, eval mode, no gradients.
-
-        Raises:
-            WeightsError: the name is unknown, or a file is missing or changed.
-        """
+        """Build one network after checking its files: on the CPU in float32, eval mode, no gradients."""
         paths = [self.path(name, suffix) for suffix in (".json", ".safetensors")]
         self._verify(self.provenance(), self.sources[self.names.index(name)])
         return build_module(load_graph(*paths))
 
     def fingerprint(self) -> str:
-        """16 hex digits that change when any file of any network changes.
-
-        Raises:
-            WeightsError: provenance.json is missing or damaged.
-        """
+        """16 hex digits that change when any file of any network changes."""
         networks = self.provenance().networks.values()
         lines = sorted(f"{name} {digest}" for network in networks for name, digest in network.files.items())
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
@@ -136,11 +119,7 @@ class NetworkStore:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hex.
-
-    Raises:
-        WeightsError: the file cannot be read.
-    """
+    """The SHA-256 of a file, in hex; WeightsError if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -43,12 +43,7 @@ class Chain(Protocol):
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], model_store: Path, device_index: int | None = None) -> Self:
-        """The chain that a service's configuration describes.
-
-        Args:
-            options: of `handler` in model-config.yaml, without those of the frame.
-            model_store: holds the converted networks.
-            device_index: which of several devices.
+        """The chain that a service's configuration describes: the options of `handler` that are not the frame's.
 
         Raises:
             SettingsError: an option is unknown or out of range.

@@ -44,15 +44,9 @@ class BatchStats:
 
 
 class Metrics:
-    """The numbers of one worker."""
+    """The numbers of one worker, whose name is the same after a restart."""
 
     def __init__(self, worker: str, device_memory: Callable[[], Mapping[str, int]]) -> None:
-        """Prepare.
-
-        Args:
-            worker: names this worker among those of the service, the same after a restart.
-            device_memory: bytes on the device by kind.
-        """
         self._worker = worker
         self._device_memory = device_memory
         self._memory_told_at = float("-inf")
@@ -95,7 +89,6 @@ class Metrics:
 
 
 def _counters(name: str, counts: Mapping[str, int]) -> list[Metric]:
-    """One counter a label."""
     return [Metric(name, "counter", count, (str(label),)) for label, count in counts.items()]
 
 

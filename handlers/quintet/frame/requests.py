@@ -64,11 +64,8 @@ class Reply:
 def parse_request(body: object, content_type: str | None, request_id: str, buffers: SharedBuffers) -> Request:
     """Look into one request; what cannot be read becomes its refusal.
 
-    Args:
-        body: bytes, or whatever else the server made of a body that was not sent as bytes.
-        content_type: as the client sent it.
-        request_id: names the request in answers and logs.
-        buffers: where slices are looked up.
+    The body is bytes, or whatever else the server made of one that was not sent as bytes; slices are looked up in the
+    buffers.
     """
     if not isinstance(body, bytes | bytearray):
         return Request(request_id, refusal=_NO_BYTES)
@@ -81,11 +78,7 @@ def parse_request(body: object, content_type: str | None, request_id: str, buffe
 
 
 def _items(frame: bytes | bytearray, buffers: SharedBuffers) -> Sequence[Body | Outcome]:
-    """What a frame holds, by its kind.
-
-    Raises:
-        FrameError: it is no frame of a kind that is sent to a service.
-    """
+    """What a frame holds, by its kind; FrameError if that is none that is sent to a service."""
     match frames.kind_of(frame):
         case Kind.SLICES:
             pages = frames.unpack_slices(frame)
@@ -113,12 +106,9 @@ def batches_of(bodies: Sequence[Body], most: int) -> list[Sequence[Body]]:
 
 
 def respond(requests: Sequence[Request], outcomes: Sequence[Outcome], head: Mapping[str, str]) -> list[Reply]:
-    """Answer the requests with the outcomes of all their pages.
+    """Answer the requests with the outcomes of all their pages, one a body, in the order of the requests.
 
-    Args:
-        requests: in the order of their bodies.
-        outcomes: one a body, in the order of the requests and their bodies.
-        head: what every result begins with: schema and model.
+    Results begin with `head`: schema and model.
     """
     left = iter(outcomes)
     return [_respond_to(request, request.outcomes(left), head) for request in requests]

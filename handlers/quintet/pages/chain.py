@@ -48,12 +48,7 @@ class PageChain:
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], model_store: Path, device_index: int | None = None) -> Self:
-        """The chain that a service's configuration describes; `options` are the keys of `Settings`.
-
-        Raises:
-            SettingsError: an option is unknown or out of range.
-            WeightsError: as below.
-        """
+        """The chain that a service's configuration describes: `options` are the keys of `Settings`."""
         return cls(Settings.from_options(options), model_store, device_index)
 
     def __init__(self, settings: Settings, model_store: Path, device_index: int | None = None) -> None:
@@ -88,7 +83,6 @@ class PageChain:
         return [outcome for batch in batches for outcome in self._outcomes(opened[batch])]
 
     def _outcomes(self, opened: Sequence[Opened | RawPicture | Failure]) -> list[Result | Failure]:
-        """Decode and read one batch."""
         decoded = self._decode(opened)
         failures = [picture if isinstance(picture, Failure) else None for picture in decoded]
         pictures = [picture for picture in decoded if not isinstance(picture, Failure)]

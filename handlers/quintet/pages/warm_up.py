@@ -31,7 +31,6 @@ def draw_pages(count: int) -> list[bytes]:
 
 
 def _draw(size_px: tuple[int, int], turn_deg: int) -> bytes:
-    """One page, its content turned clockwise."""
     page = Image.new("RGB", size_px, "white")
     pen, font = ImageDraw.Draw(page), ImageFont.load_default(_FONT_PX)
     tops = range(_MARGIN_PX, size_px[1] - 2 * _MARGIN_PX, _LINE_STEP_PX)

@@ -35,12 +35,7 @@ def compare(
 ) -> Comparison:
     """Compare the converted network, and the patched ONNX, with the original run image by image.
 
-    Args:
-        name: for the error's text.
-        original: the ONNX file as it came.
-        patched: the ONNX file with its batch freed.
-        module: the converted network.
-        shape: of the input; strings may vary, the first one is the batch.
+    Of the input's shape, strings may vary; the first one is the batch.
 
     Raises:
         WeightsError: outputs differ by more than `MAX_ABS_ERROR`, in shape, or are not finite.

@@ -21,15 +21,8 @@ from quintet.errors import Code, Failure, SettingsError
 from quintet.frame.chain import ChainEngine
 from quintet.frame.frames import BufferSlice
 from quintet.frame.settings import FrameSettings
-from quintet.frame.shared_memory.handshake import (
-    ALIGNMENT_BYTES,
-    NAME_BYTES,
-    TAKEN,
-    HandshakeError,
-    is_of_this_user,
-    listen,
-    receive_hello,
-)
+from quintet.frame.shared_memory import handshake
+from quintet.frame.shared_memory.handshake import ALIGNMENT_BYTES, HandshakeError
 
 # Memory with these can neither shrink under a reader (which would kill the worker) nor lose the seals again.
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
@@ -63,10 +56,7 @@ class SharedBuffers:
         self._connections = threading.BoundedSemaphore(settings.shared_memory_rings + _MOST_WAITING)
 
     def listen(self, directory: Path) -> None:
-        """Take buffers from now on, where the settings allow it.
-
-        Args:
-            directory: of the sockets of all workers of this service, made if it is missing.
+        """Take buffers from now on, where the settings allow it: at sockets in a directory of all workers.
 
         Raises:
             SettingsError: others may enter the directory, or it cannot be made.
@@ -74,7 +64,7 @@ class SharedBuffers:
         if not self._settings.shared_memory:
             return
         try:
-            listener = listen(directory)
+            listener = handshake.listen(directory)
         except (HandshakeError, OSError) as error:
             raise SettingsError(f"shared_memory is true, but no socket can be made: {error}") from error
         self._directory = directory
@@ -87,7 +77,7 @@ class SharedBuffers:
         return {
             "schema": "quintet.rings/1",
             "directory": os.fsencode(self._directory).decode("utf-8", "backslashreplace"),
-            "ring": secrets.token_hex(NAME_BYTES),
+            "ring": secrets.token_hex(handshake.NAME_BYTES),
         }
 
     def find(self, part: BufferSlice) -> memoryview | Failure:
@@ -122,7 +112,6 @@ class SharedBuffers:
                 connection.close()
 
     def _serve(self, connection: socket.socket) -> None:
-        """One client, from its hello to its end."""
         with connection:
             try:
                 self._keep(self._take(connection), connection)
@@ -138,9 +127,9 @@ class SharedBuffers:
     def _take(self, connection: socket.socket) -> SharedBuffer:
         """The buffer that a client offers, held from now on."""
         connection.settimeout(HELLO_WITHIN_S)
-        if not is_of_this_user(connection):
+        if not handshake.is_of_this_user(connection):
             raise HandshakeError("the client runs as another user than the service")
-        hello, descriptor = receive_hello(connection)
+        hello, descriptor = handshake.receive_hello(connection)
         try:
             view = map_sealed(descriptor, hello.size_bytes, self._settings.shared_memory_bytes)
         finally:
@@ -158,7 +147,7 @@ class SharedBuffers:
         """Hold a buffer until its client says anything more or goes away."""
         connection.settimeout(None)
         try:
-            connection.send(TAKEN)
+            connection.send(handshake.TAKEN)
             with self._reading:  # CUDA may be recording a graph while a batch is read, and nothing may be pinned then
                 buffer.pinned = self._engine.pin(buffer.view)
             connection.recv(1)
@@ -176,15 +165,10 @@ class SharedBuffers:
 
 
 def map_sealed(descriptor: int, size_bytes: int, most_bytes: int) -> memoryview:
-    """Sealed memory of this user, mapped read only.
-
-    Args:
-        descriptor: what a client sent; stays the caller's to close.
-        size_bytes: what the client says of it.
-        most_bytes: what is allowed.
+    """Sealed memory of this user, mapped read only; the client's descriptor stays the caller's to close.
 
     Raises:
-        HandshakeError: it is something else, or larger, or cannot be mapped.
+        HandshakeError: it has not the size that the client says, is larger than allowed, or cannot be mapped.
     """
     try:
         sealed = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & SEALS == SEALS

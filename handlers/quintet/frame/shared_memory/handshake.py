@@ -6,6 +6,8 @@ that there are no half messages. Little-endian:
     hello    magic 8 bytes | version u16 | 6 bytes of nothing | the buffer's name 16 bytes | its size u64
              and with it one descriptor
     answer   the word `taken`, or a sentence that says why not; it names no buffer
+
+Where the other end is gone, silent or not there, functions raise OSError.
 """
 
 import array
@@ -47,11 +49,7 @@ class Hello:
 
 
 def send_hello(connection: socket.socket, hello: Hello, descriptor: int) -> None:
-    """Offer memory to a worker.
-
-    Raises:
-        OSError: the worker is gone.
-    """
+    """Offer memory to a worker."""
     message = _HELLO.pack(MAGIC, VERSION, hello.name, hello.size_bytes)
     socket.send_fds(connection, [message], [descriptor])
 
@@ -61,7 +59,6 @@ def receive_hello(connection: socket.socket) -> tuple[Hello, int]:
 
     Raises:
         HandshakeError: it is anything else than one whole hello with one descriptor; then all are closed.
-        OSError: nothing came in time, or the client closed the connection without a word.
     """
     ancillary = socket.CMSG_SPACE(_MOST_DESCRIPTORS * array.array("i").itemsize)
     message, controls, flags, _address = connection.recvmsg(_HELLO.size + 1, ancillary, socket.MSG_CMSG_CLOEXEC)
@@ -108,7 +105,6 @@ def open_directory(path: Path) -> int:
 
     Raises:
         HandshakeError: it belongs to somebody else, or others may enter it.
-        OSError: it is not there, or no directory.
     """
     descriptor = os.open(path, os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     status = os.fstat(descriptor)
@@ -124,11 +120,7 @@ def socket_names(directory: int) -> list[str]:
 
 
 def connect(directory: int, name: str, timeout_s: float) -> socket.socket:
-    """A connection to one of the sockets in an opened directory.
-
-    Raises:
-        OSError: nobody listens there.
-    """
+    """A connection to one of the sockets in an opened directory."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         connection.settimeout(timeout_s)
@@ -144,7 +136,6 @@ def listen(path: Path) -> socket.socket:
 
     Raises:
         HandshakeError: as `open_directory`.
-        OSError: the directory cannot be made or written.
     """
     path.mkdir(mode=0o700, exist_ok=True)
     directory = open_directory(path)
@@ -167,7 +158,6 @@ def _address(directory: int, name: str) -> str:
 
 
 def _sweep(directory: int) -> None:
-    """Remove the sockets of workers that are gone."""
     for name in socket_names(directory):
         try:
             connect(directory, name, timeout_s=1.0).close()

@@ -32,13 +32,7 @@ def crop_lines(
 ) -> Tensor:
     """Rectify quads from the full-resolution pages, in one bilinear step: (n, 3, 48, canvas_px), values -1 to 1.
 
-    Args:
-        pages: the batch.
-        quads_px: (n, 4, 2) in the upright frame.
-        page: (n,) int64.
-        widths_px: (n,) int64, filled width of each crop; the rest of the canvas is zero.
-        canvas_px: common width of the crops.
-        dtype: of the result.
+    Of (n, 4, 2) quads on (n,) pages each crop is filled up to its width of (n,); the rest of the canvas is zero.
     """
     content = torch.stack([widths_px, torch.full_like(widths_px, HEIGHT_PX)], dim=1)
     to_upright = geometry.rectangle_to_quad(quads_px, content.to(quads_px.dtype))

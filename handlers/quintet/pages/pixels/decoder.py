@@ -74,7 +74,6 @@ class Decoder:
         return parts[0] if len(parts) == 1 and not raw else torch.cat(parts)
 
     def _staged(self, pictures: Sequence[Picture]) -> Tensor:
-        """Pictures in one staging area of the host."""
         ends = np.cumsum([math.prod(picture.size_px) for picture in pictures])
         staging = self._engine.staging(int(ends[-1]), torch.int32)
         list(self._pool.map(Picture.copy_to, pictures, np.split(staging.numpy(), ends[:-1])))
@@ -89,7 +88,6 @@ class Decoder:
 
 
 def _load(page: Opened | RawPicture | Failure) -> Picture | RawPicture | Failure:
-    """One page on the host."""
     try:
         return Picture(load_image(page.image)) if isinstance(page, Opened) else page
     except PageError as error:

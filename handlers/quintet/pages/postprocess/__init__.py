@@ -1,1 +1,1 @@
-"""Outputs of networks into quads and tokens, in batched tensors alone. May import the records of `pages`."""
+"""Maps of probabilities into quads, in batched tensors alone. May import the records of `pages`."""

@@ -82,9 +82,6 @@ def region_order(
         region_boxes_px: x0, y0, x1, y1 of each region.
         line_boxes_px: of each line, in reading order.
         region_of: each line's region; None for none.
-
-    Returns:
-        Region numbers.
     """
     first = {region: place for place, region in reversed(list(enumerate(region_of)))}
 

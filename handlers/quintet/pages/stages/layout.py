@@ -51,10 +51,7 @@ class Layout:
     def _decode(self, pages: UprightPages, scores: Tensor, distances: Tensor) -> Regions:
         """Boxes of the likely anchors, then NMS within each page and class.
 
-        Args:
-            pages: whose sizes scale the boxes.
-            scores: (P, A, 10) probabilities for the A anchors.
-            distances: (P, A, 32) logits of the distributions of the four sides.
+        From scores (P, A, 10) of A anchors and distances (P, A, 32), logits of the distributions of the four sides.
         """
         page, anchor, label = (scores > self._settings.region_score).nonzero(as_tuple=True)
         score = scores[page, anchor, label]
