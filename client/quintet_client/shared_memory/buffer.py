@@ -13,7 +13,7 @@ from quintet.frame.shared_memory.buffers import SEALS
 from quintet.frame.shared_memory.handshake import (
     MOST_ANSWER_BYTES,
     TAKEN,
-    AttachError,
+    HandshakeError,
     Hello,
     connect,
     is_of_this_user,
@@ -59,7 +59,7 @@ class SharedBuffer:
         """Offer the memory, under a name, to every worker that does not hold it yet; returns how many took it.
 
         Raises:
-            AttachError: the directory is not this user's alone.
+            HandshakeError: the directory is not this user's alone.
             OSError: there is no such directory.
         """
         self._forget_the_dead()
@@ -89,7 +89,7 @@ class SharedBuffer:
             return
         try:
             self._introduce(connection, name)
-        except (AttachError, OSError) as error:
+        except (HandshakeError, OSError) as error:
             connection.close()
             _log.warning("a worker does not take the shared memory: %s", error)
         else:
@@ -100,15 +100,15 @@ class SharedBuffer:
         """Hand the memory over.
 
         Raises:
-            AttachError: the other end is not this user's, or refuses.
+            HandshakeError: the other end is not this user's, or refuses.
             OSError: it is gone or silent.
         """
         if not is_of_this_user(connection):
-            raise AttachError("the service runs as another user")
+            raise HandshakeError("the service runs as another user")
         send_hello(connection, Hello(name, self._size_bytes), self._descriptor)
         answer = connection.recv(MOST_ANSWER_BYTES)
         if answer != TAKEN:
-            raise AttachError(answer.decode("utf-8", "replace") or "it closed the connection")
+            raise HandshakeError(answer.decode("utf-8", "replace") or "it closed the connection")
 
     def _forget_the_dead(self) -> None:
         for socket_name, connection in list(self._workers.items()):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from quintet.frame import frames
-from quintet.frame.shared_memory.handshake import NAME_BYTES, AttachError
+from quintet.frame.shared_memory.handshake import NAME_BYTES, HandshakeError
 
 from quintet_client.cancellation import Cancellation
 from quintet_client.service.outcomes import Answered, Outcome, PageFailed
@@ -137,7 +137,9 @@ class SharedMemoryTransport:
 
     def _frame(self, pages: Sequence[Page]) -> bytes:
         name = self._name or bytes(NAME_BYTES)
-        return frames.pack_places([frames.Place(name, *page.extent) if page.extent else page.body for page in pages])
+        return frames.pack_slices(
+            [frames.BufferSlice(name, *page.extent) if page.extent else page.body for page in pages]
+        )
 
     def _attach(self, seen: int) -> Outcome | None:
         """Ask where buffers are taken and offer ours to every worker there that does not hold it.
@@ -151,7 +153,7 @@ class SharedMemoryTransport:
         with self._lock:
             if self._attached != seen or self._given_up.is_set():
                 return None
-            came = self._http.send_frame(frames.pack_rings_question(), 1)
+            came = self._http.send_frame(frames.pack_buffers_question(), 1)
             answer = came[0] if isinstance(came, list) else came
             match answer:
                 case Answered():
@@ -170,7 +172,7 @@ class SharedMemoryTransport:
             # The first name stays: pages under way are called by it, and so they are at workers that come later.
             self._name = self._name or _name(answer["ring"])
             taken = self._buffer.attach(Path(answer["directory"]), self._name)
-        except (AttachError, OSError, KeyError, TypeError, ValueError) as error:
+        except (HandshakeError, OSError, KeyError, TypeError, ValueError) as error:
             self._give_up(f"the service's sockets cannot be reached from here: {error}")
             return
         self._in_vain = 0 if taken else self._in_vain + 1

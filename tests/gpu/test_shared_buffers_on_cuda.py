@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from quintet.frame.frames import Place
-from quintet.frame.shared_memory.buffers import BufferLimits, SharedBuffers
+from quintet.frame.frames import BufferSlice
+from quintet.frame.settings import FrameSettings
+from quintet.frame.shared_memory.buffers import SharedBuffers
 from quintet.pages.chain import PageChain
 from quintet.pages.pixels.images import decode_image
 from quintet.pages.pixels.raw_pictures import bytes_needed, write_raw
 from quintet.pages.settings import Settings
-from quintet_client.shared_memory.buffer import Ring
+from quintet_client.shared_memory.buffer import SharedBuffer
 
 from tests.conftest import draw_page, encode
 
@@ -35,22 +36,22 @@ def maps() -> list[str]:
     return Path("/proc/self/maps").read_text().splitlines()
 
 
-def test_a_ring_is_page_locked_its_pages_are_read_and_it_is_let_go(model_store: Path, tmp_path: Path) -> None:
+def test_a_buffer_is_page_locked_its_pages_are_read_and_it_is_let_go(model_store: Path, tmp_path: Path) -> None:
     """Fails where CUDA does not page-lock memory that is mapped read only: copies work then too, but wait."""
     chain = PageChain(Settings(device="cuda"), model_store)
-    rings = SharedBuffers(BufferLimits(shared_memory=True), chain.engine)
-    rings.listen(tmp_path / "rings")
-    ring = Ring(len(PAGES) * STEP)
+    buffers = SharedBuffers(FrameSettings(shared_memory=True), chain.engine)
+    buffers.listen(tmp_path / "rings")
+    ring = SharedBuffer(len(PAGES) * STEP)
     assert ring.attach(tmp_path / "rings", NAME) == 1
-    places = []
+    slices = []
     for number, page in enumerate(PAGES):
         image = decode_image(page, Settings())
-        places.append(Place(NAME, number * STEP, bytes_needed(image.size)))
-        write_raw(image, len(page), ring.view[number * STEP : number * STEP + places[-1].length])
-    wait_until(lambda: rings._held[NAME].pinned)
-    with rings.reading():
-        bare = [rings.find(place) for place in places]
-        assert chain(bare) == chain(PAGES)
-        del bare
+        slices.append(BufferSlice(NAME, number * STEP, bytes_needed(image.size)))
+        write_raw(image, len(page), ring.view[number * STEP : number * STEP + slices[-1].length])
+    wait_until(lambda: buffers._held[NAME].pinned)
+    with buffers.reading():
+        raw = [buffers.find(part) for part in slices]
+        assert chain(raw) == chain(PAGES)
+        del raw
     ring.close()
     wait_until(lambda: not any(" r--s " in line and "quintet-ring" in line for line in maps()))

@@ -1,4 +1,4 @@
-"""Bare pictures: what is laid down is what is read, and nothing else is."""
+"""Raw pictures: what is laid down is what is read, and nothing else is."""
 
 import struct
 
@@ -75,7 +75,7 @@ def test_a_header_that_changes_while_it_is_read_is_read_once():
         (header(20, 20, encoded_bytes=2**63) + bytes(1600), Code.IMAGE_TOO_LARGE),
     ],
 )
-def test_what_is_no_picture_of_its_places_size_or_beyond_the_limits_is_refused(memory, code):
+def test_what_is_no_picture_of_its_slices_size_or_beyond_the_limits_is_refused(memory, code):
     with pytest.raises(PageError) as error:
         read_raw(memoryview(memory), SETTINGS)
     assert error.value.failure.code is code

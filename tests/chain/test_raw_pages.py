@@ -18,11 +18,11 @@ def laid(body):
     return memory.toreadonly()
 
 
-@pytest.mark.parametrize("bare", [{0, 1, 2, 3}, {2}, {1, 3}])
-def test_bare_and_encoded_pages_share_a_batch_and_each_has_its_own_answer(chain, bare):
+@pytest.mark.parametrize("raw", [{0, 1, 2, 3}, {2}, {1, 3}])
+def test_raw_and_encoded_pages_share_a_batch_and_each_has_its_own_answer(chain, raw):
     expected = chain(BODIES)
     assert [page["text"] for page in expected] == [f"Invoice {number}" for number in range(4)]
-    assert chain([laid(body) if number in bare else body for number, body in enumerate(BODIES)]) == expected
+    assert chain([laid(body) if number in raw else body for number, body in enumerate(BODIES)]) == expected
 
 
 def test_what_is_no_picture_fails_alone(chain):

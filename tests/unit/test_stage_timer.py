@@ -18,25 +18,25 @@ def sleep(seconds: float) -> float:
 
 
 def test_times_of_a_stage_add_up_until_they_are_taken() -> None:
-    watch = StageTimer(CPU)
-    first, second = watch.timed("decode", sleep), watch.timed("decode", sleep)
+    timer = StageTimer(CPU)
+    first, second = timer.timed("decode", sleep), timer.timed("decode", sleep)
     assert (first(0.02), second(0.03)) == (0.02, 0.03)
-    watch.timed("write", sleep)(0.0)
-    taken = watch.take()
+    timer.timed("write", sleep)(0.0)
+    taken = timer.take()
     assert set(taken) == {"decode", "write"}
     assert 0.05 <= taken["decode"] < 5
-    assert watch.take() == {}
+    assert timer.take() == {}
 
 
 def test_a_stage_that_fails_is_not_counted() -> None:
-    watch = StageTimer(CPU)
+    timer = StageTimer(CPU)
 
     def fails() -> None:
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        watch.timed("layout", fails)()
-    assert watch.take() == {}
+        timer.timed("layout", fails)()
+    assert timer.take() == {}
 
 
 def test_a_timed_stage_is_otherwise_as_it_was() -> None:
@@ -53,7 +53,7 @@ def test_a_timed_stage_is_otherwise_as_it_was() -> None:
 
 
 class Event:
-    """A CUDA event as far as a stopwatch knows them, on a device that is 100 ms behind the host."""
+    """A CUDA event as far as a stage timer knows them, on a device that is 100 ms behind the host."""
 
     clock_ms = 0.0
     waits = 0
@@ -77,17 +77,17 @@ class Event:
 
 def test_on_cuda_the_device_tells_and_nothing_waits_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "Event", Event)
-    watch = StageTimer(CUDA)
-    layout, decode = watch.timed("layout", sleep), watch.timed("decode", sleep, on_host=True)
+    timer = StageTimer(CUDA)
+    layout, decode = timer.timed("layout", sleep), timer.timed("decode", sleep, on_host=True)
     before = Event.waits
     for _ in range(3):
         layout(0.0)
     decode(0.01)
     assert Event.waits == before
-    taken = watch.take()
+    taken = timer.take()
     assert taken["layout"] == pytest.approx(0.3)
     assert 0.01 <= taken["decode"] < 5
-    assert watch.take() == {}
+    assert timer.take() == {}
 
 
 def test_a_device_that_has_failed_fails_no_batch_by_its_times(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,15 +96,15 @@ def test_a_device_that_has_failed_fails_no_batch_by_its_times(monkeypatch: pytes
             raise RuntimeError("CUDA error: device lost")
 
     monkeypatch.setattr(torch.cuda, "Event", Lost)
-    watch = StageTimer(CUDA)
-    watch.timed("layout", sleep)(0.0)
-    assert watch.take() == {}
-    assert watch.take() == {}
+    timer = StageTimer(CUDA)
+    timer.timed("layout", sleep)(0.0)
+    assert timer.take() == {}
+    assert timer.take() == {}
 
 
 def test_timing_costs_microseconds() -> None:
-    watch = StageTimer(CPU)
-    nothing: Any = watch.timed("nothing", lambda: None)
+    timer = StageTimer(CPU)
+    nothing: Any = timer.timed("nothing", lambda: None)
     begin = time.perf_counter()
     for _ in range(1000):
         nothing()

@@ -1,4 +1,4 @@
-"""What a worker takes for a ring, what it refuses, and what becomes of it, with real memory, sockets and processes."""
+"""What a worker takes for a shared buffer, what it refuses, and what becomes of it: real memory, sockets, processes."""
 
 import fcntl
 import json
@@ -17,16 +17,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from quintet.errors import Code, SettingsError
-from quintet.frame.frames import Place
-from quintet.frame.shared_memory import buffers as rings
-from quintet.frame.shared_memory import handshake as attaching
-from quintet.frame.shared_memory.buffers import SEALS, BufferLimits, SharedBuffers
-from quintet.frame.shared_memory.handshake import TAKEN, AttachError, Hello, open_directory, send_hello, socket_names
-from quintet_client.shared_memory.buffer import Ring
+from quintet.frame.frames import BufferSlice
+from quintet.frame.settings import FrameSettings
+from quintet.frame.shared_memory import buffers, handshake
+from quintet.frame.shared_memory.buffers import SEALS, SharedBuffers
+from quintet.frame.shared_memory.handshake import (
+    TAKEN,
+    HandshakeError,
+    Hello,
+    open_directory,
+    send_hello,
+    socket_names,
+)
+from quintet_client.shared_memory.buffer import SharedBuffer
 
 SIZE = 1 << 20
 NAME = bytes(range(16))
-LIMITS = BufferLimits(shared_memory=True, shared_memory_bytes=SIZE, shared_memory_rings=2)
+SETTINGS = FrameSettings(shared_memory=True, shared_memory_bytes=SIZE, shared_memory_rings=2)
 NOBODY = 65534
 FORK = multiprocessing.get_context("fork")
 
@@ -58,7 +65,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def worker(folder):
-    made = SharedBuffers(LIMITS, NoDevice())
+    made = SharedBuffers(SETTINGS, NoDevice())
     made.listen(folder)
     return made
 
@@ -74,7 +81,7 @@ def sealed(size=SIZE, seals=SEALS, name="quintet-ring"):
 def connected(folder, number=0):
     directory = open_directory(folder)
     try:
-        connection = attaching.connect(directory, socket_names(directory)[number], timeout_s=10)
+        connection = handshake.connect(directory, socket_names(directory)[number], timeout_s=10)
     finally:
         os.close(directory)
     with connection:
@@ -85,7 +92,7 @@ def offer(folder, descriptor, name=NAME, size=SIZE):
     """What the worker says to this memory; it is let go again."""
     with connected(folder) as connection:
         send_hello(connection, Hello(name, size), descriptor)
-        return connection.recv(attaching.MOST_ANSWER_BYTES)
+        return connection.recv(handshake.MOST_ANSWER_BYTES)
 
 
 def wait_until(condition, timeout_s=10):
@@ -96,7 +103,7 @@ def wait_until(condition, timeout_s=10):
 
 
 def knows(worker, name=NAME):
-    return isinstance(worker.find(Place(name, 0, 64)), memoryview)
+    return isinstance(worker.find(BufferSlice(name, 0, 64)), memoryview)
 
 
 def open_descriptors():
@@ -109,16 +116,16 @@ def mapped(pid="self"):
     return [line for line in lines if "memfd:quintet-ring" in line and " r--s " in line]
 
 
-def test_a_ring_is_read_at_its_places_and_gone_with_its_client(worker, folder):
-    ring = Ring(SIZE)
+def test_a_buffer_is_read_at_its_slices_and_gone_with_its_client(worker, folder):
+    ring = SharedBuffer(SIZE)
     assert ring.attach(folder, NAME) == 1
     ring.view[640:647] = b"a page!"
-    assert bytes(worker.find(Place(NAME, 640, 7))) == b"a page!"
+    assert bytes(worker.find(BufferSlice(NAME, 640, 7))) == b"a page!"
     assert len(mapped()) == 1
     assert ring.attach(folder, NAME) == 0  # it holds it already
     ring.detach()
     wait_until(lambda: not mapped())
-    assert worker.find(Place(NAME, 640, 7)).code is Code.UNKNOWN_RING
+    assert worker.find(BufferSlice(NAME, 640, 7)).code is Code.UNKNOWN_RING
     assert ring.attach(folder, NAME) == 1
     ring.detach()
 
@@ -127,7 +134,7 @@ def test_a_client_killed_with_sigkill_leaves_nothing_mapped(worker, folder):
     told = FORK.Queue()
 
     def client():
-        ring = Ring(SIZE)
+        ring = SharedBuffer(SIZE)
         told.put(ring.attach(folder, NAME))
         time.sleep(60)
 
@@ -143,14 +150,14 @@ def test_a_client_killed_with_sigkill_leaves_nothing_mapped(worker, folder):
 
 def test_memory_stays_while_a_batch_is_read_but_its_name_is_refused_at_once(folder):
     pinner = Pinner()
-    worker = SharedBuffers(LIMITS, pinner)
+    worker = SharedBuffers(SETTINGS, pinner)
     worker.listen(folder)
-    ring = Ring(SIZE)
+    ring = SharedBuffer(SIZE)
     ring.attach(folder, NAME)
     wait_until(lambda: pinner.pinned)  # from then on it waits for nothing but its client's end
     ring.view[:4] = b"page"
     with worker.reading():
-        page = worker.find(Place(NAME, 0, 4))
+        page = worker.find(BufferSlice(NAME, 0, 4))
         ring.detach()
         wait_until(lambda: not knows(worker))
         assert bytes(page) == b"page"
@@ -161,18 +168,18 @@ def test_memory_stays_while_a_batch_is_read_but_its_name_is_refused_at_once(fold
 
 def test_what_was_pinned_is_unpinned_before_it_is_unmapped(folder):
     pinner = Pinner()
-    SharedBuffers(LIMITS, pinner).listen(folder)
-    ring = Ring(SIZE)
+    SharedBuffers(SETTINGS, pinner).listen(folder)
+    ring = SharedBuffer(SIZE)
     ring.attach(folder, NAME)
     wait_until(lambda: pinner.pinned)
     ring.detach()
     wait_until(lambda: not pinner.pinned and not mapped())
 
 
-def test_the_worker_cannot_write_into_a_ring_and_nobody_can_shrink_it(worker, folder):
-    ring = Ring(SIZE)
+def test_the_worker_cannot_write_into_a_buffer_and_nobody_can_shrink_it(worker, folder):
+    ring = SharedBuffer(SIZE)
     ring.attach(folder, NAME)
-    page = worker.find(Place(NAME, 0, 64))
+    page = worker.find(BufferSlice(NAME, 0, 64))
     assert page.readonly
     with pytest.raises(PermissionError):
         os.ftruncate(ring._descriptor, 0)
@@ -184,33 +191,33 @@ def test_the_worker_cannot_write_into_a_ring_and_nobody_can_shrink_it(worker, fo
 
 @given(offset=st.integers(0, 2**64 - 1), length=st.integers(0, 2**64 - 1))
 @pytest.mark.parametrize("scale", [1, 1 << 44])
-def test_no_place_reaches_beyond_its_ring(held, scale, offset, length):
-    place = Place(NAME, offset // scale, length // scale)
-    found = held.find(place)
-    if place.offset % attaching.ALIGNMENT_BYTES == 0 and 0 < place.length <= SIZE - place.offset:
-        assert len(found) == place.length
+def test_no_slice_reaches_beyond_its_buffer(held, scale, offset, length):
+    part = BufferSlice(NAME, offset // scale, length // scale)
+    found = held.find(part)
+    if part.offset % handshake.ALIGNMENT_BYTES == 0 and 0 < part.length <= SIZE - part.offset:
+        assert len(found) == part.length
     else:
         assert found.code is Code.INVALID_PARAMETER
 
 
 @pytest.mark.parametrize(
-    "place",
+    "part",
     [(0, 0), (0, SIZE + 1), (SIZE, 1), (SIZE - 64, 65), (1, 64), (63, 1), (2**64 - 64, 64), (2**64 - 64, 2**64 - 1)],
 )
-def test_a_place_outside_or_out_of_line_is_refused(held, place):
-    assert held.find(Place(NAME, *place)).code is Code.INVALID_PARAMETER
+def test_a_slice_outside_or_out_of_line_is_refused(held, part):
+    assert held.find(BufferSlice(NAME, *part)).code is Code.INVALID_PARAMETER
 
 
-@pytest.mark.parametrize("place", [(0, SIZE), (SIZE - 64, 64), (64, 1)])
-def test_a_place_inside_is_found(held, place):
-    assert len(held.find(Place(NAME, *place))) == place[1]
+@pytest.mark.parametrize("part", [(0, SIZE), (SIZE - 64, 64), (64, 1)])
+def test_a_slice_inside_is_found(held, part):
+    assert len(held.find(BufferSlice(NAME, *part))) == part[1]
 
 
 @pytest.fixture(scope="module")
 def held(tmp_path_factory):
-    """A worker that holds one ring, whose memory `mapped` does not find."""
+    """A worker that holds one buffer, whose memory `mapped` does not find."""
     folder = tmp_path_factory.mktemp("held") / "rings"
-    made = SharedBuffers(LIMITS, NoDevice())
+    made = SharedBuffers(SETTINGS, NoDevice())
     made.listen(folder)
     memory = sealed(name="held")
     with connected(folder) as connection:
@@ -222,7 +229,7 @@ def held(tmp_path_factory):
 
 @given(st.binary(min_size=16, max_size=16).filter(lambda name: name != NAME))
 def test_a_guessed_name_finds_nothing_and_no_error_says_a_name(held, name):
-    refused = held.find(Place(name, 0, 64))
+    refused = held.find(BufferSlice(name, 0, 64))
     assert refused.code is Code.UNKNOWN_RING
     assert name.hex() not in refused.message
     assert NAME.hex() not in refused.message
@@ -237,16 +244,16 @@ def test_names_are_made_by_the_service_at_random(worker, folder):
     json.dumps(invitations)
 
 
-def test_a_worker_that_is_off_has_no_socket_and_knows_no_ring(folder):
-    off = SharedBuffers(BufferLimits(), NoDevice())
+def test_a_worker_that_is_off_has_no_socket_and_knows_no_buffer(folder):
+    off = SharedBuffers(FrameSettings(), NoDevice())
     off.listen(folder)
     assert not folder.exists()
     assert off.invitation().code is Code.SHARED_MEMORY_OFF
-    assert off.find(Place(NAME, 0, 1)).code is Code.UNKNOWN_RING
+    assert off.find(BufferSlice(NAME, 0, 1)).code is Code.UNKNOWN_RING
 
 
 def refusals():
-    """What is no ring: a maker of the descriptor, the size that is declared, words of the refusal."""
+    """What is no shared buffer: a maker of the descriptor, the size that is declared, words of the refusal."""
     ordinary = os.O_RDWR | os.O_CREAT
     return {
         "not sealed": (lambda _: sealed(seals=0), SIZE, "sealed"),
@@ -309,11 +316,11 @@ def test_memory_with_more_seals_than_needed_is_taken(folder, worker):
     assert answer in {TAKEN, b"the memory cannot be mapped: Operation not permitted"}  # taken since Linux 6.7
 
 
-HELLO = attaching._HELLO.pack(attaching.MAGIC, attaching.VERSION, NAME, SIZE)
+HELLO = handshake._HELLO.pack(handshake.MAGIC, handshake.VERSION, NAME, SIZE)
 
 
 @pytest.mark.parametrize("count", [0, 2, 4, 9])
-def test_one_descriptor_comes_with_a_ring_neither_none_nor_several(worker, folder, count):
+def test_one_descriptor_comes_with_a_buffer_neither_none_nor_several(worker, folder, count):
     memory = sealed()
     open_before = open_descriptors()
     with connected(folder) as connection:
@@ -349,7 +356,7 @@ def test_a_malformed_hello_is_refused_and_its_descriptor_closed(worker, folder, 
 
 
 @given(st.binary(max_size=80))
-def test_garbage_never_becomes_a_ring_and_the_worker_goes_on(held_folder, message):
+def test_garbage_never_becomes_a_buffer_and_the_worker_goes_on(held_folder, message):
     with connected(held_folder) as connection:
         connection.send(message)
         if message:
@@ -365,7 +372,7 @@ def test_garbage_never_becomes_a_ring_and_the_worker_goes_on(held_folder, messag
 def held_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("garbage") / "rings"
     SharedBuffers(
-        BufferLimits(shared_memory=True, shared_memory_bytes=SIZE, shared_memory_rings=100), NoDevice()
+        FrameSettings(shared_memory=True, shared_memory_bytes=SIZE, shared_memory_rings=100), NoDevice()
     ).listen(folder)
     return folder
 
@@ -381,8 +388,8 @@ def test_a_second_hello_on_one_connection_ends_it(worker, folder):
 
 
 def test_a_connection_that_says_nothing_holds_nobody_up_and_is_closed_in_the_end(worker, folder, monkeypatch):
-    monkeypatch.setattr(rings, "HELLO_WITHIN_S", 0.5)
-    ring = Ring(SIZE)
+    monkeypatch.setattr(buffers, "HELLO_WITHIN_S", 0.5)
+    ring = SharedBuffer(SIZE)
     with connected(folder) as silent:
         began = time.monotonic()
         assert ring.attach(folder, NAME) == 1
@@ -393,16 +400,16 @@ def test_a_connection_that_says_nothing_holds_nobody_up_and_is_closed_in_the_end
 
 
 def test_silent_connections_are_bounded_and_the_worker_recovers(folder, monkeypatch):
-    monkeypatch.setattr(rings, "HELLO_WITHIN_S", 0.5)
-    monkeypatch.setattr(rings, "_MOST_WAITING", 3)
-    worker = SharedBuffers(LIMITS, NoDevice())
+    monkeypatch.setattr(buffers, "HELLO_WITHIN_S", 0.5)
+    monkeypatch.setattr(buffers, "_MOST_WAITING", 3)
+    worker = SharedBuffers(SETTINGS, NoDevice())
     worker.listen(folder)
     before = threading.active_count()
     held = [connected(folder) for _ in range(30)]
     for connection in held:
         connection.__enter__()
-    assert threading.active_count() <= before + 3 + LIMITS.shared_memory_rings
-    ring = Ring(SIZE)
+    assert threading.active_count() <= before + 3 + SETTINGS.shared_memory_rings
+    ring = SharedBuffer(SIZE)
     wait_until(lambda: ring.attach(folder, NAME))
     for connection in held:
         connection.__exit__(None, None, None)
@@ -410,17 +417,17 @@ def test_silent_connections_are_bounded_and_the_worker_recovers(folder, monkeypa
 
 
 def test_a_name_that_is_held_is_refused_and_stays_with_its_owner(worker, folder):
-    ring, other = Ring(SIZE), Ring(SIZE)
+    ring, other = SharedBuffer(SIZE), SharedBuffer(SIZE)
     assert ring.attach(folder, NAME) == 1
     ring.view[:5] = b"first"
     assert other.attach(folder, NAME) == 0
     other.detach()
-    assert bytes(worker.find(Place(NAME, 0, 5))) == b"first"
+    assert bytes(worker.find(BufferSlice(NAME, 0, 5))) == b"first"
     ring.detach()
 
 
-def test_more_rings_than_allowed_are_refused_until_one_goes(worker, folder):
-    held = [Ring(SIZE) for _ in range(3)]
+def test_more_buffers_than_allowed_are_refused_until_one_goes(worker, folder):
+    held = [SharedBuffer(SIZE) for _ in range(3)]
     assert [ring.attach(folder, secrets.token_bytes(16)) for ring in held] == [1, 1, 0]
     held[0].detach()
     wait_until(lambda: held[2].attach(folder, NAME) == 1)
@@ -475,7 +482,7 @@ def connect_and_offer(folder, memory):
 
 
 def test_another_user_cannot_reach_a_socket_whose_name_they_know(reachable):
-    worker = SharedBuffers(LIMITS, NoDevice())
+    worker = SharedBuffers(SETTINGS, NoDevice())
     worker.listen(reachable)
     memory = sealed()
     assert "PermissionError" in as_nobody(connect_and_offer(reachable, memory))[0]
@@ -483,7 +490,7 @@ def test_another_user_cannot_reach_a_socket_whose_name_they_know(reachable):
 
 
 def test_another_users_connection_is_refused_even_where_the_directory_is_open(reachable, caplog):
-    worker = SharedBuffers(LIMITS, NoDevice())
+    worker = SharedBuffers(SETTINGS, NoDevice())
     worker.listen(reachable)
     reachable.chmod(0o777)
     next(reachable.iterdir()).chmod(0o777)
@@ -507,31 +514,31 @@ def test_memory_that_another_user_made_is_refused(worker, folder):
 
 def test_the_client_hands_nothing_to_a_directory_that_others_may_enter(folder):
     folder.mkdir(mode=0o755)
-    with pytest.raises(AttachError, match="0700"):
-        Ring(SIZE).attach(folder, NAME)
+    with pytest.raises(HandshakeError, match="0700"):
+        SharedBuffer(SIZE).attach(folder, NAME)
     folder.chmod(0o700)
     (folder.parent / "link").symlink_to(folder)
     with pytest.raises(OSError, match="link"):
-        Ring(SIZE).attach(folder.parent / "link", NAME)
+        SharedBuffer(SIZE).attach(folder.parent / "link", NAME)
 
 
 def test_a_worker_does_not_listen_where_others_may_enter(folder):
     folder.mkdir(mode=0o755)
     with pytest.raises(SettingsError, match="0700"):
-        SharedBuffers(LIMITS, NoDevice()).listen(folder)
+        SharedBuffers(SETTINGS, NoDevice()).listen(folder)
 
 
 def test_sockets_of_dead_workers_are_swept_away_and_those_of_live_ones_stay(folder):
-    process = FORK.Process(target=lambda: SharedBuffers(LIMITS, NoDevice()).listen(folder), daemon=True)
+    process = FORK.Process(target=lambda: SharedBuffers(SETTINGS, NoDevice()).listen(folder), daemon=True)
     process.start()
     process.join()
     (dead,) = folder.iterdir()
-    first = SharedBuffers(LIMITS, NoDevice())
+    first = SharedBuffers(SETTINGS, NoDevice())
     first.listen(folder)
     assert not dead.exists()
-    SharedBuffers(LIMITS, NoDevice()).listen(folder)
+    SharedBuffers(SETTINGS, NoDevice()).listen(folder)
     assert len(list(folder.iterdir())) == 2
-    ring = Ring(SIZE)
+    ring = SharedBuffer(SIZE)
     assert ring.attach(folder, NAME) == 2
     assert knows(first)
     ring.detach()
@@ -540,28 +547,28 @@ def test_sockets_of_dead_workers_are_swept_away_and_those_of_live_ones_stay(fold
 def test_a_directory_with_a_long_path_serves_as_well(tmp_path):
     folder = tmp_path / ("long" * 30) / "rings"
     folder.parent.mkdir()
-    SharedBuffers(LIMITS, NoDevice()).listen(folder)
-    ring = Ring(SIZE)
+    SharedBuffers(SETTINGS, NoDevice()).listen(folder)
+    ring = SharedBuffer(SIZE)
     assert ring.attach(folder, NAME) == 1
     ring.detach()
 
 
-def test_a_ring_attached_to_a_worker_that_died_attaches_to_its_successor(folder):
+def test_a_buffer_attached_to_a_worker_that_died_attaches_to_its_successor(folder):
     listening, ending = FORK.Event(), FORK.Event()
 
     def live():
-        SharedBuffers(LIMITS, NoDevice()).listen(folder)
+        SharedBuffers(SETTINGS, NoDevice()).listen(folder)
         listening.set()
         ending.wait()
 
     process = FORK.Process(target=live, daemon=True)
     process.start()
     assert listening.wait(10)
-    ring = Ring(SIZE)
+    ring = SharedBuffer(SIZE)
     assert ring.attach(folder, NAME) == 1
     process.kill()
     process.join()
-    successor = SharedBuffers(LIMITS, NoDevice())
+    successor = SharedBuffers(SETTINGS, NoDevice())
     successor.listen(folder)
     assert ring.attach(folder, NAME) == 1
     assert (ring.workers, knows(successor)) == (1, True)
@@ -580,7 +587,7 @@ def test_a_ring_attached_to_a_worker_that_died_attaches_to_its_successor(folder)
 )
 def test_it_is_off_unless_the_configuration_or_the_environment_says_on(options, environment, expected):
     left = {**options, "device": "cpu"}
-    assert BufferLimits.taken_from(left, environment).shared_memory is expected
+    assert FrameSettings.taken_from(left, environment).shared_memory is expected
     assert left == {"device": "cpu"}
 
 
@@ -595,4 +602,4 @@ def test_it_is_off_unless_the_configuration_or_the_environment_says_on(options, 
 )
 def test_a_wrong_setting_is_named(options, environment, words):
     with pytest.raises(SettingsError, match=words):
-        BufferLimits.taken_from(options, environment)
+        FrameSettings.taken_from(options, environment)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet.engine import cuda_graphs as captured_module
+from quintet.engine import cuda_graphs
 from quintet.engine.cuda_graphs import CudaGraphs, Recorder, counts_up_to, padded_count
 from torch import Tensor, nn
 
@@ -34,7 +34,7 @@ class Work:
         return output, output.argmax(dim=1).int()
 
 
-def captured(work: Work, most: int = MOST) -> CudaGraphs:
+def graphs_of(work: Work, most: int = MOST) -> CudaGraphs:
     recorder = Recorder(torch.device("cpu"), torch.float32)
     return CudaGraphs(work, recorder, {ITEM: most})
 
@@ -55,7 +55,7 @@ def assert_equal(ours: tuple[Tensor, ...], theirs: tuple[Tensor, ...]) -> None:
 
 @given(st.lists(st.integers(1, MOST), min_size=1, max_size=12))
 def test_replays_say_what_the_network_says(counts: list[int]) -> None:
-    run = captured(Work())
+    run = graphs_of(Work())
     batches = [batch_of(count, seed) for seed, count in enumerate(counts)]
     # All outputs are held to the end: a later replay must not have overwritten them.
     outputs = [run(batch) for batch in batches]
@@ -64,7 +64,7 @@ def test_replays_say_what_the_network_says(counts: list[int]) -> None:
 
 
 def test_rows_that_fill_a_call_up_do_not_change_the_others() -> None:
-    run = captured(Work())
+    run = graphs_of(Work())
     run.record_all(time.monotonic() + 60)
     clean = run(batch_of(5))
     run(torch.full((8, *ITEM), torch.nan))  # fills the memory of the recording with what must not be seen
@@ -81,7 +81,7 @@ def test_calls_are_filled_up_to_powers_of_two_and_never_beyond_a_full_call() -> 
 
 def test_a_shape_is_recorded_when_it_comes_a_second_time() -> None:
     work = Work()
-    run = captured(work)
+    run = graphs_of(work)
     run(batch_of(5))
     assert run.recorded == ()
     run(batch_of(7))
@@ -92,7 +92,7 @@ def test_a_shape_is_recorded_when_it_comes_a_second_time() -> None:
 
 def test_a_shape_that_is_not_worth_a_recording_runs_as_it_is() -> None:
     work = Work()
-    run = captured(work)
+    run = graphs_of(work)
     for _ in range(3):
         run(batch_of(MOST + 1))
         run(torch.randn(2, 3, 8, 24))
@@ -103,7 +103,7 @@ def test_a_shape_that_is_not_worth_a_recording_runs_as_it_is() -> None:
 
 def test_everything_can_be_recorded_before_the_first_call() -> None:
     work = Work()
-    run = captured(work)
+    run = graphs_of(work)
     assert run.record_all(time.monotonic() + 60) == 0
     assert sorted(shape[0] for shape in run.recorded) == counts_up_to(MOST)
     assert work.sizes == sorted(work.sizes, reverse=True), "the largest come first, so that the others fit in"
@@ -113,7 +113,7 @@ def test_everything_can_be_recorded_before_the_first_call() -> None:
 
 
 def test_recording_ends_when_its_time_is_over() -> None:
-    run = captured(Work())
+    run = graphs_of(Work())
     assert run.record_all(time.monotonic() - 1) == len(counts_up_to(MOST))
     assert run.recorded == ()
 
@@ -127,10 +127,10 @@ def test_all_recordings_of_a_device_share_one_memory_for_inputs() -> None:
 
 
 def test_recordings_are_bounded_and_an_idle_one_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(captured_module, "MOST_RECORDINGS", 2)
-    monkeypatch.setattr(captured_module, "IDLE_CALLS", 10)
+    monkeypatch.setattr(cuda_graphs, "MOST_RECORDINGS", 2)
+    monkeypatch.setattr(cuda_graphs, "IDLE_CALLS", 10)
     work = Work()
-    run = captured(work)
+    run = graphs_of(work)
     for count in (1, 1, 2, 2):
         run(batch_of(count))
     assert [shape[0] for shape in run.recorded] == [1, 2]

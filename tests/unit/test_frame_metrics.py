@@ -14,16 +14,16 @@ DEVICE = {"allocated": 1, "used": 2}
 BATCH = BatchStats([64, 64, 3], [{"text": ""}] * 129 + [EMPTY] * 2, [BUSY], 5000, {"decode": 0.1234567, "write": 1e-9})
 
 
-def measurements() -> Metrics:
+def metrics() -> Metrics:
     return Metrics("9000", lambda: DEVICE)
 
 
 def values(told: list[Metric], name: str) -> dict[tuple[str, ...], float]:
-    return {measurement.labels: measurement.value for measurement in told if measurement.name == name}
+    return {metric.labels: metric.value for metric in told if metric.name == name}
 
 
 def test_a_batch_is_told_by_outcome_size_and_stage() -> None:
-    told = measurements().of_batch(BATCH)
+    told = metrics().of_batch(BATCH)
     assert values(told, "quintet_pages_total") == {("ok",): 129, ("EMPTY_BODY",): 2}
     assert values(told, "quintet_batches_total") == {("64",): 2, ("3",): 1}
     assert values(told, "quintet_refused_requests_total") == {("BUSY",): 1}
@@ -33,17 +33,17 @@ def test_a_batch_is_told_by_outcome_size_and_stage() -> None:
 
 
 def test_all_that_is_told_is_listed_with_its_kind_and_labels() -> None:
-    worker = measurements()
+    worker = metrics()
     told = [*worker.at_start(), *worker.of_batch(BATCH), worker.in_progress(3)]
-    for measurement in told:
-        own = {metric["name"]: metric for metric in LISTED[measurement.kind]}[measurement.name]
-        assert len(own["dimensions"]) == len(measurement.labels) + 2, "ModelName and Level come behind"
-    listed = {metric["name"] for metrics in LISTED.values() for metric in metrics}
-    assert {name for name in listed if name.startswith("quintet_")} == {measurement.name for measurement in told}
+    for metric in told:
+        own = {entry["name"]: entry for entry in LISTED[metric.kind]}[metric.name]
+        assert len(own["dimensions"]) == len(metric.labels) + 2, "ModelName and Level come behind"
+    listed = {metric["name"] for listed_of_kind in LISTED.values() for metric in listed_of_kind}
+    assert {name for name in listed if name.startswith("quintet_")} == {metric.name for metric in told}
 
 
 def test_memory_is_told_at_start_and_then_not_with_every_batch() -> None:
-    worker = measurements()
+    worker = metrics()
     told = values(worker.at_start(), "quintet_memory_bytes")
     assert {kind for kind, _ in told} == {"resident", "device_allocated", "device_used"}
     assert told["resident", "9000"] > 1 << 20
@@ -52,5 +52,5 @@ def test_memory_is_told_at_start_and_then_not_with_every_batch() -> None:
 
 def test_values_are_written_as_torchserve_reads_them() -> None:
     """Its pattern for a value is digits, minus, comma, point and e: no plus, as in 1e+16."""
-    for measurement in measurements().of_batch(BATCH):
-        assert set(str(measurement.value)) <= set("0123456789-.e")
+    for metric in metrics().of_batch(BATCH):
+        assert set(str(metric.value)) <= set("0123456789-.e")
