@@ -11,7 +11,10 @@ from quintet_client.service.outcomes import one_line
 _LENGTHS = struct.Struct(">II")
 # The service takes 64 MiB a request, the frame around the page included.
 MOST_BODY_BYTES = 60 * 1024 * 1024
-_MOST_HEAD_BYTES = 64 * 1024
+# A PDF may claim a million pages that it has not, and each would be a failure of its own.
+MOST_PAGES = 100_000
+# The numbers of so many pages, and one more.
+_MOST_HEAD_BYTES = 1024 * 1024
 
 
 class Answer(NamedTuple):
@@ -19,7 +22,7 @@ class Answer(NamedTuple):
 
     Attributes:
         stamp: the state of the file that was opened.
-        pages: how many pages the document has, if that was asked.
+        pages: the numbers of the document's pages, if they were asked for; at most `MOST_PAGES` and one more.
         code: why there is none; empty if all went well.
         message: the same for a person.
         note: what is to be said of a page that was rendered all the same.
@@ -27,7 +30,7 @@ class Answer(NamedTuple):
     """
 
     stamp: FileStamp = UNKNOWN
-    pages: int = 0
+    pages: tuple[int, ...] = ()
     code: str = ""
     message: str = ""
     note: str = ""
@@ -73,4 +76,5 @@ def answer_unpacked(take: Callable[[int], bytes]) -> Answer:
     head, body = unpacked(take, MOST_BODY_BYTES)
     size_bytes, mtime_ns = head["stamp"]
     code, message, note = (one_line(head[name]) for name in ("code", "message", "note"))
-    return Answer(FileStamp(int(size_bytes), int(mtime_ns)), int(head["pages"]), code, message, note, body)
+    pages = tuple(map(int, head["pages"]))
+    return Answer(FileStamp(int(size_bytes), int(mtime_ns)), pages, code, message, note, body)

@@ -42,8 +42,9 @@ class PdfPages:
         except pypdfium2.PdfiumError as error:
             raise _not_opened(error) from error
 
-    def __len__(self) -> int:
-        return len(self._pdf)
+    def numbers(self, most: int) -> tuple[int, ...]:
+        """Number its pages, no more than `most`."""
+        return tuple(range(1, min(len(self._pdf), most) + 1))
 
     def close(self) -> None:
         """Let go of it, and of its file."""

@@ -63,7 +63,7 @@ class Renderer:
         return child.pid if child else None
 
     def count(self, path: str) -> Answer:
-        """Count the pages of a PDF: how many, or why there are none. Never raises for what a document holds."""
+        """Number the pages of a PDF or TIFF, or say why there are none. Never raises for what a document holds."""
         return self._ask(path, 0, 0)
 
     def render(self, path: str, page: int, dpi: int) -> Answer:
