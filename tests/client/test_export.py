@@ -11,7 +11,7 @@ import pypdfium2
 import pytest
 from exporting import export, exported, failing, texts, two_words, write_images
 from quintet_client.cli import main
-from quintet_client.exports.text import plain
+from quintet_client.exports.formats import plain
 from quintet_client.run.formats import NAMES
 from quintet_client.run.ledger import Ledger, Row
 from quintet_client.run.output import Output

@@ -15,7 +15,7 @@ from scripted_server import ScriptedServer
 SLOW_EXPORTS = """
 import sys, time
 from quintet_client.cli import main
-from quintet_client.exports.text import plain
+from quintet_client.exports.formats import plain
 
 render = plain.render
 

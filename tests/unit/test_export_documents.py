@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_results import answer, line, page, region, with_turn
 from quintet_client.errors import PageError, UsageError
-from quintet_client.exports.cleaning import clean
-from quintet_client.exports.documents import have_ended, in_documents, load_page, parse_clean
+from quintet_client.exports.documents import clean, have_ended, in_documents, load_page, parse_clean
+from quintet_client.exports.layout.blocks import blocks_of, turned_upright
 from quintet_client.exports.layout.words import words_of
-from quintet_client.exports.text.blocks import blocks_of, turned_upright
 from quintet_client.input.page_ids import derived, document_of, page_id_of, page_place
 from quintet_client.run.formats import FORMATS, NAMES, choose, split_names
 from quintet_client.run.ledger import Ledger, Row

@@ -7,7 +7,6 @@ import re
 import shutil
 import struct
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pikepdf
@@ -18,11 +17,11 @@ from hypothesis import strategies as st
 from made_pdfs import SIZE, picture, searchable, shown, text_of
 from made_results import document, encoded, line, original, page, with_turn
 from PIL import Image, ImageFont
-from quintet_client.exports.failures import ExportError
+from quintet_client.exports.documents import ExportError
+from quintet_client.exports.layout.blocks import box_around
 from quintet_client.exports.layout.words import words_of
 from quintet_client.exports.pdf import searchable as pdf
 from quintet_client.exports.pdf.images import page_image
-from quintet_client.exports.text.blocks import box_around
 
 QUADS = [[(100, 100), (400, 100), (400, 140), (100, 140)], [(100, 300), (500, 300), (500, 360), (100, 360)]]
 TEXTS = ["Total 12.50", "Thank you, Zoë"]
@@ -228,10 +227,10 @@ def test_an_original_that_is_not_what_was_read_is_refused(tmp_path):
     with pytest.raises(ExportError, match=r"1000 x 800 pixels.*read it again"):
         searchable(tmp_path, encoded(picture(SIZE[::-1]), "PNG"), made())
     found = original(tmp_path / "a.png", body)
-    Path(found.path).write_bytes(body + b"more")
+    found[0].write_bytes(body + b"more")
     with pytest.raises(ExportError, match=f"{len(body) + 4} bytes"):
         pdf.render(document(made(), original=found))
-    Path(found.path).unlink()
+    found[0].unlink()
     with pytest.raises(ExportError, match=r"No such file.*--input"):
         pdf.render(document(made(), original=found))
     with pytest.raises(ExportError, match="no page 1"):

@@ -4,10 +4,10 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from quintet_client.cancellation import Cancellation, Stage
+from quintet_client.cancellation import Cancellation
 from quintet_client.exports.documents import have_ended, in_documents
-from quintet_client.exports.exporter import Exporter, ExportTally, documents_of
-from quintet_client.exports.originals import Originals
+from quintet_client.exports.exporter import Exporter, ExportPool, ExportTally, documents_of
+from quintet_client.input.originals import Originals
 from quintet_client.input.page_ids import document_of
 from quintet_client.input.sources import Source
 from quintet_client.run.formats import choose
@@ -16,8 +16,7 @@ from quintet_client.run.output import Output
 
 # Reading has the machine; two threads keep up with a service that reads some hundred pages a second.
 _THREADS = 2
-_ROOM = 256
-_GRACE_S = 5.0
+_MOST_WAITING = 256
 _LOCKS = 64
 _log = logging.getLogger(__name__)
 
@@ -36,41 +35,41 @@ class RunExports:
             output: the claimed OUTPUT.
             names: the formats; none makes all this do nothing.
             sources: the files of this run.
-            run: ends the exports when it ends the run; never pulled from here.
+            run: ends the exports when it ends the run; never cancelled from here.
 
         Raises:
             UsageError: a format is unknown or lacks its packages.
         """
         self.tally = ExportTally()
-        self._exporter = Exporter(output, choose(names), Originals((), sources), self.tally)
+        originals = Originals((), sources, links_may_leave=True)
+        self._exporter = Exporter(output, choose(names), originals, self.tally, run)
         self._run = run
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
-        self._stage: Stage[str] | None = None
+        self._pool: ExportPool[str] | None = None
 
     def start(self) -> None:
         """Begin to take documents."""
         if self._exporter.formats:
-            self._stage = Stage(
-                self._export, threads=_THREADS, room=_ROOM, cancellation=self._run, drops_on_cancel=True
-            )
+            self._pool = ExportPool(self._export, _THREADS, _MOST_WAITING, self._run)
 
     def committed(self, rows: Sequence[Row]) -> None:
-        """Take note of pages whose end is safely in the ledger; waits for room."""
-        if self._stage is not None:
+        """Take note of pages whose end is safely in the ledger; waits while there is much to do."""
+        if self._pool is not None:
             for name in {document_of(row.page_id): None for row in rows if row.state in {"ok", "failed"}}:
-                self._stage.put(name)
+                self._pool.submit(name)
 
     def finish(self) -> None:
         """Wait for what is under way; then, unless the run was cut short, make what is missing yet, and the tables."""
         if not self._exporter.formats:
             return
-        self._drain()
+        if self._pool is not None:
+            self._pool.finish()
         if self._goes_on:
-            self.start()
+            pool = ExportPool(self._export, _THREADS, _MOST_WAITING, self._run)
             for document in documents_of(self._exporter.output):
-                if self._stage is not None and self._exporter.lacks(document):
-                    self._stage.put(document[0])
-            self._drain()
+                if self._exporter.lacks(document):
+                    pool.submit(document[0])
+            pool.finish()
         self._guarded(self._exporter.tables)
         if self._run.cancelled:
             self.tally.ended_early = "the run was cut short"
@@ -78,11 +77,6 @@ class RunExports:
     @property
     def _goes_on(self) -> bool:
         return not self._run.cancelled and not self.tally.ended_early
-
-    def _drain(self) -> None:
-        if self._stage is not None:
-            self._stage.finish(_GRACE_S)
-            self._stage = None
 
     def _export(self, name: str) -> None:
         """Export a document if all its pages have their end.

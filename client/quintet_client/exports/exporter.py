@@ -8,36 +8,37 @@ import logging
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Generic, TypeVar
 
 from tqdm import tqdm
 
-from quintet_client.cancellation import Cancellation, Stage
+from quintet_client.cancellation import Cancellation
 from quintet_client.errors import UsageError
 from quintet_client.exports.documents import (
     Document,
     DocumentPage,
-    Original,
+    ExportError,
+    Rows,
     have_ended,
     in_documents,
     load_page,
 )
-from quintet_client.exports.failures import ExportError
-from quintet_client.exports.originals import Originals
+from quintet_client.input.originals import NoOriginalError, Originals
 from quintet_client.run.formats import Format, choose
-from quintet_client.run.ledger import Ledger, Row
-from quintet_client.run.output import Output, replaced_whole
+from quintet_client.run.ledger import Ledger
+from quintet_client.run.output import Output
 from quintet_client.run.settings import ExportSettings
 
 # A document under way is in memory with its result and its file.
-_ROOM = 16
-_GRACE_S = 5.0
+_MOST_WAITING = 16
 _log = logging.getLogger(__name__)
-
-Rows = tuple[str, tuple[Row, ...]]
+T = TypeVar("T")
 
 
 class ExportTally:
@@ -81,21 +82,46 @@ class ExportTally:
         return {**counts, "failed_outputs": len(self.failed), "ended_early": self.ended_early}
 
 
+class ExportPool(Generic[T]):
+    """Threads that export, with a bound on what waits for them: whoever brings more is held up.
+
+    What has not begun when the run is cancelled is dropped; an exception in the work cancels the run.
+    """
+
+    def __init__(self, work: Callable[[T], None], threads: int, waiting: int, cancellation: Cancellation) -> None:
+        self._work = work
+        self._cancellation = cancellation
+        self._slots = threading.Semaphore(threads + waiting)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="export")
+
+    def submit(self, item: T) -> None:
+        """Hand over an item as soon as there is room."""
+        self._slots.acquire()
+        self._pool.submit(self._do, item)
+
+    def finish(self) -> None:
+        """Wait for all that was handed over."""
+        self._pool.shutdown()
+
+    def _do(self, item: T) -> None:
+        try:
+            if not self._cancellation.cancelled:
+                self._work(item)
+        except BaseException as error:  # noqa: BLE001 - the thread's outermost boundary; the run ends with it
+            self._cancellation.cancel(error)
+        finally:
+            self._slots.release()
+
+
 @dataclass(frozen=True, slots=True)
 class Exporter:
-    """Makes the files of one document after the other; safe to share between threads.
-
-    Attributes:
-        output: the OUTPUT.
-        formats: what is to be made.
-        originals: finds the files that were read.
-        tally: what became of it.
-    """
+    """Makes the files of one document after the other; safe to share between threads."""
 
     output: Output
     formats: Sequence[Format]
     originals: Originals
     tally: ExportTally
+    cancellation: Cancellation
 
     def export(self, document: Rows) -> None:
         """Make a document's files; a format that fails does so alone.
@@ -105,17 +131,20 @@ class Exporter:
         """
         name, rows = document
         pages = tuple(load_page(row, self.output) for row in rows)
-        if any(page.state == "pending" for page in pages):
+        states = {page.state for page in pages}
+        if "pending" in states:
             self.tally.count("pending")
-            return
-        if not any(page.page for page in pages):
+        elif "ok" not in states:
             self.output.remove_exports(name)  # a failure is never an empty file
             self.tally.count("unread")
-            return
-        for form in self.formats:
-            if not form.whole_run:
-                self._make(form, Document(name, pages, self._original(form, name, rows)))
-        self.tally.count("exported")
+        else:
+            found = Document(name, pages, self._original(name), rows[0].size_bytes)
+            for form in self.formats:
+                if self.cancellation.cancelled:
+                    return
+                if not form.whole_run:
+                    self._make(form, found)
+            self.tally.count("exported")
 
     def tables(self) -> None:
         """Make the tables of the whole run.
@@ -125,10 +154,9 @@ class Exporter:
         """
         for form in self.formats:
             if form.whole_run:
-                paths = [self.output.exports / f"{table}{form.suffix}" for table in ("pages", "lines")]
-                with replaced_whole(paths[0]) as pages_path, replaced_whole(paths[1]) as lines_path:
-                    write = import_module(f"quintet_client.exports.{form.module}").write_tables
-                    write(self._all_pages(), pages_path, lines_path)
+                pages, lines = (self.output.replaced_table(f"{table}{form.suffix}") for table in ("pages", "lines"))
+                with pages as page_file, lines as line_file:
+                    _module_of(form).write_tables(self._all_pages(), page_file, line_file)
 
     def lacks(self, document: Rows) -> bool:
         """Whether a document that has its end was not exported in every format, as far as was tried."""
@@ -142,7 +170,7 @@ class Exporter:
 
     def _make(self, form: Format, document: Document) -> None:
         try:
-            content: bytes = import_module(f"quintet_client.exports.{form.module}").render(document)
+            content: bytes = _module_of(form).render(document)
         except ExportError as error:
             self.tally.fail(document.name, form.name, str(error))
         except Exception as error:  # noqa: BLE001 - one document's fault in one format, whatever library finds it
@@ -150,8 +178,13 @@ class Exporter:
         else:
             self.output.write_export(form, document.name, content)
 
-    def _original(self, form: Format, name: str, rows: Sequence[Row]) -> Original | None:
-        return self.originals.find(name, rows) if form.needs_original else None
+    def _original(self, name: str) -> Path | None:
+        if not any(form.needs_original for form in self.formats):
+            return None
+        try:
+            return self.originals.find(name)
+        except NoOriginalError:
+            return None
 
     def _all_pages(self) -> Iterator[DocumentPage]:
         for _name, rows in documents_of(self.output):
@@ -159,28 +192,14 @@ class Exporter:
                 yield load_page(row, self.output)
 
 
+def _module_of(form: Format) -> ModuleType:
+    return import_module(f"quintet_client.exports.{form.module}")
+
+
 def documents_of(output: Output) -> list[Rows]:
     """Return all documents of the ledger with their rows, sorted by name."""
     with Ledger.open(output.ledger) as ledger:
         return list(in_documents(ledger.all_rows()))
-
-
-def export_all(exporter: Exporter, documents: Sequence[Rows], writers: int, cancellation: Cancellation) -> None:
-    """Export documents with several threads, then the tables.
-
-    Args:
-        exporter: makes the files.
-        documents: what to export.
-        writers: threads; decoding, compressing and writing do not hold Python's lock.
-        cancellation: ends the work early, and has the cause if a file cannot be written.
-    """
-    stage = Stage(exporter.export, threads=writers, room=_ROOM, cancellation=cancellation, drops_on_cancel=True)
-    for document in tqdm(documents, unit="document", file=sys.stderr, disable=not sys.stderr.isatty()):
-        if not stage.put(document):
-            break
-    stage.finish(_GRACE_S)
-    if not cancellation.cancelled:
-        exporter.tables()
 
 
 def export_results(settings: ExportSettings, cancellation: Cancellation) -> ExportTally:
@@ -196,12 +215,20 @@ def export_results(settings: ExportSettings, cancellation: Cancellation) -> Expo
         raise UsageError(
             f"{output.folder} holds no results (no {output.ledger.name}); give a folder `quintet read` wrote"
         )
-    tally = ExportTally()
     with output.claim():
         with Ledger.open(output.ledger) as ledger:
-            inputs = ledger.inputs() if settings.input_path is None else [str(settings.input_path)]
-        exporter = Exporter(output, choose(settings.formats), Originals(inputs), tally)
-        export_all(exporter, documents_of(output), settings.writers, cancellation)
+            inputs = list(map(Path, ledger.inputs())) if settings.input_path is None else [settings.input_path]
+        originals = Originals(inputs, links_may_leave=True)
+        exporter = Exporter(output, choose(settings.formats), originals, ExportTally(), cancellation)
+        # Decoding, compressing and writing do not hold Python's lock.
+        pool = ExportPool(exporter.export, settings.writers, _MOST_WAITING, cancellation)
+        for document in tqdm(documents_of(output), unit="document", file=sys.stderr, disable=not sys.stderr.isatty()):
+            if cancellation.cancelled:
+                break
+            pool.submit(document)
+        pool.finish()
+        if not cancellation.cancelled:
+            exporter.tables()
     if cancellation.cause is not None:
         raise cancellation.cause
-    return tally
+    return exporter.tally

@@ -10,8 +10,8 @@ from xml.etree.ElementTree import Element, SubElement
 
 from quintet_client.api.results import Line, PageResult, PointPx
 from quintet_client.exports.documents import Document, DocumentPage
+from quintet_client.exports.layout.blocks import Block, BoxPx, blocks_of, box_around
 from quintet_client.exports.layout.words import Word, words_of
-from quintet_client.exports.text.blocks import Block, BoxPx, blocks_of, box_around
 
 _NAMESPACE = "http://www.loc.gov/standards/alto/ns-v4#"
 _SCHEMA = "http://www.loc.gov/standards/alto/v4/alto-4-2.xsd"

@@ -9,8 +9,8 @@ from xml.etree.ElementTree import Element, SubElement
 
 from quintet_client.api.results import Line, PageResult
 from quintet_client.exports.documents import Document, DocumentPage
+from quintet_client.exports.layout.blocks import Block, BoxPx, blocks_of, box_around
 from quintet_client.exports.layout.words import Word, words_of
-from quintet_client.exports.text.blocks import Block, BoxPx, blocks_of, box_around
 
 _NAMESPACE = "http://www.w3.org/1999/xhtml"
 # Every class that may occur, whether it does or not: a reader is told what to expect, not what there is.

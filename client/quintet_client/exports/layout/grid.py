@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import cast
 
 from quintet_client.api.results import Line, QuadPx
-from quintet_client.exports.text.blocks import BoxPx, box_around
+from quintet_client.exports.layout.blocks import BoxPx, box_around
 
 # Two columns lie at least this share of a line's height apart. Detected lines reach over their ink by a third of their
 # height on each side: words of one cell that were detected apart touch.
