@@ -3,10 +3,11 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from quintet_client.cancellation import Cancellation
 from quintet_client.exports.documents import have_ended, in_documents
-from quintet_client.exports.exporter import Exporter, ExportPool, ExportTally, documents_of
+from quintet_client.exports.exporter import Exporter, ExportTally, documents_of
 from quintet_client.input.originals import Originals
 from quintet_client.input.page_ids import document_of
 from quintet_client.input.sources import Source
@@ -45,34 +46,43 @@ class RunExports:
         self._exporter = Exporter(output, choose(names), originals, self.tally, run)
         self._run = run
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
-        self._pool: ExportPool[str] | None = None
+        self._slots = threading.Semaphore(_THREADS + _MOST_WAITING)
+        self._pool: ThreadPoolExecutor | None = None
 
     def start(self) -> None:
         """Begin to take documents."""
         if self._exporter.formats:
-            self._pool = ExportPool(self._export, _THREADS, _MOST_WAITING, self._run)
+            self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="export")
 
     def committed(self, rows: Sequence[Row]) -> None:
         """Take note of pages whose end is safely in the ledger; waits while there is much to do."""
-        if self._pool is not None:
-            for name in {document_of(row.page_id): None for row in rows if row.state in {"ok", "failed"}}:
-                self._pool.submit(name)
+        for name in {document_of(row.page_id): None for row in rows if row.state in {"ok", "failed"}}:
+            self._submit(name)
 
     def finish(self) -> None:
         """Wait for what is under way; then, unless the run was cut short, make what is missing yet, and the tables."""
         if not self._exporter.formats:
             return
-        if self._pool is not None:
-            self._pool.finish()
+        self._drain()
         if self._goes_on:
-            pool = ExportPool(self._export, _THREADS, _MOST_WAITING, self._run)
+            self.start()
             for document in documents_of(self._exporter.output):
                 if self._exporter.lacks(document):
-                    pool.submit(document[0])
-            pool.finish()
+                    self._submit(document[0])
+            self._drain()
         self._guarded(self._exporter.tables)
         if self._run.cancelled:
             self.tally.ended_early = "the run was cut short"
+
+    def _submit(self, name: str) -> None:
+        if self._pool is not None:
+            self._slots.acquire()
+            self._pool.submit(self._export, name).add_done_callback(lambda _done: self._slots.release())
+
+    def _drain(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
 
     @property
     def _goes_on(self) -> bool:

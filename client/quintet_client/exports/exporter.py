@@ -8,13 +8,13 @@ import logging
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from tqdm import tqdm
 
@@ -35,10 +35,9 @@ from quintet_client.run.ledger import Ledger
 from quintet_client.run.output import Output
 from quintet_client.run.settings import ExportSettings
 
-# A document under way is in memory with its result and its file.
-_MOST_WAITING = 16
+# Documents that are handed to the threads together.
+_GROUP = 256
 _log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
 class ExportTally:
@@ -82,37 +81,6 @@ class ExportTally:
         return {**counts, "failed_outputs": len(self.failed), "ended_early": self.ended_early}
 
 
-class ExportPool(Generic[T]):
-    """Threads that export, with a bound on what waits for them: whoever brings more is held up.
-
-    What has not begun when the run is cancelled is dropped; an exception in the work cancels the run.
-    """
-
-    def __init__(self, work: Callable[[T], None], threads: int, waiting: int, cancellation: Cancellation) -> None:
-        self._work = work
-        self._cancellation = cancellation
-        self._slots = threading.Semaphore(threads + waiting)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="export")
-
-    def submit(self, item: T) -> None:
-        """Hand over an item as soon as there is room."""
-        self._slots.acquire()
-        self._pool.submit(self._do, item)
-
-    def finish(self) -> None:
-        """Wait for all that was handed over."""
-        self._pool.shutdown()
-
-    def _do(self, item: T) -> None:
-        try:
-            if not self._cancellation.cancelled:
-                self._work(item)
-        except BaseException as error:  # noqa: BLE001 - the thread's outermost boundary; the run ends with it
-            self._cancellation.cancel(error)
-        finally:
-            self._slots.release()
-
-
 @dataclass(frozen=True, slots=True)
 class Exporter:
     """Makes the files of one document after the other; safe to share between threads."""
@@ -124,11 +92,13 @@ class Exporter:
     cancellation: Cancellation
 
     def export(self, document: Rows) -> None:
-        """Make a document's files; a format that fails does so alone.
+        """Make a document's files, unless the run is cancelled; a format that fails does so alone.
 
         Raises:
             OutputUnwritableError: a file could not be written.
         """
+        if self.cancellation.cancelled:
+            return
         name, rows = document
         pages = tuple(load_page(row, self.output) for row in rows)
         states = {page.state for page in pages}
@@ -220,13 +190,13 @@ def export_results(settings: ExportSettings, cancellation: Cancellation) -> Expo
             inputs = list(map(Path, ledger.inputs())) if settings.input_path is None else [settings.input_path]
         originals = Originals(inputs, links_may_leave=True)
         exporter = Exporter(output, choose(settings.formats), originals, ExportTally(), cancellation)
+        documents = documents_of(output)
+        progress = tqdm(total=len(documents), unit="document", file=sys.stderr, disable=not sys.stderr.isatty())
         # Decoding, compressing and writing do not hold Python's lock.
-        pool = ExportPool(exporter.export, settings.writers, _MOST_WAITING, cancellation)
-        for document in tqdm(documents_of(output), unit="document", file=sys.stderr, disable=not sys.stderr.isatty()):
-            if cancellation.cancelled:
-                break
-            pool.submit(document)
-        pool.finish()
+        with progress, ThreadPoolExecutor(settings.writers) as pool:
+            for start in range(0, len(documents), _GROUP):
+                for _ in pool.map(exporter.export, documents[start : start + _GROUP]):
+                    progress.update()
         if not cancellation.cancelled:
             exporter.tables()
     if cancellation.cause is not None:

@@ -2,36 +2,17 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from html import escape
 
-from quintet_client.viewer.speed import Bin, Sitting
+from quintet_client.viewer.data.speed import Bin, Sitting
+from quintet_client.viewer.data.summary import Amount
 
 _WIDTH, _HEIGHT = 1160, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 30
 _ROWS_WIDTH, _ROW, _LABEL, _NUMBER = 620, 30, 190, 160
 # XML has no form for these; HTML does not need them.
 _UNPRINTABLE = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127, 0xFFFE, 0xFFFF], "\ufffd")
-
-
-@dataclass(frozen=True, slots=True)
-class Amount:
-    """One row of a bar chart.
-
-    Attributes:
-        label: what it is.
-        value: length of the bar.
-        note: what stands behind it.
-        part: a share of the value that is drawn darker.
-        kind: "" or "bad".
-    """
-
-    label: str
-    value: float
-    note: str
-    part: float = 0.0
-    kind: str = ""
 
 
 def speed_chart(sitting: Sitting) -> str:

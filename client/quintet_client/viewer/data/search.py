@@ -8,8 +8,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quintet_client.viewer.matches import fts_query, terms_of, words_of
-from quintet_client.viewer.run import Run
+from quintet_client.viewer.data.matches import fts_query, terms_of, words_of
+from quintet_client.viewer.data.run import Run
 
 # Parsed outside the lock, inserted within it: a search waits some 10 ms for a portion.
 _PORTION = 64
@@ -101,7 +101,7 @@ class Index:
     def _build(self) -> None:
         try:
             latest = max(self._seen.values(), default="")
-            read = self._run.account.read_since(latest)
+            read = self._run.ledger.read_since(latest)
             todo = [(page_id, at) for page_id, at in read if self._seen.get(page_id) != at]
             for begin in range(0, len(todo), _PORTION):
                 if self._closed.is_set():
