@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from quintet_client.errors import UsageError
 from quintet_client.run.ledger import Ledger, Row
-from quintet_client.viewer.charts import Amount, bar_chart, clock, speed_chart
 from quintet_client.viewer.data.ledger import Filter, LedgerReader
 from quintet_client.viewer.data.run import Run
 from quintet_client.viewer.data.speed import sittings_of
 from quintet_client.viewer.data.summary import summarise
+from quintet_client.viewer.drawing import Amount, bar_chart, clock, speed_chart
 
 from tests.client.made_runs import answer, make_run, write_answer, write_ledger
 

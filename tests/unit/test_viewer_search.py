@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from quintet_client.run.ledger import Ledger, Row
-from quintet_client.viewer.data.matches import fts_query, parts_of, terms_of, words_of
 from quintet_client.viewer.data.run import Run
-from quintet_client.viewer.data.search import Index
+from quintet_client.viewer.data.search import Index, fts_query, parts_of, terms_of, words_of
 
 from tests.client.made_runs import answer, write_answer, write_ledger
 

@@ -26,16 +26,7 @@ class ExportError(QuintetError):
 
 @dataclass(frozen=True, slots=True)
 class DocumentPage:
-    """One page with its end.
-
-    Attributes:
-        page_id: its id in the ledger.
-        number: its place in the document, from 1.
-        state: ok, failed or pending.
-        page: its result, None unless it is ok; texts are clean (see `clean`).
-        code: why it failed, else empty.
-        message: what was said about that, else empty.
-    """
+    """One page, counted from 1, that is ok, failed or pending: its result, its texts clean, or why there is none."""
 
     page_id: str
     number: int
@@ -47,11 +38,11 @@ class DocumentPage:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Pages that become one file a format.
+    """Pages, at least one, that become one file a format.
 
     Attributes:
         name: the id of the file they came from.
-        pages: in page order, at least one.
+        pages: in their order.
         original: that file, None where nobody knows it or no format needs it.
         original_bytes: its size when it was read, -1 if unknown.
     """

@@ -36,7 +36,7 @@ class RunExports:
             output: the claimed OUTPUT.
             names: the formats; none makes all this do nothing.
             sources: the files of this run.
-            run: ends the exports when it ends the run; never cancelled from here.
+            run: ends the exports with the run; never cancelled from here.
 
         Raises:
             UsageError: a format is unknown or lacks its packages.

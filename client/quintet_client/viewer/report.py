@@ -5,12 +5,11 @@ from pathlib import Path
 
 from quintet_client.api.results import PageResult
 from quintet_client.run.output import write_atomically
-from quintet_client.viewer.charts import bar_chart, clock, safe, speed_chart
 from quintet_client.viewer.data.ledger import Entry, Filter
 from quintet_client.viewer.data.pictures import NoPictureError, thumbnail
 from quintet_client.viewer.data.run import Run
 from quintet_client.viewer.data.summary import Summary, summarise
-from quintet_client.viewer.drawing import draw_page
+from quintet_client.viewer.drawing import bar_chart, clock, draw_page, safe, speed_chart
 from quintet_client.viewer.site import our_files
 
 DEFAULT_SAMPLE = 12
@@ -25,15 +24,7 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-ur
 
 
 def write_report(run: Run, target: Path, sample: int = DEFAULT_SAMPLE) -> int:
-    """Write the report whole or not at all.
-
-    Args:
-        run: what it is about.
-        target: the HTML file.
-        sample: how many pages are drawn.
-
-    Returns:
-        Its size in bytes.
+    """Write the report with a sample of so many pages, whole or not at all; returns its size in bytes.
 
     Raises:
         OutputUnwritableError: it cannot be written.

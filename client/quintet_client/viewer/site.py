@@ -8,14 +8,13 @@ from itertools import islice
 from typing import Any
 
 from quintet_client.api.results import Line, PageResult
-from quintet_client.viewer.charts import bar_chart, safe, speed_chart
 from quintet_client.viewer.data.ledger import Entry, Filter, Place
-from quintet_client.viewer.data.matches import Term, parts_of, terms_of
 from quintet_client.viewer.data.pictures import NoPictureError, check, for_browser
 from quintet_client.viewer.data.run import Run
-from quintet_client.viewer.data.search import Index
+from quintet_client.viewer.data.search import Index, Term, parts_of, terms_of
 from quintet_client.viewer.data.speed import Sitting
 from quintet_client.viewer.data.summary import summarise
+from quintet_client.viewer.drawing import bar_chart, safe, speed_chart
 from quintet_client.viewer.thumbnails import Thumbnails
 
 PAGES_A_SCREEN = 60

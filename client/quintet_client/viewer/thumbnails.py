@@ -4,7 +4,7 @@ import os
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from quintet_client.viewer.data.pictures import NoPictureError, thumbnail
 from quintet_client.viewer.data.run import Run
@@ -17,8 +17,7 @@ DPI = 72
 KEPT_BYTES = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Thumbnail:
+class Thumbnail(NamedTuple):
     """A small JPEG, or why there is none."""
 
     jpeg: bytes

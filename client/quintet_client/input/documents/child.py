@@ -128,25 +128,20 @@ def _answers_alone() -> BinaryIO:
     return answers
 
 
-def _exactly(requests: BinaryIO, count: int) -> bytes:
-    read = requests.read(count)
+def _exactly(count: int) -> bytes:
+    read = sys.stdin.buffer.read(count)
     if len(read) < count:
         raise EOFError  # the parent has gone, or wants no more
     return read
 
 
 def main(memory_bytes: int, page_s: float) -> None:
-    """Answer until the parent closes the pipe, or dies.
-
-    Args:
-        memory_bytes: most address space.
-        page_s: what the parent waits for an answer.
-    """
+    """Answer until the parent, which waits so long for each answer, closes the pipe or dies."""
     _limited(memory_bytes)
     answers, shelf = _answers_alone(), Shelf()
     while True:
         try:
-            request, _ = unpacked(lambda count: _exactly(sys.stdin.buffer, count))
+            request, _ = unpacked(_exactly)
         except EOFError:
             return
         signal.setitimer(signal.ITIMER_REAL, page_s + _ORPHAN_S)

@@ -18,15 +18,15 @@ _MOST_HEAD_BYTES = 1024 * 1024
 
 
 class Answer(NamedTuple):
-    """What became of a request.
+    """What became of a request for the numbers of a document's pages, or for one page as an encoded image.
 
     Attributes:
         stamp: the state of the file that was opened.
-        pages: the numbers of the document's pages, if they were asked for; at most `MOST_PAGES` and one more.
+        pages: at most `MOST_PAGES` and one more.
         code: why there is none; empty if all went well.
         message: the same for a person.
         note: what is to be said of a page that was rendered all the same.
-        body: an encoded image, if a page was asked for.
+        body: the image.
     """
 
     stamp: FileStamp = UNKNOWN
@@ -44,14 +44,10 @@ def packed(head: dict[str, Any], body: bytes = b"") -> bytes:
 
 
 def unpacked(take: Callable[[int], bytes], most_bytes: int = 0) -> tuple[dict[str, Any], bytes]:
-    """Read one message.
-
-    Args:
-        take: gives exactly so many bytes, or raises.
-        most_bytes: of the body.
+    """Read one message out of `take`, which gives exactly so many bytes, or raises.
 
     Raises:
-        ValueError: it is longer, or no JSON.
+        ValueError: its body is longer than `most_bytes`, or its head is no JSON.
     """
     head, body = _LENGTHS.unpack(take(_LENGTHS.size))
     if head > _MOST_HEAD_BYTES or body > most_bytes:
@@ -66,9 +62,6 @@ def answer_packed(answer: Answer) -> bytes:
 
 def answer_unpacked(take: Callable[[int], bytes]) -> Answer:
     """Read an answer, from a process that a document may have taken over.
-
-    Args:
-        take: as in `unpacked`.
 
     Raises:
         ValueError, TypeError, KeyError: it is none.

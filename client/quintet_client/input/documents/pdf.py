@@ -51,11 +51,7 @@ class PdfPages:
         self._pdf.close()
 
     def render(self, number: int, dpi: int) -> tuple[bytes, str]:
-        """Render one page.
-
-        Args:
-            number: from 1.
-            dpi: pixels an inch; fewer where the service would take no more.
+        """Render one page at so many pixels an inch, or at fewer where the service would take no more.
 
         Returns:
             The encoded image, and what is to be said about it, if anything.

@@ -16,16 +16,9 @@ _COLUMNS = f"page_id, {_STATE}, code, message, tries, size_bytes, updated_at"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One page in the ledger.
+    """One page in the ledger, as `run.ledger.Row` says, but ok, failed or left (to do).
 
-    Attributes:
-        page_id: the page.
-        state: ok, failed or left (to do).
-        code: stable code of a failure, else empty.
-        message: what was said about the failure, else empty.
-        tries: tries used up.
-        size_bytes: size of the source file; -1 if unknown.
-        updated_at: when the row was written last (ISO 8601, UTC): for pages with an end, when that was.
+    `updated_at` (ISO 8601, UTC) is when the row was written last: for pages with an end, when that was.
     """
 
     page_id: str

@@ -44,11 +44,7 @@ class PagePictures:
         return self._originals.missing or ("" if find_spec("PIL") else PILLOW_MISSING)
 
     def get(self, page_id: str, dpi: int = SCREEN_DPI) -> bytes:
-        """Return a page, as it was read or rendered.
-
-        Args:
-            page_id: as the ledger has it.
-            dpi: what a page of a PDF is rendered at.
+        """Return a page by its id in the ledger: the image as it is, or what is rendered of a document.
 
         Raises:
             NoPictureError: it is not there, lies outside INPUT, or cannot be rendered.
@@ -86,13 +82,7 @@ def check(body: bytes) -> None:
 
 
 def thumbnail(body: bytes, angle_deg: int, side_px: int, quality: int = 75) -> bytes:
-    """Draw a small JPEG of a page the way a person reads it.
-
-    Args:
-        body: the encoded image.
-        angle_deg: how far the content is turned clockwise: 0, 90, 180 or 270.
-        side_px: its longer side.
-        quality: JPEG quality.
+    """Draw a small JPEG, its longer side so long, of a page whose content is turned clockwise by so much.
 
     Raises:
         NoPictureError: it cannot be decoded.

@@ -24,11 +24,7 @@ class Run:
     """What a run left behind, or has done so far."""
 
     def __init__(self, output_path: Path, input_path: Path | None = None) -> None:
-        """Find the parts.
-
-        Args:
-            output_path: the OUTPUT folder of a `quintet read`.
-            input_path: where its INPUT is now; None takes what the run says.
+        """Find the parts; without `input_path`, INPUT is where the run says.
 
         Raises:
             UsageError: the folder holds no ledger.
