@@ -19,9 +19,9 @@ from quintet_client import cli
 from quintet_client.api.results import Line, PageResult, Region
 from quintet_client.errors import ExitCode
 from quintet_client.input.documents.codes import DocumentCode
+from quintet_client.output.formats import FORMATS
+from quintet_client.output.ledger import Row
 from quintet_client.run.events import Events
-from quintet_client.run.formats import FORMATS
-from quintet_client.run.ledger import Row
 from quintet_client.run.report import Clock, Tally
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,11 +10,11 @@ from pathlib import Path
 from types import FrameType
 
 from quintet_client.errors import ExitCode, UsageError
-from quintet_client.viewer.report_page import DEFAULT_SAMPLE, write_report
-from quintet_client.viewer.run import Run
+from quintet_client.viewer.data.run import Run
+from quintet_client.viewer.data.summary import shown
+from quintet_client.viewer.report import DEFAULT_SAMPLE, write_report
 from quintet_client.viewer.server import Server
 from quintet_client.viewer.site import Site
-from quintet_client.viewer.summary import shown
 
 _log = logging.getLogger("quintet")
 

@@ -9,8 +9,8 @@ from quintet_client.input.documents.renderer import Renderer
 from quintet_client.input.page_ids import document_of, page_id_in, page_place
 from quintet_client.input.paging import has_pages, pages_of
 from quintet_client.input.sources import TIFF_EXTENSIONS, Source
-from quintet_client.run.ledger import Ledger, Row
-from quintet_client.run.output import Output
+from quintet_client.output.folder import Output
+from quintet_client.output.ledger import Ledger, Row
 from quintet_client.run.settings import ReadSettings
 from quintet_client.service.page import UNKNOWN
 

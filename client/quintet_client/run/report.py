@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from quintet_client.errors import ExitCode
-from quintet_client.run.ledger import Row
+from quintet_client.output.ledger import Row
 from quintet_client.run.settings import ReadSettings
 
 # Enough for a p95 to one part in a hundred; a run of a billion pages keeps no more.

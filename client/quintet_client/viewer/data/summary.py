@@ -5,11 +5,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quintet_client.viewer.charts import Amount
-from quintet_client.viewer.run import Run
-from quintet_client.viewer.speed import Sitting, sittings_of
+from quintet_client.viewer.data.run import Run
+from quintet_client.viewer.data.speed import Sitting, sittings_of
 
 _STAGES = {"load": "waiting for files", "request": "request and answer", "write": "writing answers"}
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """One row of a bar chart: a bar as long as `value`, of which `part` is drawn darker, a note behind it.
+
+    `kind` is "" or "bad".
+    """
+
+    label: str
+    value: float
+    note: str
+    part: float = 0.0
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +33,7 @@ class Summary:
         name: the OUTPUT folder's name.
         counts: pages that are ok, failed and left.
         codes: failures by code, the most frequent first.
-        sittings: stretches of work, the earliest first.
+        sittings: the earliest first.
         stages: seconds that the stages took, p50 and p95.
         facts: what else is known, as a person reads it.
         note: what is to be done, if anything.
@@ -41,7 +54,7 @@ class Summary:
 
     @property
     def equation(self) -> str:
-        """The account in one line."""
+        """How the pages add up, in one line."""
         left = f" + {self.counts['left']:,} to do" if self.counts["left"] else ""
         return f"{self.pages:,} pages = {self.counts['ok']:,} read + {self.counts['failed']:,} failed{left}"
 
@@ -54,12 +67,12 @@ class Summary:
 def summarise(run: Run) -> Summary:
     """Gather the figures of a run."""
     report = run.report()
-    counts = run.account.counts()
-    sittings = sittings_of(run.account.ends_by_second(), _text(report.get("started_at")))
+    counts = run.ledger.counts()
+    sittings = sittings_of(run.ledger.ends_by_second(), _text(report.get("started_at")))
     return Summary(
         name=shown(run.folder.absolute()).rsplit("/", 1)[-1] or "/",
         counts=counts,
-        codes=tuple(run.account.codes()),
+        codes=tuple(run.ledger.codes()),
         sittings=tuple(sittings),
         stages=tuple(_stages(report.get("stages"))),
         facts=tuple((name, value) for name, value in _facts(run, report) if value),
@@ -77,7 +90,7 @@ def _facts(run: Run, report: Mapping[str, Any]) -> list[tuple[str, str]]:
     settings = settings if isinstance(settings, dict) else {}
     chosen = ("server", "batch", "in_flight", "pack", "loaders", "writers")
     return [
-        ("Model", run.account.facts().get("model", "")),
+        ("Model", run.ledger.facts().get("model", "")),
         ("Client", _text(report.get("version"))),
         ("Last run began", _moment(report.get("started_at"))),
         ("Last run ended", _moment(report.get("finished_at"))),

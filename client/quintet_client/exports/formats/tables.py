@@ -1,7 +1,9 @@
-"""What the tables of a run hold: one row a page, one row a line, column by column."""
+"""The tables of a run: one row a page, one row a line. `csv` writes them as RFC 4180 has them, with a header."""
 
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, Literal, NamedTuple
 
 from quintet_client.exports.documents import DocumentPage
 from quintet_client.input.page_ids import document_of
@@ -22,15 +24,10 @@ PAGE_COLUMNS = (
     Column("document", "text"),
     Column("page", "integer"),
     Column("state", "text"),
-    Column("code", "text", optional=True),
-    Column("message", "text", optional=True),
-    Column("model", "text", optional=True),
-    Column("width_px", "integer", optional=True),
-    Column("height_px", "integer", optional=True),
-    Column("angle_deg", "integer", optional=True),
+    *(Column(name, "text", optional=True) for name in ("code", "message", "model")),
+    *(Column(name, "integer", optional=True) for name in ("width_px", "height_px", "angle_deg")),
     Column("angle_score", "number", optional=True),
-    Column("regions", "integer", optional=True),
-    Column("lines", "integer", optional=True),
+    *(Column(name, "integer", optional=True) for name in ("regions", "lines")),
     Column("text", "text", optional=True),
 )
 LINE_COLUMNS = (
@@ -62,3 +59,16 @@ def line_rows(page: DocumentPage) -> Iterator[tuple[Value, ...]]:
         label = None if line.region is None else page.page.regions[line.region].label
         corners = (edge for point in line.quad_px for edge in point)
         yield (page.page_id, place, line.text, line.score, line.region, label, *corners)
+
+
+def write_tables(pages: Iterable[DocumentPage], page_file: BinaryIO, line_file: BinaryIO) -> None:
+    """Write both tables as CSV in UTF-8, row by row; what a page has nothing to say about is empty."""
+    texts = [io.TextIOWrapper(file, encoding="utf-8", newline="") for file in (page_file, line_file)]
+    page_table, line_table = map(csv.writer, texts)
+    page_table.writerow(column.name for column in PAGE_COLUMNS)
+    line_table.writerow(column.name for column in LINE_COLUMNS)
+    for page in pages:
+        page_table.writerow(page_row(page))
+        line_table.writerows(line_rows(page))
+    for text in texts:
+        text.detach()  # flushed, and left for the caller to close

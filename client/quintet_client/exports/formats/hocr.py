@@ -7,10 +7,10 @@ import math
 from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element, SubElement
 
-from quintet_client.api.results import Line, PageResult
+from quintet_client.api.results import BoxPx, Line, PageResult
 from quintet_client.exports.documents import Document, DocumentPage
+from quintet_client.exports.layout.blocks import Block, blocks_of, box_around
 from quintet_client.exports.layout.words import Word, words_of
-from quintet_client.exports.text.blocks import Block, BoxPx, blocks_of, box_around
 
 _NAMESPACE = "http://www.w3.org/1999/xhtml"
 # Every class that may occur, whether it does or not: a reader is told what to expect, not what there is.
@@ -26,7 +26,7 @@ def render(document: Document) -> bytes:
     SubElement(head, "meta", {"charset": "utf-8"})
     SubElement(head, "title").text = document.name
     for name, content in (
-        ("ocr-system", _system(document)),
+        ("ocr-system", " ".join(["Quintet", *document.models])),
         ("ocr-capabilities", " ".join(_CAPABILITIES)),
         ("ocr-number-of-pages", str(sum(page.page is not None for page in document.pages))),
         ("ocr-langs", "unknown"),
@@ -38,11 +38,6 @@ def render(document: Document) -> bytes:
         body.append(_page(document, page.number, page.page) if page.page else _unread(page))
     ET.indent(html, space=" ")
     return f"<!DOCTYPE html>\n{ET.tostring(html, encoding='unicode')}\n".encode()
-
-
-def _system(document: Document) -> str:
-    models = sorted({page.page.model for page in document.pages if page.page is not None})
-    return " ".join(["Quintet", *models])
 
 
 def _unread(page: DocumentPage) -> Element:
@@ -64,8 +59,7 @@ def _page(document: Document, number: int, read: PageResult) -> Element:
 
 def _area(page: PageResult, block: Block, name: str) -> Element:
     area = Element("div", {"class": _CLASSES.get(block.label, _AREA), "id": f"block_{name}"})
-    area.set("title", _bbox(block.box_px))
-    area.set("data-label", block.label)
+    area.attrib |= {"title": _bbox(block.box_px), "data-label": block.label}
     if block.region is not None:
         area.set("data-score", f"{page.regions[block.region].score:.4f}")
     lines = [line for line in block.lines if line.text]
@@ -81,10 +75,8 @@ def _area(page: PageResult, block: Block, name: str) -> Element:
 
 def _line(line: Line, name: str) -> Element:
     angle_deg = _textangle_deg(line)
-    turn = f"; textangle {angle_deg:g}" if angle_deg else ""
-    element = Element(
-        "span", {"class": "ocr_line", "id": f"line_{name}", "title": _bbox(box_around(line.quad_px)) + turn}
-    )
+    title = _bbox(box_around(line.quad_px)) + (f"; textangle {angle_deg:g}" if angle_deg else "")
+    element = Element("span", {"class": "ocr_line", "id": f"line_{name}", "title": title})
     for place, word in enumerate(words_of(line), start=1):
         element.append(_word(word, line.score, f"word_{name}_{place}"))
     return element

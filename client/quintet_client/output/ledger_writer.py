@@ -8,7 +8,7 @@ from queue import Empty, Queue
 
 from quintet_client.cancellation import Cancellation
 from quintet_client.errors import ModelMismatchError
-from quintet_client.run.ledger import Ledger, Row
+from quintet_client.output.ledger import Ledger, Row
 
 # A commit costs about a millisecond whatever it holds; half a second of work is what a kill makes us do again.
 COMMIT_EVERY_S = 0.5

@@ -4,15 +4,13 @@ import base64
 from pathlib import Path
 
 from quintet_client.api.results import PageResult
-from quintet_client.run.output import write_atomically
-from quintet_client.viewer.account import Entry, Filter
-from quintet_client.viewer.charts import bar_chart, clock, safe, speed_chart
-from quintet_client.viewer.drawing import draw_page
-from quintet_client.viewer.originals import NoPictureError
-from quintet_client.viewer.pictures import thumbnail
-from quintet_client.viewer.run import Run
+from quintet_client.output.folder import write_atomically
+from quintet_client.viewer.data.ledger import Entry, Filter
+from quintet_client.viewer.data.pictures import NoPictureError, thumbnail
+from quintet_client.viewer.data.run import Run
+from quintet_client.viewer.data.summary import Summary, summarise
+from quintet_client.viewer.drawing import bar_chart, clock, draw_page, safe, speed_chart
 from quintet_client.viewer.site import our_files
-from quintet_client.viewer.summary import Summary, summarise
 
 DEFAULT_SAMPLE = 12
 # With twelve pages the file stays below a megabyte; mail takes ten.
@@ -26,15 +24,7 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-ur
 
 
 def write_report(run: Run, target: Path, sample: int = DEFAULT_SAMPLE) -> int:
-    """Write the report whole or not at all.
-
-    Args:
-        run: what it is about.
-        target: the HTML file.
-        sample: how many pages are drawn.
-
-    Returns:
-        Its size in bytes.
+    """Write the report with a sample of so many pages, whole or not at all; returns its size in bytes.
 
     Raises:
         OutputUnwritableError: it cannot be written.
@@ -102,7 +92,7 @@ def _stages(summary: Summary) -> str:
 def _failures(run: Run, summary: Summary) -> str:
     if not summary.codes:
         return _section("Failures", "No page failed.", "")
-    failed = run.account.entries(Filter(state="failed"), 0, _MOST_FAILURES)
+    failed = run.ledger.entries(Filter(state="failed"), 0, _MOST_FAILURES)
     rows = "".join(_failure(entry) for entry in failed)
     more = summary.counts["failed"] - len(failed)
     rest = f"<p>{more:,} more are not listed here.</p>" if more > 0 else ""
@@ -117,8 +107,8 @@ def _failure(entry: Entry) -> str:
 
 
 def _sample(run: Run, count: int) -> str:
-    total = run.account.count(Filter(state="ok"))
-    chosen = [run.account.entries(Filter(state="ok"), place, 1) for place in _spread(total, count)]
+    total = run.ledger.count(Filter(state="ok"))
+    chosen = [run.ledger.entries(Filter(state="ok"), place, 1) for place in _spread(total, count)]
     figures = "".join(_figure(run, found[0].page_id) for found in chosen if found)
     if not figures:
         return ""
@@ -152,7 +142,7 @@ def _figure(run: Run, page_id: str) -> str:
 def _picture(run: Run, page_id: str, page: PageResult) -> tuple[str, str]:
     """The page's image as a data URI, and why there is none."""
     try:
-        picture = run.originals.picture(page_id)
+        picture = run.pictures.get(page_id)
         jpeg = thumbnail(picture, page.orientation.angle_deg, _SAMPLE_SIDE_PX, _SAMPLE_QUALITY)
     except NoPictureError as error:
         return "", str(error)

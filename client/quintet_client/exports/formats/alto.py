@@ -4,14 +4,13 @@ The frame is that of the results: pixels of the image as a viewer shows it, befo
 """
 
 from collections.abc import Iterable
-from itertools import pairwise
 from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element, SubElement
 
-from quintet_client.api.results import Line, PageResult, PointPx
+from quintet_client.api.results import BoxPx, Line, PageResult, PointPx
 from quintet_client.exports.documents import Document, DocumentPage
+from quintet_client.exports.layout.blocks import Block, blocks_of, box_around
 from quintet_client.exports.layout.words import Word, words_of
-from quintet_client.exports.text.blocks import Block, BoxPx, blocks_of, box_around
 
 _NAMESPACE = "http://www.loc.gov/standards/alto/ns-v4#"
 _SCHEMA = "http://www.loc.gov/standards/alto/v4/alto-4-2.xsd"
@@ -40,8 +39,7 @@ def _describe(alto: Element, document: Document) -> None:
     description = SubElement(alto, "Description")
     SubElement(description, "MeasurementUnit").text = "pixel"
     SubElement(SubElement(description, "sourceImageInformation"), "fileName").text = document.name
-    models = sorted({page.page.model for page in document.pages if page.page is not None})
-    for place, model in enumerate(models, start=1):
+    for place, model in enumerate(document.models, start=1):
         step = SubElement(description, "Processing", {"ID": f"model_{place}"})
         software = SubElement(step, "processingSoftware")
         SubElement(software, "softwareName").text = "Quintet"
@@ -51,12 +49,10 @@ def _describe(alto: Element, document: Document) -> None:
 def _page(page: DocumentPage, tags: dict[str, str]) -> Element:
     element = Element("Page", {"ID": f"page_{page.number}", "PHYSICAL_IMG_NR": str(page.number)})
     if page.page is None:
-        element.set("QUALITY", "Missing")
-        element.set("QUALITY_DETAIL", page.code)
+        element.attrib |= {"QUALITY": "Missing", "QUALITY_DETAIL": page.code}
         return element
     read = page.page
-    element.set("WIDTH", str(read.width_px))
-    element.set("HEIGHT", str(read.height_px))
+    element.attrib |= {"WIDTH": str(read.width_px), "HEIGHT": str(read.height_px)}
     space = SubElement(element, "PrintSpace", _place((0, 0, read.width_px, read.height_px)))
     for place, block in enumerate(blocks_of(read), start=1):
         space.append(_block(read, block, f"{page.number}_{place}", tags))
@@ -79,11 +75,10 @@ def _line(line: Line, name: str) -> Element:
     element.set("BASELINE", _points(line.quad_px[:1:-1]))
     element.append(_shape(line.quad_px))
     words = words_of(line)
-    gaps = [_gap(*pair) for pair in pairwise(words)]
     for place, word in enumerate(words, start=1):
+        if place > 1:
+            element.append(_gap(words[place - 2], word))
         element.append(_word(word, line.score, f"word_{name}_{place}"))
-        if place <= len(gaps):
-            element.append(gaps[place - 1])
     return element
 
 

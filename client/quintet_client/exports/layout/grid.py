@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
-from quintet_client.api.results import Line, QuadPx
-from quintet_client.exports.text.blocks import BoxPx, box_around
+from quintet_client.api.results import BoxPx, Line, QuadPx
+from quintet_client.exports.layout.blocks import box_around
 
 # Two columns lie at least this share of a line's height apart. Detected lines reach over their ink by a third of their
 # height on each side: words of one cell that were detected apart touch.
@@ -49,12 +49,9 @@ def on_one_row(first: Line, second: Line) -> bool:
 
 
 def table_of(lines: Sequence[Line]) -> list[list[str]] | None:
-    """Tell the cells of a table.
+    """Tell the cells of a table from its lines on an upright page, which may be skewed.
 
     Columns are the bands in which more than a quarter of the rows with several cells have one.
-
-    Args:
-        lines: the table's lines on an upright page, which may be skewed.
 
     Returns:
         Rows of equally many cells, some of them empty, every line in one of them; None if there are no two columns and

@@ -8,10 +8,12 @@ from typing import Any
 
 from quintet_client.api.results import PageResult, parse_page
 from quintet_client.errors import PageError
-from quintet_client.run.output import Output
+from quintet_client.input.originals import Originals
+from quintet_client.input.regular_files import read_regular
+from quintet_client.output.folder import Output
 from quintet_client.service.outcomes import Answered
-from quintet_client.viewer.account import Account
-from quintet_client.viewer.originals import Originals, read_regular
+from quintet_client.viewer.data.ledger import LedgerReader
+from quintet_client.viewer.data.pictures import PagePictures
 
 # An answer of ten thousand lines has two million bytes; what is larger is no page.
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
@@ -22,11 +24,7 @@ class Run:
     """What a run left behind, or has done so far."""
 
     def __init__(self, output_path: Path, input_path: Path | None = None) -> None:
-        """Find the parts.
-
-        Args:
-            output_path: the OUTPUT folder of a `quintet read`.
-            input_path: where its INPUT is now; None takes what the run says.
+        """Find the parts; without `input_path`, INPUT is where the run says.
 
         Raises:
             UsageError: the folder holds no ledger.
@@ -34,12 +32,13 @@ class Run:
         self.folder = output_path
         self._output = Output(output_path)
         self._pages = (output_path / "pages").resolve()
-        self.account = Account(self._output.ledger)
+        self.ledger = LedgerReader(self._output.ledger)
         self.originals = Originals([input_path] if input_path else self._inputs_of_the_run())
+        self.pictures = PagePictures(self.originals)
 
     def close(self) -> None:
         """End what goes on in the background."""
-        self.originals.close()
+        self.pictures.close()
 
     def report(self) -> dict[str, Any]:
         """Return report.json; empty while the first run goes on, or if it is damaged."""
@@ -58,7 +57,7 @@ class Run:
         path = (self._pages / f"{page_id}.json").resolve()
         if not path.is_relative_to(self._pages):
             raise FileNotFoundError(0, "the page's name leads out of OUTPUT")
-        return read_regular(path, MAX_ANSWER_BYTES)
+        return read_regular(str(path), MAX_ANSWER_BYTES)
 
     def page(self, page_id: str) -> PageResult | None:
         """Return a page that was read; None if there is no answer, or none that can be drawn."""
@@ -78,7 +77,7 @@ class Run:
         settings = self.report().get("settings")
         told = [settings.get("input_path")] if isinstance(settings, dict) else []
         try:
-            told = list(json.loads(self.account.facts()["inputs"]))
+            told = list(json.loads(self.ledger.facts()["inputs"]))
         except (KeyError, ValueError, TypeError, RecursionError):
             _log.debug("the ledger does not say what was read")
         return [Path(path) for path in told if isinstance(path, str) and path]

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -40,25 +41,32 @@ def opened(root: Path, folders: Sequence[str], *, make: bool) -> Iterator[int]:
         os.close(here)
 
 
-def replace_file(folder: int, name: str, content: bytes) -> None:
-    """Write a file so that under its name there is the old content or the new, never a part.
+@contextmanager
+def replaced(folder: int, name: str) -> Iterator[BinaryIO]:
+    """Give a file to write that then takes the place of `name`, whole: there is the old content or the new, no part.
 
     The temporary file stands in the same folder (a rename does not cross file systems) under a name made from the
-    file's own: the one a killed client leaves behind is removed when the page is done again.
+    file's own: the one a killed client leaves behind is removed when the file is written again.
 
     Raises:
-        OSError: it could not be written; nothing new is left.
+        OSError: it could not be written; nothing new is left, nor where the caller fails.
     """
     partial = f".{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}.partial"
     try:
         remove_file(folder, partial)
         with os.fdopen(os.open(partial, _NEW_FILE, 0o666, dir_fd=folder), "wb") as file:
-            file.write(content)
+            yield file
         os.replace(partial, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except OSError:
+    except BaseException:
         with suppress(OSError):
             remove_file(folder, partial)
         raise
+
+
+def replace_file(folder: int, name: str, content: bytes) -> None:
+    """Write a file whole or not at all, as `replaced` does."""
+    with replaced(folder, name) as file:
+        file.write(content)
 
 
 def read_file(folder: int, name: str) -> bytes:

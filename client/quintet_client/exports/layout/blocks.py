@@ -4,20 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import cast
 
-from quintet_client.api.results import Line, PageResult, PointPx, QuadPx
-
-BoxPx = tuple[float, float, float, float]
+from quintet_client.api.results import BoxPx, Line, PageResult, PointPx, QuadPx
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Lines that belong together.
+    """Lines that belong together, in reading order: those of a region, or some outside all regions.
 
-    Attributes:
-        label: the region's label; "text" for lines outside all regions.
-        region: index of the region; None for lines outside all regions.
-        box_px: x0, y0, x1, y1 of the region, or around the lines.
-        lines: in reading order; may be empty for a region.
+    The latter have the label "text", no region, and a box (x0, y0, x1, y1) around them. A region may have no lines.
     """
 
     label: str
@@ -59,32 +53,26 @@ def turned_upright(page: PageResult) -> PageResult:
     """Return the page as if its content had been scanned upright; boxes and quads follow."""
     if not page.orientation.angle_deg:
         return page
-    sideways = page.orientation.angle_deg in {90, 270}
-    width_px, height_px = (page.height_px, page.width_px) if sideways else (page.width_px, page.height_px)
+    size_px = (page.width_px, page.height_px)
+    width_px, height_px = size_px[::-1] if page.orientation.angle_deg in {90, 270} else size_px
     regions = tuple(replace(region, box_px=_turned_box(page, region.box_px)) for region in page.regions)
     lines = tuple(
         replace(line, quad_px=cast("QuadPx", tuple(_upright(page, point) for point in line.quad_px)))
         for line in page.lines
     )
-    return replace(
-        page,
-        width_px=width_px,
-        height_px=height_px,
-        orientation=replace(page.orientation, angle_deg=0),
-        regions=regions,
-        lines=lines,
-    )
+    orientation = replace(page.orientation, angle_deg=0)
+    return replace(page, width_px=width_px, height_px=height_px, orientation=orientation, regions=regions, lines=lines)
 
 
 def _block(page: PageResult, region: int | None, lines: tuple[Line, ...]) -> Block:
     if region is None:
         return Block("text", None, box_around(point for line in lines for point in line.quad_px), lines)
-    x0, y0, x1, y1 = page.regions[region].box_px
-    return Block(page.regions[region].label, region, (x0, y0, x1, y1), lines)
+    return Block(page.regions[region].label, region, page.regions[region].box_px, lines)
 
 
-def _turned_box(page: PageResult, box_px: tuple[float, ...]) -> BoxPx:
-    return box_around([_upright(page, (box_px[0], box_px[1])), _upright(page, (box_px[2], box_px[3]))])
+def _turned_box(page: PageResult, box_px: BoxPx) -> BoxPx:
+    x0, y0, x1, y1 = box_px
+    return box_around([_upright(page, (x0, y0)), _upright(page, (x1, y1))])
 
 
 def _upright(page: PageResult, point: PointPx) -> PointPx:

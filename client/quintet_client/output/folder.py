@@ -1,16 +1,16 @@
 """The OUTPUT folder: who may write it, where each answer goes, and how it gets there whole or not at all."""
 
 import fcntl
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from quintet_client.errors import OutputUnwritableError
 from quintet_client.input.page_ids import derived, document_of
-from quintet_client.run.folders import opened, read_file, remove_file, replace_file, size_of_file
-from quintet_client.run.formats import FORMATS, Format
+from quintet_client.output.files import opened, read_file, remove_file, replace_file, replaced, size_of_file
+from quintet_client.output.formats import FORMATS, Format
 
 
 class Output:
@@ -114,6 +114,19 @@ class Output:
         except OSError as error:
             raise unwritable(self.folder.joinpath(*folders, file), error) from error
 
+    @contextmanager
+    def replaced_table(self, name: str) -> Iterator[BinaryIO]:
+        """Give the file to write that then is, or replaces, a table of the whole run.
+
+        Raises:
+            OutputUnwritableError: it could not be written; no partial file is left.
+        """
+        try:
+            with opened(self.folder, ["exports"], make=True) as folder, replaced(folder, name) as file:
+                yield file
+        except OSError as error:
+            raise unwritable(self.exports / name, error) from error
+
     def has_export(self, form: Format, name: str) -> bool:
         """Whether the file of one format is there."""
         folders, file = _place_of_export(form, name)
@@ -180,29 +193,6 @@ def write_atomically(path: Path, content: bytes) -> None:
             replace_file(folder, path.name, content)
     except OSError as error:
         raise unwritable(path, error) from error
-
-
-@contextmanager
-def replaced_whole(path: Path) -> Iterator[Path]:
-    """Give the name under which to write a file that then takes `path`'s place, unless the writing fails.
-
-    The temporary file stands in the same folder (a rename does not cross file systems) under a name made from the
-    file's own: the one a killed client leaves behind is overwritten when the page is done again.
-
-    Raises:
-        OutputUnwritableError: it could not be written.
-    """
-    partial = path.parent / f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32]}.partial"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        partial.replace(path)
-    except BaseException as error:
-        with suppress(OSError):
-            partial.unlink()
-        if isinstance(error, OSError):
-            raise unwritable(path, error) from error
-        raise
 
 
 def unwritable(path: Path, error: OSError) -> OutputUnwritableError:

@@ -29,13 +29,13 @@ class Format:
 
 
 FORMATS = (
-    Format("txt", ".txt", "text.plain"),
-    Format("md", ".md", "text.markdown"),
-    Format("hocr", ".hocr", "layout.hocr"),
-    Format("alto", ".alto.xml", "layout.alto"),
+    Format("txt", ".txt", "formats.plain"),
+    Format("md", ".md", "formats.markdown"),
+    Format("hocr", ".hocr", "formats.hocr"),
+    Format("alto", ".alto.xml", "formats.alto"),
     Format("pdf", ".pdf", "pdf.searchable", packages=("pikepdf", "PIL"), needs_original=True),
-    Format("parquet", ".parquet", "tables.parquet", packages=("pyarrow",), whole_run=True),
-    Format("csv", ".csv", "tables.comma_separated", whole_run=True),
+    Format("parquet", ".parquet", "formats.parquet", packages=("pyarrow",), whole_run=True),
+    Format("csv", ".csv", "formats.tables", whole_run=True),
 )
 NAMES = tuple(format_.name for format_ in FORMATS)
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from quintet_client.api.results import Line, PageResult
 from quintet_client.exports.documents import Document, DocumentPage
-from quintet_client.exports.text.blocks import Block, blocks_of, turned_upright
-from quintet_client.exports.text.grid import on_one_row, straightened, table_of
+from quintet_client.exports.layout.blocks import Block, blocks_of, turned_upright
+from quintet_client.exports.layout.grid import on_one_row, straightened, table_of
 
 # What Markdown could take for markup anywhere in a line, and what only at a line's beginning.
 _MARKUP = re.compile(r"([\\`*_\[\]<>&|~])")

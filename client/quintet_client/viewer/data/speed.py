@@ -13,14 +13,7 @@ _WIDTHS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 1440
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Pages that came to their end within some seconds of a sitting.
-
-    Attributes:
-        start_s: where it begins, from the beginning of the sitting.
-        width_s: how long it is.
-        ok: pages read.
-        failed: pages that failed.
-    """
+    """Pages that came to their end within some seconds of a sitting, `start_s` after it began."""
 
     start_s: float
     width_s: float
@@ -35,15 +28,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Sitting:
-    """A stretch of work without a long pause.
-
-    Attributes:
-        started_at: when it began.
-        seconds: how long it took.
-        ok: pages read.
-        failed: pages that failed.
-        bins: its time in equal parts.
-    """
+    """A stretch of work without a long pause; `bins` are its time in equal parts."""
 
     started_at: datetime
     seconds: float
