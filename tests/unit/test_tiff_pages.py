@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import time
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_documents import drawn, tiff_of
 from PIL import Image
-from quintet_client.input.documents.messages import MOST_PAGES
+from quintet_client.input.documents.codes import DocumentCode
+from quintet_client.input.documents.messages import MOST_PAGES, Answer, answer_packed, answer_unpacked
 from quintet_client.input.documents.renderer import Renderer
+from quintet_client.input.documents.tiff import TiffPages
 from quintet_client.input.paging import pages_of
 from quintet_client.input.sources import Source
 
@@ -112,11 +116,18 @@ def test_what_is_no_tiff_or_has_one_image_or_is_damaged_from_the_start_travels_a
         assert pages_of(file, renderer) == [file]
 
 
-def test_more_pages_than_are_read_are_a_fault_and_counting_them_ends_soon(renderer, tmp_path):
-    (tmp_path / "a.tif").write_bytes(tiff(*[0] * (MOST_PAGES + 50)))
-    assert len(renderer.count(str(tmp_path / "a.tif")).pages) == MOST_PAGES + 1
-    (page,) = pages_of(Source("a.tif", str(tmp_path / "a.tif")), renderer)
-    assert page.fault.code == "DOCUMENT_TOO_LONG"
+def test_counting_ends_where_it_is_told_to():
+    assert TiffPages(io.BytesIO(tiff(*[0, 1] * 50))).numbers(10) == tuple(range(1, 20, 2))
+
+
+@pytest.mark.parametrize("count", [MOST_PAGES, MOST_PAGES + 1])
+def test_all_pages_of_the_longest_document_are_told_and_one_that_is_longer_is_a_fault(count):
+    told = answer_unpacked(io.BytesIO(answer_packed(Answer(pages=tuple(range(1, count + 1))))).read)
+    found = pages_of(Source("a.tif", "a.tif"), SimpleNamespace(count=lambda _path: told))
+    assert [page.fault and page.fault.code for page in found[:1]] == [
+        None if count <= MOST_PAGES else DocumentCode.DOCUMENT_TOO_LONG
+    ]
+    assert len(found) == (count if count <= MOST_PAGES else 1)
 
 
 def test_a_tiff_that_nobody_could_count_is_not_taken_for_one_page(tmp_path):

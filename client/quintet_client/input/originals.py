@@ -7,6 +7,7 @@ from pathlib import Path
 
 from quintet_client.errors import QuintetError, UsageError
 from quintet_client.input.page_ids import path_of
+from quintet_client.input.regular_files import why_not
 from quintet_client.input.sources import Source, find_sources
 
 _SHORTENED = "%~"
@@ -50,12 +51,15 @@ class Originals:
         """
         if name in self._known:
             return Path(self._known[name])
-        if self.missing:
-            raise NoOriginalError(self.missing)
-        for root in filter(Path.exists, reversed(self.inputs)):
-            path = self._path(root, name)
-            if path is not None and path.is_file():
-                return path
+        try:
+            if self.missing:
+                raise NoOriginalError(self.missing)
+            for root in filter(Path.exists, reversed(self.inputs)):
+                path = self._path(root, name)
+                if path is not None and path.is_file():
+                    return path
+        except (OSError, ValueError) as error:  # a folder that nobody may look into, a NUL byte
+            raise NoOriginalError(f"the image's name leads nowhere ({why_not(error)})") from error
         raise NoOriginalError("the image is no longer in INPUT")
 
     def _path(self, root: Path, name: str) -> Path | None:
@@ -64,10 +68,7 @@ class Originals:
             found = self._sources(root).get(name)
             return Path(found) if found else None
         relative = os.path.relpath(self._sources(root).get(name, ""), root) if _SHORTENED in name else path_of(name)
-        try:
-            path = Path(self._place(root / relative))
-        except (OSError, ValueError) as error:  # a NUL byte
-            raise NoOriginalError("the image's name leads nowhere") from error
+        path = Path(self._place(root / relative))
         if not path.is_relative_to(self._place(root)):
             raise NoOriginalError("the image's name leads out of INPUT, and is not followed")
         return path

@@ -31,11 +31,11 @@ def speed_chart(sitting: Sitting) -> str:
 def bar_chart(amounts: Sequence[Amount], label: str) -> str:
     """Draw one horizontal bar an amount."""
     longest = max((amount.value for amount in amounts), default=0.0) or 1.0
-    room = _ROWS_WIDTH - _LABEL - _NUMBER
+    space = _ROWS_WIDTH - _LABEL - _NUMBER
     body = []
     for row, amount in enumerate(amounts):
         y = row * _ROW
-        width, part = (max(1.5, room * value / longest) if value else 0 for value in (amount.value, amount.part))
+        width, part = (max(1.5, space * value / longest) if value else 0 for value in (amount.value, amount.part))
         body.append(
             f"<g><title>{safe(amount.label)}: {safe(amount.note)}</title>"
             f'<text class="label" x="{_LABEL - 12}" y="{y + 19}">{safe(_short(amount.label))}</text>'
@@ -92,8 +92,8 @@ def _moment(sitting: Sitting, share: float) -> str:
 
 
 def _column(part: Bin, sitting: Sitting, top: float) -> str:
-    room = (_WIDTH - _LEFT - _RIGHT) / sitting.seconds
-    x, width = _LEFT + part.start_s * room, max(1.0, part.width_s * room - 1)
+    px_per_s = (_WIDTH - _LEFT - _RIGHT) / sitting.seconds
+    x, width = _LEFT + part.start_s * px_per_s, max(1.0, part.width_s * px_per_s - 1)
     high = _y(part.pages_per_s, top)
     split = _y(part.ok / part.width_s, top)
     span = f"{clock(part.start_s)} to {clock(part.start_s + part.width_s)}"

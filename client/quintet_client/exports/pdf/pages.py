@@ -1,4 +1,4 @@
-"""Pages of an original PDF: the frame they are displayed in, whether they hold text, room for a layer of our own."""
+"""Pages of an original PDF: the frame they are displayed in, and whether they hold text already."""
 
 import pikepdf
 from pikepdf import Name

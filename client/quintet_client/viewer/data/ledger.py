@@ -40,11 +40,7 @@ class Filter:
 
     def where(self) -> tuple[str, list[str]]:
         """Return a condition of SQL and its values."""
-        asked = {
-            f"{_STATE} = ?": self.state,
-            "code = ?": self.code,
-            "instr(lower(page_id), lower(?)) > 0": self.name,
-        }
+        asked = {f"{_STATE} = ?": self.state, "code = ?": self.code, "instr(lower(page_id), lower(?)) > 0": self.name}
         chosen = {part: value for part, value in asked.items() if value}
         return " AND ".join(["1", *chosen]), list(chosen.values())
 

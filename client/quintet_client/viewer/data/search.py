@@ -63,8 +63,8 @@ def words_of(text: str) -> list[str]:
 def terms_of(query: str) -> list[Term]:
     """Understand a query: words that must all be there, phrases in quotes; empty if it holds no word."""
     terms = []
-    for quoted, bare in _ASKED.findall(query)[:MAX_TERMS]:
-        words = tuple(words_of(quoted or bare))
+    for quoted, plain in _ASKED.findall(query)[:MAX_TERMS]:
+        words = tuple(words_of(quoted or plain))
         if words:
             terms.append(Term(words, whole=bool(quoted)))
     return terms
@@ -102,9 +102,9 @@ def _words_in(text: str) -> list[tuple[str, int, int]]:
 def _folded_character(character: str) -> str:
     if character.isascii():
         return character.lower()
-    bare = (part for part in unicodedata.normalize("NFKD", character) if not unicodedata.combining(part))
+    letters = (part for part in unicodedata.normalize("NFKD", character) if not unicodedata.combining(part))
     # Composed again: a Korean syllable falls into its letters, and is to stay one character.
-    return unicodedata.normalize("NFC", "".join(bare)).casefold()
+    return unicodedata.normalize("NFC", "".join(letters)).casefold()
 
 
 @dataclass(frozen=True, slots=True)

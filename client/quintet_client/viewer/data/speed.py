@@ -1,6 +1,6 @@
 """How fast a run went over time, out of the moments at which its pages came to their end."""
 
-from bisect import bisect_left
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -74,15 +74,14 @@ def _sitting(ends: Ends, known_start: datetime | None) -> Sitting:
 
 
 def _bins(ends: Ends, start: datetime, seconds: float, width: float) -> tuple[Bin, ...]:
-    places = [(at - start).total_seconds() for at, _ok, _failed in ends]
-    bins, begin = [], 0
-    for number in range(max(1, -int(-seconds // width))):
-        end = bisect_left(places, (number + 1) * width)
-        inside = ends[begin:end]
-        covered = min(width, max(1.0, seconds - number * width))  # the last one is seldom full
-        bins.append(Bin(number * width, covered, sum(e[1] for e in inside), sum(e[2] for e in inside)))
-        begin = end
-    return tuple(bins)
+    counts = [[0, 0] for _ in range(max(1, math.ceil(seconds / width)))]
+    for at, ok, failed in ends:
+        count = counts[int((at - start).total_seconds() // width)]
+        count[0] += ok
+        count[1] += failed
+    # The last one is seldom full.
+    covered = [min(width, max(1.0, seconds - number * width)) for number in range(len(counts))]
+    return tuple(Bin(number * width, covered[number], *count) for number, count in enumerate(counts))
 
 
 def _moment(text: str) -> datetime | None:
