@@ -51,7 +51,7 @@ class Pixels:
     def mapped(self):
         """The rings that the workers have mapped."""
         maps = "".join(Path(f"/proc/{worker.pid}/maps").read_text() for worker in self.workers())
-        return [line for line in maps.splitlines() if "memfd:quintet-ring" in line]
+        return [line for line in maps.splitlines() if "memfd:quintet-buffer" in line]
 
     def sockets(self):
         """The directory of the workers' sockets."""

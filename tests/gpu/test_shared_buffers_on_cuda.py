@@ -54,4 +54,4 @@ def test_a_buffer_is_page_locked_its_pages_are_read_and_it_is_let_go(model_store
         assert chain(raw) == chain(PAGES)
         del raw
     ring.close()
-    wait_until(lambda: not any(" r--s " in line and "quintet-ring" in line for line in maps()))
+    wait_until(lambda: not any(" r--s " in line and "quintet-buffer" in line for line in maps()))

@@ -73,7 +73,7 @@ def ring(service: torchserve.Service) -> Iterator[Held]:
 def worker_maps(service: torchserve.Service) -> list[str]:
     """The rings that the service's worker has mapped."""
     pid = service.description()["workers"][0]["pid"]
-    return [line for line in Path(f"/proc/{pid}/maps").read_text().splitlines() if "memfd:quintet-ring" in line]
+    return [line for line in Path(f"/proc/{pid}/maps").read_text().splitlines() if "memfd:quintet-buffer" in line]
 
 
 def let_go_of(service: torchserve.Service, ring: Held) -> None:
@@ -127,7 +127,7 @@ def test_a_place_outside_its_ring_is_refused_and_its_neighbours_are_read(
 
 
 def test_a_foreign_ring_cannot_be_reached_by_guessing(service: torchserve.Service, ring: Held) -> None:
-    guesses = [bytes(16), ring.name[:-1] + bytes([ring.name[-1] ^ 1]), ring.name[::-1], b"quintet-ring\0\0\0\0"]
+    guesses = [bytes(16), ring.name[:-1] + bytes([ring.name[-1] ^ 1]), ring.name[::-1], b"quintet-buffer\0\0\0\0"]
     for status, document in ask(service, [BufferSlice(guess, AT[0], LENGTH) for guess in guesses]):
         assert (status, document["error"]["code"]) == (410, "UNKNOWN_RING")
         assert ring.name.hex() not in json.dumps(document)

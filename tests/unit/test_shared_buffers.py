@@ -70,7 +70,7 @@ def worker(folder):
     return made
 
 
-def sealed(size=SIZE, seals=SEALS, name="quintet-ring"):
+def sealed(size=SIZE, seals=SEALS, name="quintet-buffer"):
     descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, size)
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
@@ -113,7 +113,7 @@ def open_descriptors():
 def mapped(pid="self"):
     """The sealed memory that a process has mapped for reading alone, as a worker does."""
     lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
-    return [line for line in lines if "memfd:quintet-ring" in line and " r--s " in line]
+    return [line for line in lines if "memfd:quintet-buffer" in line and " r--s " in line]
 
 
 def test_a_buffer_is_read_at_its_slices_and_gone_with_its_client(worker, folder):
