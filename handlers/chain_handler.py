@@ -45,6 +45,7 @@ class ChainHandler:
         self._chain.take_stage_seconds()  # those of the warm-up are nobody's
         self._buffers = SharedBuffers(self._settings, self._chain.engine)
         self._buffers.listen(model_dir.resolve() / "rings")
+        self._limits = {"max_request_bytes": self._settings.max_request_bytes, **self._chain.limits}
         self._metrics = Metrics(_worker_name(), self._chain.engine.memory_bytes)
         _tell(self._metrics.at_start(), context)
         logger.warning("%s is ready on %s", name, self._chain.engine.device)
@@ -52,8 +53,15 @@ class ChainHandler:
     def handle(self, requests: list[dict[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch of requests, each with its own status."""
         with self._buffers.reading():
-            parsed = [_parse(number, request, context, self._buffers) for number, request in enumerate(requests)]
+            parsed = [self._parse(number, request, context) for number, request in enumerate(requests)]
             return self._answer(admit(parsed, self._settings.pages_at_once), context)
+
+    def _parse(self, number: int, request: dict[str, Any], context: Any) -> Request:
+        """One request of the batch; header names compare without case."""
+        headers = {name.lower(): value for name, value in context.get_all_request_header(number).items()}
+        request_id = headers.get("x-request-id") or context.get_request_id(number)
+        body = request.get("body", request.get("data", b""))
+        return parse_request(body, headers.get("content-type"), request_id, self._buffers, self._limits)
 
     def _answer(self, requests: Sequence[Request], context: Any) -> list[bytes]:
         bodies = [body for request in requests for body in request.bodies]
@@ -84,14 +92,6 @@ class ChainHandler:
                 return [Failure(Code.INFERENCE_FAILED, f"the models failed on this page ({type(error).__name__})")]
         middle = len(bodies) // 2
         return self._read(bodies[:middle]) + self._read(bodies[middle:])
-
-
-def _parse(number: int, request: dict[str, Any], context: Any, buffers: SharedBuffers) -> Request:
-    """One request of the batch; header names compare without case."""
-    headers = {name.lower(): value for name, value in context.get_all_request_header(number).items()}
-    request_id = headers.get("x-request-id") or context.get_request_id(number)
-    body = request.get("body", request.get("data", b""))
-    return parse_request(body, headers.get("content-type"), request_id, buffers)
 
 
 def _respond(number: int, reply: Reply, context: Any) -> bytes:

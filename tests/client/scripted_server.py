@@ -81,6 +81,7 @@ class ScriptedServer:
         seen: how often each body came.
         packs: the pages of each request, in the order they came.
         knows_frames: False takes frames for images, as servers did before there were any.
+        limits: what it says that it takes; who asks is not counted among the requests.
     """
 
     def __init__(self, script: Callable[[Request], Reply] = page_answer, port: int = 0, *, knows_frames: bool = True):
@@ -88,6 +89,7 @@ class ScriptedServer:
         self.knows_frames = knows_frames
         self.seen: Counter[bytes] = Counter()
         self.packs: list[list[bytes]] = []
+        self.limits: dict[str, int] = {}
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", port), self._handler())
         self.port = self._server.server_address[1]
@@ -107,6 +109,8 @@ class ScriptedServer:
 
     def reply_to(self, body: bytes, headers: dict[str, str]) -> Reply:
         packed = self.knows_frames and frames.is_packed(headers.get("content-type"))
+        if packed and frames.kind_of(body) == frames.Kind.LIMITS:
+            return self._tell_limits()
         bodies = frames.unpack_pages(body) if packed else [body]
         replies = [self.script(request) for request in self._seen(bodies, headers)]
         whole = next((reply for reply in replies if _concerns_all(reply)), None)
@@ -114,6 +118,11 @@ class ScriptedServer:
             return whole or replies[0]
         answers = frames.pack_answers([frames.Answer(reply.status, reply.body) for reply in replies])
         return Reply(200, answers, (("Content-Type", frames.MEDIA_TYPE),))
+
+    def _tell_limits(self) -> Reply:
+        document = {"schema": "quintet.limits/1", "request_id": "r", "model": MODEL, **self.limits}
+        answer = frames.pack_answers([frames.Answer(200, json.dumps(document).encode())])
+        return Reply(200, answer, (("Content-Type", frames.MEDIA_TYPE),))
 
     def _seen(self, bodies: list[bytes], headers: dict[str, str]) -> list[Request]:
         with self._lock:

@@ -185,3 +185,26 @@ def test_pages_under_way_are_bounded_whatever_the_pack(folder, output):
 def test_a_pack_out_of_range_is_wrong_usage(folder, output, pack):
     write_pages(folder, 1)
     assert read(folder, output, "http://127.0.0.1:1", "--pack", pack) == 2
+
+
+def test_requests_and_files_keep_to_the_limits_that_the_service_says(folder, output):
+    write_pages(folder, 12)  # 400 to 500 bytes a page
+    (folder / "large.jpg").write_bytes(bytes(5_000))
+    with ScriptedServer() as server:
+        server.limits = {"max_request_bytes": 4_000, "max_body_bytes": 3_000, "max_page_pixels": 10}
+        assert read(folder, output, server.url, "--pack", 16) == 3
+        assert all(sum(map(len, pack)) <= 2_000 for pack in server.packs)
+        assert b"\0" not in b"".join(server.seen)
+    assert rows(output)["large.jpg"]["code"] == "IMAGE_TOO_LARGE"
+    assert assert_adds_up(output)["ok"] == 12
+
+
+def test_a_service_that_says_no_limits_has_the_usual_ones(folder, output):
+    write_pages(folder, 12)
+
+    def script(request):
+        return our_error(422, "INVALID_PARAMETER") if b"QUINTET" in request.body[:8] else page_answer(request)
+
+    with ScriptedServer(script, knows_frames=False) as server:
+        assert read(folder, output, server.url, "--pack", 1) == 0
+    assert assert_adds_up(output)["ok"] == 12

@@ -12,6 +12,7 @@ import pytest
 import requests
 from quintet.frame import frames
 from quintet.operations import service as torchserve
+from quintet_client.service.page import Limits
 
 from tests.conftest import draw_page, encode
 from tests.server.echo_service import echo_service
@@ -45,6 +46,14 @@ def test_pages_of_a_packed_request_are_answered_as_if_they_had_come_alone(servic
     assert [document["text"] for status, document in packed if status == 200] == [
         "Invoice 0", "Invoice 1", "Invoice 2", "Invoice 0",
     ]  # fmt: skip
+
+
+def test_the_service_says_what_it_takes(service: torchserve.Service) -> None:
+    answer = post(service, frames.pack_question(frames.Kind.LIMITS), **{"X-Request-Id": "limits"})
+    ((status, document),) = [(a.status, json.loads(a.body)) for a in frames.unpack_answers(answer.content)]
+    assert (status, document.pop("schema"), document.pop("request_id")) == (200, "quintet.limits/1", "limits.0")
+    assert document.pop("model")
+    assert document == Limits()._asdict()
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def ask(service: torchserve.Service, pages: list[BufferSlice | bytes]) -> list[t
 
 
 def invitation(service: torchserve.Service) -> tuple[Path, bytes]:
-    answer = frames.unpack_answers(post(service, frames.pack_buffers_question()).content)[0]
+    answer = frames.unpack_answers(post(service, frames.pack_question(frames.Kind.BUFFERS)).content)[0]
     document = json.loads(answer.body)
     assert (answer.status, document["schema"]) == (200, "quintet.rings/1")
     return Path(document["directory"]), bytes.fromhex(document["ring"])
@@ -95,7 +95,7 @@ def test_pages_at_places_are_answered_as_if_they_had_come_encoded(service: torch
 
 
 def test_without_the_token_nobody_learns_where_rings_are_taken(service: torchserve.Service) -> None:
-    answer = post(service, frames.pack_buffers_question(), token="wrong")
+    answer = post(service, frames.pack_question(frames.Kind.BUFFERS), token="wrong")
     assert answer.json()["type"] == "InvalidKeyException"
 
 

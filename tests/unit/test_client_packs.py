@@ -5,10 +5,11 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 from quintet_client.cancellation import Cancellation
-from quintet_client.service.batch_request import MAX_REQUEST_BYTES as LIMIT
 from quintet_client.service.batch_request import in_batches
 from quintet_client.service.page import Page
 from quintet_client.service.sender import AdaptiveLimit, InFlightLimit
+
+LIMIT = 32 << 20
 
 
 class Sized(bytes):
@@ -30,7 +31,7 @@ def pages_of(sizes):
 @given(st.lists(st.integers(0, LIMIT + LIMIT // 4), max_size=40), st.integers(1, 8))
 def test_batches_keep_all_pages_in_order_within_both_limits(sizes, most):
     pages = pages_of(sizes)
-    made = list(in_batches(pages, lambda: most))
+    made = list(in_batches(pages, lambda: most, LIMIT))
     assert [page for pack in made for page in pack] == pages
     for pack in made:
         assert 1 <= len(pack) <= most
@@ -39,7 +40,7 @@ def test_batches_keep_all_pages_in_order_within_both_limits(sizes, most):
 
 def test_a_server_that_refuses_frames_gets_single_pages_from_then_on():
     sizes = iter([3, 3, 3, 3, 3, 3])
-    made = [len(pack) for pack in in_batches(pages_of([1] * 6), lambda: next(sizes, 1))]
+    made = [len(pack) for pack in in_batches(pages_of([1] * 6), lambda: next(sizes, 1), LIMIT)]
     assert made[-1] == 1
     assert sum(made) == 6
 

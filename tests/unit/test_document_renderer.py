@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import resource
 import signal
@@ -23,7 +24,7 @@ from quintet.pages.settings import Settings
 from quintet_client.input.documents.messages import Answer, answer_unpacked, packed
 from quintet_client.input.documents.renderer import MEMORY_BYTES, Renderer
 from quintet_client.input.regular_files import stamp_of
-from quintet_client.service.page import FileStamp
+from quintet_client.service.page import FileStamp, Limits
 
 PIXEL_BY_PIXEL_DPI = 72
 
@@ -129,6 +130,15 @@ def test_a_page_larger_than_the_service_takes_is_rendered_at_less_and_says_so(re
     shown = picture(answer)
     assert 9_900 < shown.width <= 10_000
     assert answer.note.startswith("rendered at 99")
+
+
+def test_a_page_keeps_to_the_limits_that_a_service_says(put):
+    limits = Limits(max_body_bytes=20_000, max_page_pixels=1_000_000)
+    path = put("noise.pdf", pdf_of([Image.effect_noise((1700, 1700), 90)]))
+    with closing(Renderer(limits=limits)) as renderer:
+        answer = renderer.render(path, 1, 200)
+    assert len(answer.body) <= 20_000
+    assert math.prod(picture(answer).size) <= 1_000_000
 
 
 def test_a_tiffs_page_larger_than_the_service_takes_fails_as_an_image_would(renderer, put):
@@ -338,11 +348,11 @@ SOUND = Answer(FileStamp(1, 2), code="X", message="why")._replace(body=b"")._asd
 )
 def test_what_a_process_says_that_a_document_has_taken_over_is_not_believed(message):
     with pytest.raises((ValueError, TypeError, KeyError)):
-        answer_unpacked(io.BytesIO(message).read)
+        answer_unpacked(io.BytesIO(message).read, 1 << 20)
 
 
 def test_what_is_said_of_a_page_is_one_bounded_line():
-    said = answer_unpacked(io.BytesIO(packed(SOUND | {"message": "a\nb\x1b" * 900})).read).message
+    said = answer_unpacked(io.BytesIO(packed(SOUND | {"message": "a\nb\x1b" * 900})).read, 1 << 20).message
     assert len(said) <= 500
     assert "\n" not in said
 

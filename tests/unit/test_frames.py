@@ -120,14 +120,14 @@ def test_the_layout_of_a_slice_is_the_documented_one():
 
 
 def test_the_question_for_buffers_is_one_empty_item_and_nothing_else():
-    question = frames.pack_buffers_question()
+    question = frames.pack_question(Kind.BUFFERS)
     assert frames.kind_of(question) == Kind.BUFFERS
-    frames.check_buffers_question(question)
+    frames.check_question(Kind.BUFFERS, question)
     for items in ([Answer(0, b"x")], [Answer(1, b"")], [Answer(0, b"")] * 2):
         with pytest.raises(FrameError):
-            frames.check_buffers_question(frames._pack(Kind.BUFFERS, items))
+            frames.check_question(Kind.BUFFERS, frames._pack(Kind.BUFFERS, items))
     with pytest.raises(FrameError):
-        frames.check_buffers_question(FRAME)
+        frames.check_question(Kind.BUFFERS, FRAME)
 
 
 @given(st.binary(max_size=20))

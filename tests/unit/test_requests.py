@@ -13,15 +13,16 @@ from quintet.frame.shared_memory.buffers import SharedBuffers
 
 HEAD = {"schema": "test/1", "model": "m"}
 NO_BUFFERS = SharedBuffers(FrameSettings(), None)
+LIMITS = {"max_request_bytes": 1000, "max_body_bytes": 10}
 BODY = st.binary(min_size=1, max_size=8)
 REQUEST = st.one_of(BODY, st.lists(st.binary(max_size=8), min_size=1, max_size=6))
 
 
 def open_all(requests):
     return [
-        parse_request(bytearray(frames.pack_pages(request)), frames.MEDIA_TYPE, f"r{number}", NO_BUFFERS)
+        parse_request(bytearray(frames.pack_pages(request)), frames.MEDIA_TYPE, f"r{number}", NO_BUFFERS, LIMITS)
         if isinstance(request, list)
-        else parse_request(request, "image/jpeg", f"r{number}", NO_BUFFERS)
+        else parse_request(request, "image/jpeg", f"r{number}", NO_BUFFERS, LIMITS)
         for number, request in enumerate(requests)
     ]
 
@@ -49,9 +50,9 @@ def test_every_page_gets_its_own_answer_however_requests_are_cut_into_batches(re
 
 def test_a_malformed_frame_is_one_error_and_its_neighbours_are_answered():
     frame = frames.pack_pages([b"a", b"b"])
-    broken = parse_request(frame[:-1], frames.MEDIA_TYPE, "broken", NO_BUFFERS)
-    parsed = parse_request({"json": 1}, "application/json", "parsed", NO_BUFFERS)
-    good = parse_request(b"a", None, "good", NO_BUFFERS)
+    broken = parse_request(frame[:-1], frames.MEDIA_TYPE, "broken", NO_BUFFERS, LIMITS)
+    parsed = parse_request({"json": 1}, "application/json", "parsed", NO_BUFFERS, LIMITS)
+    good = parse_request(b"a", None, "good", NO_BUFFERS, LIMITS)
     replies = respond([broken, good, parsed], [{"hex": "61"}], HEAD)
     assert [reply.status for reply in replies] == [422, 200, 400]
     assert json.loads(replies[0].body)["error"]["code"] == "INVALID_PARAMETER"
@@ -76,7 +77,7 @@ def test_a_request_larger_than_what_is_read_at_once_is_read_when_it_comes_first(
 
 def test_slices_of_unknown_buffers_fail_alone_and_cost_nobody_a_reading():
     pages = [b"a", BufferSlice(bytes(16), 0, 64), b"b"]
-    request = parse_request(frames.pack_slices(pages), frames.MEDIA_TYPE, "r", NO_BUFFERS)
+    request = parse_request(frames.pack_slices(pages), frames.MEDIA_TYPE, "r", NO_BUFFERS, LIMITS)
     assert request.bodies == [b"a", b"b"]
     assert [failure.code for failure in request.failures] == [Code.UNKNOWN_RING]
     (reply,) = respond([request], [echo(body) for body in request.bodies], HEAD)
@@ -86,7 +87,15 @@ def test_slices_of_unknown_buffers_fail_alone_and_cost_nobody_a_reading():
 
 
 def test_a_service_without_shared_memory_says_so_to_whom_asks():
-    request = parse_request(frames.pack_buffers_question(), frames.MEDIA_TYPE, "r", NO_BUFFERS)
+    request = parse_request(frames.pack_question(frames.Kind.BUFFERS), frames.MEDIA_TYPE, "r", NO_BUFFERS, LIMITS)
     assert request.bodies == request.failures == []
     (answer,) = frames.unpack_answers(respond([request], [], HEAD)[0].body)
     assert (answer.status, json.loads(answer.body)["error"]["code"]) == (409, "SHARED_MEMORY_OFF")
+
+
+def test_who_asks_what_the_service_takes_is_told_and_no_page_is_read():
+    question = frames.pack_question(frames.Kind.LIMITS)
+    request = parse_request(question, frames.MEDIA_TYPE, "r", NO_BUFFERS, LIMITS)
+    assert request.bodies == request.failures == []
+    (answer,) = frames.unpack_answers(respond([request], [], HEAD)[0].body)
+    assert json.loads(answer.body) == {"schema": "quintet.limits/1", "request_id": "r.0", "model": "m", **LIMITS}

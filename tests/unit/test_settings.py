@@ -20,6 +20,11 @@ def test_the_shipped_configuration_is_valid_and_names_every_setting() -> None:
     assert sorted(options) == sorted(field.name for field in dataclasses.fields(Settings))
 
 
+def test_clients_are_told_the_size_of_requests_that_torchserve_takes() -> None:
+    properties = (ROOT / "config.properties").read_text()
+    assert f"\nmax_request_size={FrameSettings().max_request_bytes}\n" in properties
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

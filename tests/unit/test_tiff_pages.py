@@ -122,7 +122,7 @@ def test_counting_ends_where_it_is_told_to():
 
 @pytest.mark.parametrize("count", [MOST_PAGES, MOST_PAGES + 1])
 def test_all_pages_of_the_longest_document_are_told_and_one_that_is_longer_is_a_fault(count):
-    told = answer_unpacked(io.BytesIO(answer_packed(Answer(pages=tuple(range(1, count + 1))))).read)
+    told = answer_unpacked(io.BytesIO(answer_packed(Answer(pages=tuple(range(1, count + 1))))).read, 0)
     found = pages_of(Source("a.tif", "a.tif"), SimpleNamespace(count=lambda _path: told))
     assert [page.code for page in found[:1]] == ["" if count <= MOST_PAGES else DocumentCode.DOCUMENT_TOO_LONG]
     assert len(found) == (count if count <= MOST_PAGES else 1)

@@ -7,14 +7,16 @@ from typing import Generic, TypeVar
 from quintet_client.api.results import PageResult, result_of
 from quintet_client.cancellation import Cancellation
 from quintet_client.errors import InterruptedRunError, PageError
-from quintet_client.service.batch_request import MAX_REQUEST_BYTES, in_batches
+from quintet_client.service.batch_request import in_batches
 from quintet_client.service.delivery import Delivery
 from quintet_client.service.outcomes import Final
-from quintet_client.service.page import Page
+from quintet_client.service.page import USUAL_LIMITS, Page
 from quintet_client.service.sender import InFlightLimit, Sender
 
-# Images held at any time, encoded; a batch more is only taken while there is room for it.
-MOST_BYTES_IN_FLIGHT = 8 * MAX_REQUEST_BYTES
+# Images held at any time, encoded; a batch more is only taken while there is room for it. Nobody is asked for limits
+# here: a service that takes less refuses a batch as too large, and gets it in halves.
+MOST_BYTES_A_BATCH = USUAL_LIMITS.max_request_bytes // 2
+MOST_BYTES_IN_FLIGHT = 8 * MOST_BYTES_A_BATCH
 _POLL_S = 0.1
 
 Key = TypeVar("Key")
@@ -51,9 +53,8 @@ class PageStream(Iterator[tuple[Key, PageResult | PageError]], Generic[Key]):
         self._cancellation = cancellation
         self._batch_size = batch_size
         self._keys: dict[str, Key] = {}
-        self._batches = in_batches(
-            (self._page(str(number), *image, load) for number, image in enumerate(images)), batch_size
-        )
+        pages = (self._page(str(number), *image, load) for number, image in enumerate(images))
+        self._batches = in_batches(pages, batch_size, MOST_BYTES_A_BATCH)
         self._exhausted = False
         self._limit = InFlightLimit(in_flight, MOST_BYTES_IN_FLIGHT, cancellation)
         self._outcomes: SimpleQueue[tuple[Page, Final]] = SimpleQueue()
@@ -90,7 +91,7 @@ class PageStream(Iterator[tuple[Key, PageResult | PageError]], Generic[Key]):
 
     def _fill(self) -> None:
         """Send batches while there is room for a whole one."""
-        while not self._exhausted and self._limit.fits(self._batch_size(), MAX_REQUEST_BYTES):
+        while not self._exhausted and self._limit.fits(self._batch_size(), MOST_BYTES_A_BATCH):
             batch = next(self._batches, None)
             if batch is None:
                 self._exhausted = True

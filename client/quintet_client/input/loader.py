@@ -17,9 +17,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from quintet_client.input.documents.renderer import Renderer
-from quintet_client.input.regular_files import MAX_FILE_BYTES, open_regular, why_not
+from quintet_client.input.regular_files import open_regular, why_not
 from quintet_client.input.sources import Source
-from quintet_client.service.page import UNKNOWN, Page
+from quintet_client.service.page import UNKNOWN, Limits, Page
 from quintet_client.shared_memory.slabs import Slab, Slabs
 
 # Rendering takes a hundred times as long as reading: the first pages are not to wait for 63 others.
@@ -58,11 +58,13 @@ class Task(NamedTuple):
 class PageFiles(Dataset[Page]):
     """The files of the sources; reading one never raises, because that would end the worker process."""
 
-    def __init__(self, sources: Sequence[Source], memory: memoryview | None, dpi: int) -> None:
+    def __init__(self, sources: Sequence[Source], memory: memoryview | None, dpi: int, limits: Limits) -> None:
         self._sources = sources
         self._memory = memory
         self._dpi = dpi
-        self._renderer = Renderer()  # starts its process with the first page of a document, in whatever process that is
+        self._limits = limits
+        # Starts its process with the first page of a document, in whatever process that is.
+        self._renderer = Renderer(limits=limits)
 
     def __getitems__(self, task: Task) -> LoadedBatch:
         pages = [self._load(source) for source in self._sources[task.first : task.first + task.pages]]
@@ -70,7 +72,7 @@ class PageFiles(Dataset[Page]):
             return pack(pages)
         from quintet_client.shared_memory.pictures import lay_down  # noqa: PLC0415 - only this needs Pillow
 
-        extents, needed_bytes = lay_down([page.body for page in pages], self._memory, task.slab)
+        extents, needed_bytes = lay_down([page.body for page in pages], self._memory, task.slab, self._limits)
         laid = [page._replace(extent=extent) for page, extent in zip(pages, extents, strict=True)]
         return pack(laid, needed_bytes)
 
@@ -81,7 +83,7 @@ class PageFiles(Dataset[Page]):
     def _load(self, source: Source) -> Page:
         if source.code:
             return Page(source.page_id, b"", source.stamp, source.code, source.message)
-        return self._render(source) if source.page else read_page(source)
+        return self._render(source) if source.page else read_page(source, self._limits.largest_body_bytes)
 
     def _render(self, source: Source) -> Page:
         answer = self._renderer.render(source.path, source.page, self._dpi)
@@ -90,16 +92,16 @@ class PageFiles(Dataset[Page]):
         return Page(source.page_id, answer.body, answer.stamp, answer.code, answer.message)
 
 
-def read_page(source: Source) -> Page:
+def read_page(source: Source, most_bytes: int) -> Page:
     """Read one regular file whole; anything else, and any error, becomes the page's error."""
     try:
         file, stamp = open_regular(source.path)
         with file:
-            body = file.read() if stamp.size_bytes <= MAX_FILE_BYTES else b""
+            body = file.read() if stamp.size_bytes <= most_bytes else b""
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in a name from a list
         return Page(source.page_id, b"", UNKNOWN, "UNREADABLE_FILE", why_not(error))
-    if stamp.size_bytes > MAX_FILE_BYTES:
-        reason = f"{stamp.size_bytes} bytes; at most {MAX_FILE_BYTES} are sent"
+    if stamp.size_bytes > most_bytes:
+        reason = f"{stamp.size_bytes} bytes; the service takes at most {most_bytes}"
         return Page(source.page_id, b"", stamp, "IMAGE_TOO_LARGE", reason)
     return Page(source.page_id, body, stamp)
 
@@ -119,7 +121,13 @@ class PageLoader:
     """
 
     def __init__(
-        self, sources: Sequence[Source], batch: int, loaders: int, dpi: int, slabs: Slabs | None = None
+        self,
+        sources: Sequence[Source],
+        batch: int,
+        loaders: int,
+        dpi: int,
+        limits: Limits,
+        slabs: Slabs | None = None,
     ) -> None:
         """Start reading.
 
@@ -128,11 +136,13 @@ class PageLoader:
             batch: most pages a batch.
             loaders: worker processes; 0 reads in this one.
             dpi: what pages of PDFs are rendered at.
+            limits: what the service takes; a larger file is not read.
             slabs: what pages are decoded into; None leaves them as they are.
         """
         self._sources = sources
         self._batch = batch
         self._dpi = dpi
+        self._limits = limits
         self._slabs = slabs
         self._lent: deque[Slab | None] = deque()
         self._here: list[PageFiles] = []
@@ -163,7 +173,7 @@ class PageLoader:
 
     def _start(self, first: int, loaders: int) -> Iterator[LoadedBatch]:
         """Read the sources from `first` on."""
-        files = PageFiles(self._sources, self._slabs.memory if self._slabs else None, self._dpi)
+        files = PageFiles(self._sources, self._slabs.memory if self._slabs else None, self._dpi, self._limits)
         self._here.append(files)
         loader = DataLoader(
             files,

@@ -27,7 +27,7 @@ from quintet_client.run.settings import ReadSettings
 from quintet_client.service.batch_request import in_batches
 from quintet_client.service.delivery import Delivery, GiveUpPolicy
 from quintet_client.service.outcomes import Answered, Final, PageFailed
-from quintet_client.service.page import Page
+from quintet_client.service.page import USUAL_LIMITS, Limits, Page
 from quintet_client.service.sender import AdaptiveLimit, InFlightLimit, Sender
 from quintet_client.service.transport import Transport
 from quintet_client.shared_memory.slabs import Slabs
@@ -103,21 +103,32 @@ class _Reading:
         self._run = run
         self._transport = transport
         self._slabs = slabs
-        self._loader = PageLoader(plan.todo, settings.batch, settings.loaders, settings.dpi, slabs)
         kind = InFlightLimit if settings.pack else AdaptiveLimit
         self._limit = kind(settings.in_flight, MOST_BYTES_IN_FLIGHT, cancellation)
         give_up = GiveUpPolicy(settings.give_up_s, settings.timeout_s)
         delivery = Delivery(transport, give_up, settings.retries, cancellation.wait)
+        self._service_limits = self._ask_limits(delivery)
+        self._loader = PageLoader(
+            plan.todo, settings.batch, settings.loaders, settings.dpi, self._service_limits, slabs
+        )
         self._sender = Sender(delivery, self._limit, cancellation, self._finish_page)
         self._writers = BoundedPool(settings.writers, settings.in_flight, cancellation, "writer")
         self._ledger = LedgerWriter(run.output.ledger, plan.model, cancellation, run.enter)
+
+    def _ask_limits(self, delivery: Delivery) -> Limits:
+        """What the service takes; a service that cannot be reached ends the run, as it does while pages are sent."""
+        try:
+            return delivery.ask_limits()
+        except QuintetError as error:
+            self._run.cancellation.cancel(error)
+            return USUAL_LIMITS
 
     def read(self) -> str | None:
         """Bring the planned pages to their end; returns the fingerprint of the model that OUTPUT now holds."""
         self._ledger.start()
         self._run.exports.start()
         with Progress(self._run.tally, self._run.clock, self._run.events, self._sender):
-            for batch in in_batches(self._loaded(), self._pages_a_request):
+            for batch in in_batches(self._loaded(), self._pages_a_request, self._service_limits.max_request_bytes // 2):
                 self._note_sent(batch)
                 if not self._sender.put(batch):
                     break

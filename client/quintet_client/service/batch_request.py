@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from quintet_client.service.outcomes import Dropped, NotNow, Outcome, PageFailed, TryFailed
 from quintet_client.service.page import Page
 
-# Half of what the service takes in one request; a larger page travels alone.
-MAX_REQUEST_BYTES = 32 * 1024 * 1024
 # A restart drops a connection once. What is dropped so often in a row has something in it that does it.
 DROPS_BEFORE_HALVING = 3
 
@@ -76,17 +74,18 @@ def singles(pages: tuple[Page, ...]) -> list[BatchRequest]:
     return [BatchRequest((page,)) for page in reversed(pages)]
 
 
-def in_batches(pages: Iterable[Page], size: Callable[[], int]) -> Iterator[list[Page]]:
-    """Neighbouring pages in batches of at most `size()` pages and `MAX_REQUEST_BYTES`, all of them once.
+def in_batches(pages: Iterable[Page], size: Callable[[], int], most_bytes: int) -> Iterator[list[Page]]:
+    """Neighbouring pages in batches of at most `size()` pages and `most_bytes`, all of them once.
 
     Args:
         pages: in the order they come.
         size: asked for every page: a server may turn out to take one page a request only.
+        most_bytes: of a batch; a larger page travels alone.
     """
     batch: list[Page] = []
     held = 0
     for page in pages:
-        if batch and (len(batch) >= size() or held + len(page.body) > MAX_REQUEST_BYTES):
+        if batch and (len(batch) >= size() or held + len(page.body) > most_bytes):
             yield batch
             batch, held = [], 0
         batch.append(page)

@@ -1,5 +1,7 @@
 """Seeing pages through: which outcome is final, which is tried again, how long to wait, when to give up."""
 
+import itertools
+import logging
 import random
 import threading
 import time
@@ -17,10 +19,11 @@ from quintet_client.service.outcomes import (
     NotNow,
     Outcome,
     PageFailed,
+    Trouble,
     TryFailed,
     Unauthorised,
 )
-from quintet_client.service.page import Page
+from quintet_client.service.page import USUAL_LIMITS, Limits, Page
 from quintet_client.service.transport import CONNECT_TIMEOUT_S, Transport
 
 BACKOFF_FIRST_S = 0.25
@@ -30,6 +33,9 @@ BACKOFF_MOST_S = 10.0
 MAX_DROPS = 20
 # While a server is away somebody tries at least this often: after the longest wait there is, plus a connect timeout.
 _LONGEST_PAUSE_S = MAX_RETRY_AFTER_S + BACKOFF_MOST_S + CONNECT_TIMEOUT_S
+
+
+_log = logging.getLogger(__name__)
 
 
 class GiveUpPolicy:
@@ -97,6 +103,23 @@ class Delivery:
         self._wait = wait
         self._isolation = isolation or Isolation()
 
+    def ask_limits(self) -> Limits:
+        """What the service takes, once it answers; the usual limits if `wait` said to abandon the question.
+
+        Raises:
+            NotAuthorisedError, ServerUnreachableError: as for `deliver`.
+        """
+        for waits in itertools.count(1):
+            came = self._transport.ask_limits()
+            if isinstance(came, Limits):
+                break
+            self._note(came)
+            if waits == 1:
+                _log.info("waiting for the service: %s", came.message)
+            if self._wait(_backoff_s(waits, came)):
+                break
+        return came if isinstance(came, Limits) else USUAL_LIMITS
+
     def deliver(self, pages: Sequence[Page]) -> Generator[tuple[Page, Final], None, None]:
         """See pages through, in one request as long as that goes well.
 
@@ -141,15 +164,18 @@ class Delivery:
                 return PageFailed(outcome.code, f"{outcome.message} (tried {tries} times)", outcome.request_id)
             case Dropped() if request.single and (drops := request.drops_after(outcome)) >= MAX_DROPS:
                 return PageFailed("CONNECTION_LOST", f"{outcome.message} ({drops} times in a row)")
-            case Dropped():
-                self._give_up.note(NotNow(outcome.message))
-            case NotNow():
-                self._give_up.note(outcome)
-            case Unauthorised():
-                raise NotAuthorisedError(
-                    f"the server refused the token ({outcome.message}); give the server's key file with --token-file"
-                )
+            case TryFailed():
+                return None
+        self._note(outcome)
         return None
+
+    def _note(self, outcome: Trouble) -> None:
+        """Note that nothing could be sent; raises where that is final."""
+        if isinstance(outcome, Unauthorised):
+            raise NotAuthorisedError(
+                f"the server refused the token ({outcome.message}); give the server's key file with --token-file"
+            )
+        self._give_up.note(outcome if isinstance(outcome, NotNow) else NotNow(outcome.message))
 
 
 def _backoff_s(waits: int, outcome: Outcome) -> float:

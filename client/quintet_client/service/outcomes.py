@@ -95,6 +95,7 @@ class Unauthorised:
 Outcome = Answered | PageFailed | TryFailed | Dropped | NotNow | Unauthorised
 # How a page ends; the others are followed by another attempt.
 Final = Answered | PageFailed
+Trouble = TryFailed | Dropped | NotNow | Unauthorised
 
 # A server may ask for give_up, not for the night.
 MAX_RETRY_AFTER_S = 60.0

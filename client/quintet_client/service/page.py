@@ -1,4 +1,4 @@
-"""A page on its way from its file to the service."""
+"""A page on its way from its file to the service, and what the service takes."""
 
 from typing import NamedTuple
 
@@ -38,3 +38,20 @@ class Page(NamedTuple):
     code: str = ""
     message: str = ""
     extent: Extent | None = None
+
+
+class Limits(NamedTuple):
+    """What the service takes; the defaults are those of one that does not say."""
+
+    max_request_bytes: int = 64 << 20
+    max_body_bytes: int = 64 << 20
+    max_page_pixels: int = 100_000_000
+    min_page_side_px: int = 10
+
+    @property
+    def largest_body_bytes(self) -> int:
+        """Bytes of the largest page that fits a request together with the frame around it."""
+        return min(self.max_body_bytes, self.max_request_bytes - 1024)
+
+
+USUAL_LIMITS = Limits()

@@ -1,5 +1,6 @@
 """The one place that talks HTTP: pages' bytes out, typed outcomes back."""
 
+import json
 import logging
 import os
 import threading
@@ -21,12 +22,13 @@ from quintet_client.service.outcomes import (
     NotNow,
     Outcome,
     PageFailed,
+    Trouble,
     TryFailed,
     Unauthorised,
     outcome_of,
     traced,
 )
-from quintet_client.service.page import Page
+from quintet_client.service.page import USUAL_LIMITS, Limits, Page
 from quintet_client.service.tokens import TokenSource
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
@@ -61,6 +63,9 @@ class Transport(Protocol):
             The outcome of each, in order, or one outcome of the request as a whole: it was not taken, broke on the way
             or was refused (`PageFailed`), and says nothing about any single page.
         """
+
+    def ask_limits(self) -> Limits | Trouble:
+        """Ask once what the service takes; an outcome says why it did not answer."""
 
 
 class HttpTransport:
@@ -107,6 +112,19 @@ class HttpTransport:
     def send_frame(self, frame: bytes, count: int) -> list[Outcome] | Outcome:
         """Send a frame of any kind that is answered with `count` answers; otherwise as `read_many`."""
         return self._send(frame, frames.MEDIA_TYPE, lambda answer: _outcomes(answer, count))
+
+    def ask_limits(self) -> Limits | Trouble:
+        """Ask what the service takes; one that does not know the question has the usual limits."""
+        came = self.send_frame(frames.pack_question(frames.Kind.LIMITS), 1)
+        answer = came[0] if isinstance(came, list) else came
+        match answer:
+            case Answered():
+                told = json.loads(answer.document)
+                return Limits(**{name: int(told[name]) for name in Limits._fields if isinstance(told.get(name), int)})
+            case PageFailed():
+                _log.debug("the server does not say its limits: %s: %s", answer.code, answer.message)
+                return USUAL_LIMITS
+        return answer
 
     def _probe(self) -> bool:
         """Send an empty page; returns whether a worker answered it."""

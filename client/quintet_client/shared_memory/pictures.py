@@ -6,21 +6,21 @@ from quintet.errors import PageError
 from quintet.frame.shared_memory.handshake import ALIGNMENT_BYTES
 from quintet.pages.pixels.images import load_image, open_image
 from quintet.pages.pixels.raw_pictures import bytes_needed, write_raw
-from quintet.pages.settings import Settings
 
-from quintet_client.service.page import Extent
+from quintet_client.service.page import Extent, Limits
 from quintet_client.shared_memory.slabs import Slab
 
-_LIMITS = Settings()
 
-
-def lay_down(bodies: Sequence[bytes], memory: memoryview, slab: Slab) -> tuple[list[Extent | None], int]:
+def lay_down(
+    bodies: Sequence[bytes], memory: memoryview, slab: Slab, limits: Limits
+) -> tuple[list[Extent | None], int]:
     """Decode pages into a slab, one behind the other, as far as there is room.
 
     Args:
         bodies: P encoded pages.
         memory: the whole buffer.
         slab: the part of it that may be written.
+        limits: what the service takes; what is beyond travels as it is.
 
     Returns:
         Where each of the P pages lies; None for what found no room or cannot be decoded: that travels as it is, and the
@@ -28,17 +28,17 @@ def lay_down(bodies: Sequence[bytes], memory: memoryview, slab: Slab) -> tuple[l
     """
     extents, begin, all_bytes = list[Extent | None](), slab.offset, 0
     for body in bodies:
-        extent, needed = _lay_one(body, memory, begin, slab.offset + slab.size_bytes)
+        extent, needed = _lay_one(body, memory, begin, slab.offset + slab.size_bytes, limits)
         extents.append(extent)
         all_bytes += needed
         begin += needed if extent else 0
     return extents, all_bytes
 
 
-def _lay_one(body: bytes, memory: memoryview, begin: int, end: int) -> tuple[Extent | None, int]:
+def _lay_one(body: bytes, memory: memoryview, begin: int, end: int, limits: Limits) -> tuple[Extent | None, int]:
     """One page at `begin`, unless it would reach beyond `end`; and its bytes, up to where the next may begin."""
     try:
-        opened = open_image(body, _LIMITS)
+        opened = open_image(body, limits)
         length = bytes_needed(opened.size_px)
         needed = -(-length // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
         if begin + length > end:

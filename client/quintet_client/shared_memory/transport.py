@@ -14,8 +14,8 @@ from quintet.frame import frames
 from quintet.frame.shared_memory.handshake import NAME_BYTES, HandshakeError
 
 from quintet_client.cancellation import Cancellation
-from quintet_client.service.outcomes import Answered, Outcome, PageFailed
-from quintet_client.service.page import Page
+from quintet_client.service.outcomes import Answered, Outcome, PageFailed, Trouble
+from quintet_client.service.page import Limits, Page
 from quintet_client.service.transport import HttpTransport, Transport
 from quintet_client.shared_memory.buffer import SharedBuffer
 from quintet_client.shared_memory.slabs import Slabs
@@ -75,6 +75,10 @@ class SharedMemoryTransport:
     def takes_frames(self) -> bool:
         """Whether several pages may travel together."""
         return self._http.takes_frames
+
+    def ask_limits(self) -> Limits | Trouble:
+        """What the service takes."""
+        return self._http.ask_limits()
 
     def read(self, page: Page) -> Outcome:
         """Send the page by its place, or as it is."""
@@ -153,7 +157,7 @@ class SharedMemoryTransport:
         with self._lock:
             if self._attached != seen or self._given_up.is_set():
                 return None
-            came = self._http.send_frame(frames.pack_buffers_question(), 1)
+            came = self._http.send_frame(frames.pack_question(frames.Kind.BUFFERS), 1)
             answer = came[0] if isinstance(came, list) else came
             match answer:
                 case Answered():

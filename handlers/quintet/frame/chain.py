@@ -41,6 +41,11 @@ class Chain(Protocol):
     def engine(self) -> ChainEngine:
         """What it runs on."""
 
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """What a body may be, by name and with units, for clients to know before they send."""
+        return {}
+
     @classmethod
     def from_options(cls, options: Mapping[str, Any], model_store: Path, device_index: int | None = None) -> Self:
         """The chain that a service's configuration describes: the options of `handler` that are not the frame's.

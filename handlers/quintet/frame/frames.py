@@ -39,7 +39,8 @@ class Kind(IntEnum):
     PAGES = 1
     ANSWERS = 2
     SLICES = 3
-    BUFFERS = 4
+    BUFFERS = 4  # the question where shared buffers are taken
+    LIMITS = 5  # the question what the service takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +97,14 @@ def unpack_slices(frame: bytes | bytearray) -> list[bytes | BufferSlice]:
     return [_page_or_slice(item) for item in _unpack(Kind.SLICES, frame)]
 
 
-def pack_buffers_question() -> bytes:
-    """Frame the question where shared buffers are taken; it has one empty item, for the one answer."""
-    return _pack(Kind.BUFFERS, [Answer(0, b"")])
+def pack_question(kind: Kind) -> bytes:
+    """Frame a question; it has one empty item, for the one answer."""
+    return _pack(kind, [Answer(0, b"")])
 
 
-def check_buffers_question(frame: bytes | bytearray) -> None:
+def check_question(kind: Kind, frame: bytes | bytearray) -> None:
     """Make sure that a frame is that question."""
-    if _unpack(Kind.BUFFERS, frame) != [Answer(0, b"")]:
+    if _unpack(kind, frame) != [Answer(0, b"")]:
         raise FrameError("a frame of this kind has one item, which is empty")
 
 

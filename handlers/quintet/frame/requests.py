@@ -1,7 +1,7 @@
 """What requests carry and how they are answered: one body or a frame of many, one outcome a page. Knows no server.
 
-A page may stand in a frame by its slice of a shared buffer, and a frame may ask where buffers are taken. A batch of
-requests becomes one flat list of pages for the chain, and the outcomes find their way back to the requests.
+A page may stand in a frame by its slice of a shared buffer, and a frame may ask where buffers are taken, or what the
+service takes. A batch of requests becomes one flat list of pages for the chain, and the outcomes find their way back.
 """
 
 import json
@@ -61,31 +61,36 @@ class Reply:
     headers: Mapping[str, str]
 
 
-def parse_request(body: object, content_type: str | None, request_id: str, buffers: SharedBuffers) -> Request:
+def parse_request(
+    body: object, content_type: str | None, request_id: str, buffers: SharedBuffers, limits: Mapping[str, int]
+) -> Request:
     """Look into one request; what cannot be read becomes its refusal.
 
     The body is bytes, or whatever else the server made of one that was not sent as bytes; slices are looked up in the
-    buffers.
+    buffers, and who asks is told the limits.
     """
     if not isinstance(body, bytes | bytearray):
         return Request(request_id, refusal=_NO_BYTES)
     if not frames.is_packed(content_type):
         return Request(request_id, (bytes(body),))
     try:
-        return Request(request_id, tuple(_items(body, buffers)), packed=True)
+        return Request(request_id, tuple(_items(body, buffers, limits)), packed=True)
     except frames.FrameError as error:
         return Request(request_id, packed=True, refusal=Failure(Code.INVALID_PARAMETER, str(error)))
 
 
-def _items(frame: bytes | bytearray, buffers: SharedBuffers) -> Sequence[Body | Outcome]:
+def _items(frame: bytes | bytearray, buffers: SharedBuffers, limits: Mapping[str, int]) -> Sequence[Body | Outcome]:
     """What a frame holds, by its kind; FrameError if that is none that is sent to a service."""
     match frames.kind_of(frame):
         case Kind.SLICES:
             pages = frames.unpack_slices(frame)
             return [buffers.find(page) if isinstance(page, BufferSlice) else page for page in pages]
         case Kind.BUFFERS:
-            frames.check_buffers_question(frame)
+            frames.check_question(Kind.BUFFERS, frame)
             return [buffers.invitation()]
+        case Kind.LIMITS:
+            frames.check_question(Kind.LIMITS, frame)
+            return [{"schema": "quintet.limits/1", **limits}]
     return frames.unpack_pages(frame)
 
 

@@ -17,6 +17,7 @@ class FrameSettings:
     # Most pages of all requests that the server hands over together. All of them are answered when the last has been
     # read, so that their time together must stay below the server's responseTimeout.
     pages_at_once: int = 512
+    max_request_bytes: int = 64 << 20  # what clients are told; config.properties' max_request_size is what counts
     shared_memory: bool = False  # whether it takes shared buffers
     shared_memory_bytes: int = 4 << 30  # most bytes of one buffer; on CUDA all of them are page-locked
     shared_memory_rings: int = 4  # most buffers that a worker holds at a time
@@ -43,7 +44,6 @@ class FrameSettings:
                 f"shared_memory is {self.shared_memory!r}; allowed are true and false in model-config.yaml, on and off "
                 f"in {SWITCH}"
             )
-        for key in ("pages_per_batch", "pages_at_once", "shared_memory_bytes", "shared_memory_rings"):
-            value = getattr(self, key)
+        for key, value in (item for item in vars(self).items() if item[0] != "shared_memory"):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise SettingsError(f"{key} is {value!r}; allowed are whole numbers from 1: correct model-config.yaml")

@@ -74,6 +74,12 @@ class PageChain:
         self._recognition = timed("recognition", Recognition(engine, settings, budgets))
         self._write = timed("write", PageWriter(engine, settings, LABELS, load_alphabet(model_store)))
 
+    @property
+    def limits(self) -> dict[str, int]:
+        """What an encoded page may be."""
+        names = ("max_body_bytes", "max_page_pixels", "min_page_side_px")
+        return {name: getattr(self._settings, name) for name in names}
+
     @torch.inference_mode()
     def __call__(self, bodies: Sequence[bytes | memoryview]) -> list[Result | Failure]:
         """Read pages of any sizes, encoded or as raw pictures in memoryviews: one outcome each, in order."""

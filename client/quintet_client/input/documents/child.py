@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -16,7 +17,7 @@ from quintet_client.input.documents.codes import DocumentCode
 from quintet_client.input.documents.messages import MOST_PAGES, Answer, answer_packed, unpacked
 from quintet_client.input.regular_files import open_regular, why_not
 from quintet_client.input.sources import TIFF_EXTENSIONS
-from quintet_client.service.page import UNKNOWN, FileStamp
+from quintet_client.service.page import UNKNOWN, USUAL_LIMITS, FileStamp, Limits
 
 # The parent ends what takes too long. This ends it when there is no parent any more to do so, whatever native code is
 # doing, and so a while later.
@@ -30,7 +31,7 @@ class _Pages(Protocol):
 
     def numbers(self, most: int) -> tuple[int, ...]: ...
 
-    def render(self, number: int, dpi: int) -> tuple[bytes, str]: ...
+    def render(self, number: int, dpi: int, limits: Limits) -> tuple[bytes, str]: ...
 
     def close(self) -> None: ...
 
@@ -41,15 +42,15 @@ class Shelf:
     def __init__(self) -> None:
         self._held: tuple[str, FileStamp, _Pages] | None = None
 
-    def answer(self, path: str, page: int, dpi: int) -> Answer:
-        """Number a document's pages (for page 0), or render one of them."""
+    def answer(self, path: str, page: int, dpi: int, limits: Sequence[int] = USUAL_LIMITS) -> Answer:
+        """Number a document's pages (for page 0), or render one of them within the service's limits."""
         stamp = UNKNOWN
         try:
             file, stamp = open_regular(path)
             pages = self._open(path, file, stamp)
             if not page:
                 return Answer(stamp, pages=pages.numbers(MOST_PAGES + 1))
-            body, note = pages.render(page, dpi)
+            body, note = pages.render(page, dpi, Limits(*limits))
             return Answer(stamp, note=note, body=body)
         except PageError as error:
             return Answer(stamp, code=error.code, message=error.message)

@@ -9,8 +9,6 @@ from quintet_client.service.outcomes import one_line
 from quintet_client.service.page import UNKNOWN, FileStamp
 
 _LENGTHS = struct.Struct(">II")
-# The service takes 64 MiB a request, the frame around the page included.
-MOST_BODY_BYTES = 60 * 1024 * 1024
 # A PDF may claim a million pages that it has not, and each would be a failure of its own.
 MOST_PAGES = 100_000
 # The numbers of so many pages, and one more.
@@ -60,13 +58,13 @@ def answer_packed(answer: Answer) -> bytes:
     return packed(answer._replace(body=b"")._asdict() | {"body": None}, answer.body)
 
 
-def answer_unpacked(take: Callable[[int], bytes]) -> Answer:
-    """Read an answer, from a process that a document may have taken over.
+def answer_unpacked(take: Callable[[int], bytes], most_bytes: int) -> Answer:
+    """Read an answer with an image of at most so many bytes, from a process that a document may have taken over.
 
     Raises:
         ValueError, TypeError, KeyError: it is none.
     """
-    head, body = unpacked(take, MOST_BODY_BYTES)
+    head, body = unpacked(take, most_bytes)
     size_bytes, mtime_ns = head["stamp"]
     code, message, note = (one_line(head[name]) for name in ("code", "message", "note"))
     pages = tuple(map(int, head["pages"]))

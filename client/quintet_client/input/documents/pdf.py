@@ -9,17 +9,14 @@ from typing import BinaryIO
 
 import pypdfium2
 import pypdfium2.raw
-from quintet.pages.settings import Settings
 
 from quintet_client.errors import PageError
 from quintet_client.input.documents.codes import DocumentCode
 from quintet_client.input.documents.encoding import encoded, is_of_one_colour
-from quintet_client.input.documents.messages import MOST_BODY_BYTES
+from quintet_client.service.page import Limits
 
 _POINTS_PER_INCH = 72.0
 _LONGEST_SIDE_PX = 65_500  # of a JPEG
-# Each side is rounded up: so many pixels more than the area says.
-_MOST_PIXELS = Settings().max_page_pixels - 2 * _LONGEST_SIDE_PX
 # What random pixels of any size come down to within a few steps.
 _SMALLER = 0.9
 
@@ -50,7 +47,7 @@ class PdfPages:
         """Let go of it, and of its file."""
         self._pdf.close()
 
-    def render(self, number: int, dpi: int) -> tuple[bytes, str]:
+    def render(self, number: int, dpi: int, limits: Limits) -> tuple[bytes, str]:
         """Render one page at so many pixels an inch, or at fewer where the service would take no more.
 
         Returns:
@@ -61,7 +58,7 @@ class PdfPages:
         """
         try:
             with closing(self._pdf[number - 1]) as page:
-                return _rendered(page, dpi)
+                return _rendered(page, dpi, limits)
         except (pypdfium2.PdfiumError, ValueError, IndexError, ArithmeticError) as error:
             raise PageError(DocumentCode.PAGE_NOT_RENDERED, f"page {number} cannot be rendered: {error}") from error
 
@@ -74,20 +71,21 @@ def _not_opened(error: pypdfium2.PdfiumError) -> PageError:
     return PageError(DocumentCode.DOCUMENT_DAMAGED, "the file is no document, or a damaged one")
 
 
-def _rendered(page: pypdfium2.PdfPage, dpi: int) -> tuple[bytes, str]:
-    scale = _scale(page, dpi)
+def _rendered(page: pypdfium2.PdfPage, dpi: int, limits: Limits) -> tuple[bytes, str]:
+    scale = _scale(page, dpi, limits)
     body = _encoded(page, scale)
-    while len(body) > MOST_BODY_BYTES:
-        scale *= _SMALLER * math.sqrt(MOST_BODY_BYTES / len(body))
+    while len(body) > limits.largest_body_bytes:
+        scale *= _SMALLER * math.sqrt(limits.largest_body_bytes / len(body))
         body = _encoded(page, scale)
     note = f"rendered at {scale * _POINTS_PER_INCH:.1f} dpi: at {dpi} it would be larger than the service takes"
     return body, note if scale < dpi / _POINTS_PER_INCH else ""
 
 
-def _scale(page: pypdfium2.PdfPage, dpi: int) -> float:
+def _scale(page: pypdfium2.PdfPage, dpi: int, limits: Limits) -> float:
     """Pixels a point, so that neither the area nor a side is more than the service and a JPEG take."""
     width, height = page.get_size()
-    by_area = math.sqrt(_MOST_PIXELS / (width * height))
+    # Each side is rounded up: so many pixels more than the area says.
+    by_area = math.sqrt(max(1, limits.max_page_pixels - 2 * _LONGEST_SIDE_PX) / (width * height))
     by_side = _LONGEST_SIDE_PX / max(width, height)
     return float(min(dpi / _POINTS_PER_INCH, by_area, by_side))
 

@@ -14,7 +14,7 @@ from typing import IO, cast
 from quintet_client.input.documents.codes import DocumentCode
 from quintet_client.input.documents.messages import Answer, answer_unpacked, packed
 from quintet_client.input.regular_files import stamp_of
-from quintet_client.service.page import UNKNOWN
+from quintet_client.service.page import UNKNOWN, USUAL_LIMITS, Limits
 
 # A page of 100 megapixels takes a few seconds; what takes a minute is made to.
 PAGE_S = 60.0
@@ -45,8 +45,15 @@ class Renderer:
     A renderer that has not been asked yet may be copied into another process by a fork.
     """
 
-    def __init__(self, page_s: float = PAGE_S, memory_bytes: int = MEMORY_BYTES) -> None:
-        """Prepare; a page, or opening and counting, has so many seconds, and the process so much address space."""
+    def __init__(self, page_s: float = PAGE_S, memory_bytes: int = MEMORY_BYTES, limits: Limits = USUAL_LIMITS) -> None:
+        """Prepare.
+
+        Args:
+            page_s: seconds that a page has, or opening and counting.
+            memory_bytes: address space that the process has.
+            limits: of the service, which the images keep to.
+        """
+        self._limits = limits
         self._page_s = page_s
         self._memory_bytes = memory_bytes
         self._child: _Child | None = None
@@ -69,7 +76,7 @@ class Renderer:
             stamp = stamp_of(path)
             if self._stalls[path] >= _STALLS_A_DOCUMENT:
                 return Answer(stamp, code=DocumentCode.RENDERER_STALLED, message="earlier pages stalled the renderer")
-            answer = self._answer({"path": path, "page": page, "dpi": dpi})
+            answer = self._answer({"path": path, "page": page, "dpi": dpi, "limits": self._limits})
             if answer.code == DocumentCode.RENDERER_STALLED:
                 self._stalls[path] += 1
             if answer.code in _NOT_THE_FILES_FAULT:
@@ -81,13 +88,13 @@ class Renderer:
         with self._lock:
             self._end_child()
 
-    def _answer(self, request: dict[str, str | int]) -> Answer:
+    def _answer(self, request: dict[str, str | int | Limits]) -> Answer:
         """Ask, once more if the process dies; what did not survive is replaced."""
         how = ""
         for _ in range(_TRIES):
             try:
                 self._child = self._child or _Child(self._memory_bytes, self._page_s)
-                return self._child.ask(packed(request), self._page_s)
+                return self._child.ask(packed(request), self._page_s, self._limits.largest_body_bytes)
             except _StalledError:
                 self._end_child()
                 message = f"no answer of the renderer within {self._page_s:g} s"
@@ -124,12 +131,12 @@ class _Child:
         self.pid = self._process.pid
         self._requests, self._answers = cast("_Pipes", (self._process.stdin, self._process.stdout))
 
-    def ask(self, message: bytes, within_s: float) -> Answer:
+    def ask(self, message: bytes, within_s: float, most_bytes: int) -> Answer:
         """Send a request and wait for its answer, as long as the process lives and there is time."""
         ends_at = time.monotonic() + within_s
         try:
             self._requests.write(message)
-            return answer_unpacked(lambda count: _taken(self._answers, count, ends_at))
+            return answer_unpacked(lambda count: _taken(self._answers, count, ends_at), most_bytes)
         except (BrokenPipeError, ValueError, TypeError, KeyError) as error:
             raise _DiedError from error
 

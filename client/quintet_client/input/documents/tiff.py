@@ -7,14 +7,12 @@ import quintet.errors
 from PIL import Image, TiffImagePlugin
 from quintet.errors import Code
 from quintet.pages.pixels.images import check_size, load_image
-from quintet.pages.settings import Settings
 
 from quintet_client.errors import PageError
 from quintet_client.input.documents.codes import DocumentCode
 from quintet_client.input.documents.encoding import encoded
-from quintet_client.input.documents.messages import MOST_BODY_BYTES
+from quintet_client.service.page import Limits
 
-_LIMITS = Settings()
 _BIG_TIFF = 43
 _NEW_SUBFILE_TYPE = 254
 # Bit 0: a smaller version of another image, bit 2: a mask (TIFF 6.0, section 8).
@@ -51,7 +49,7 @@ class TiffPages:
                 pages.append(len(seen))
         return tuple(pages)
 
-    def render(self, number: int, _dpi: int) -> tuple[bytes, str]:
+    def render(self, number: int, _dpi: int, limits: Limits) -> tuple[bytes, str]:
         """Decode one page, at its own resolution; there is nothing to be said about it.
 
         Raises:
@@ -65,13 +63,13 @@ class TiffPages:
             message = f"image {number} of the TIFF is missing or damaged ({type(error).__name__})"
             raise PageError(Code.IMAGE_DECODE_FAILED, message) from error
         try:
-            check_size(self._image.size, _LIMITS)
+            check_size(self._image.size, limits)
             bilevel = self._image.mode == "1"
             body = encoded(load_image(self._image), bilevel=bilevel)
         except quintet.errors.PageError as error:
             raise PageError(error.failure.code, error.failure.message) from error
-        if len(body) > MOST_BODY_BYTES:
-            raise PageError(Code.IMAGE_TOO_LARGE, f"the page has {len(body)} bytes; at most {MOST_BODY_BYTES} are sent")
+        if len(body) > (most := limits.largest_body_bytes):
+            raise PageError(Code.IMAGE_TOO_LARGE, f"the page has {len(body)} bytes; at most {most} are sent")
         return body, ""
 
     def close(self) -> None:

@@ -5,13 +5,13 @@ Colour images are held as one 32-bit word a pixel: R, G, B and one byte that nob
 
 import io
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from quintet.errors import Code, PageError
-from quintet.pages.settings import Settings
 
 # Our own limits are held against the header before a pixel is decoded, so that Pillow's warning would come twice.
 Image.MAX_IMAGE_PIXELS = None
@@ -19,6 +19,22 @@ Image.MAX_IMAGE_PIXELS = None
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
 # How a frame begins whose entropy coding is arithmetic: sequential and progressive.
 _ARITHMETIC = (b"\xff\xc9", b"\xff\xca")
+
+
+class ImageLimits(Protocol):
+    """What an image may be: the settings of the chain, or what a service says of itself."""
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Of the encoded image."""
+
+    @property
+    def max_page_pixels(self) -> int:
+        """Width times height."""
+
+    @property
+    def min_page_side_px(self) -> int:
+        """Of width and height alike."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +66,16 @@ class Picture:
         words[:] = np.frombuffer(self.image.tobytes("raw", "RGBX"), dtype=np.int32)
 
 
-def decode_image(body: bytes, settings: Settings) -> Image.Image:
+def decode_image(body: bytes, limits: ImageLimits) -> Image.Image:
     """An RGB image as a viewer shows it: EXIF turned, transparency on white, first frame.
 
     Raises:
         PageError: the body is empty, too large, of another format or damaged, or the image is too large or too small.
     """
-    return load_image(open_image(body, settings).image)
+    return load_image(open_image(body, limits).image)
 
 
-def open_image(body: bytes, settings: Settings) -> Opened:
+def open_image(body: bytes, limits: ImageLimits) -> Opened:
     """Read the header alone and hold it against the limits.
 
     Raises:
@@ -67,14 +83,14 @@ def open_image(body: bytes, settings: Settings) -> Opened:
     """
     if not body:
         raise PageError(Code.EMPTY_BODY, "the body has no bytes: send one encoded image")
-    if len(body) > settings.max_body_bytes:
-        message = f"the body has {len(body)} bytes; allowed are {settings.max_body_bytes}"
+    if len(body) > limits.max_body_bytes:
+        message = f"the body has {len(body)} bytes; allowed are {limits.max_body_bytes}"
         raise PageError(Code.IMAGE_TOO_LARGE, message)
     try:
         image = Image.open(io.BytesIO(body), formats=FORMATS)
     except Exception as error:  # as in `load_image`: damaged headers bring out errors of many types
         raise _not_an_image(body) from error
-    check_size(image.size, settings)
+    check_size(image.size, limits)
     if image.format == "JPEG":
         _check_jpeg_is_whole(body, image.size)
     return Opened(body, image)
@@ -128,12 +144,12 @@ def _check_jpeg_is_whole(body: bytes, size_px: tuple[int, int]) -> None:
         raise PageError(Code.IMAGE_DECODE_FAILED, message)
 
 
-def check_size(size_px: tuple[int, int], settings: Settings) -> None:
+def check_size(size_px: tuple[int, int], limits: ImageLimits) -> None:
     """Hold the size that the header declares against the limits, before a pixel is decoded."""
     width, height = size_px
-    if width * height > settings.max_page_pixels:
-        message = f"the image has {width} x {height} pixels; allowed are {settings.max_page_pixels}"
+    if width * height > limits.max_page_pixels:
+        message = f"the image has {width} x {height} pixels; allowed are {limits.max_page_pixels}"
         raise PageError(Code.IMAGE_TOO_LARGE, message)
-    if min(size_px) < settings.min_page_side_px:
-        message = f"the image has {width} x {height} pixels; each side needs {settings.min_page_side_px}"
+    if min(size_px) < limits.min_page_side_px:
+        message = f"the image has {width} x {height} pixels; each side needs {limits.min_page_side_px}"
         raise PageError(Code.IMAGE_TOO_SMALL, message)
