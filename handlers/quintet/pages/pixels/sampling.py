@@ -69,7 +69,11 @@ def sample(
     for rows in _strips(len(page) * width, height, to_image.device):
         x, y = _image_points(to_image, width, rows, projective)
         _bilinear(pages, page, x, y, normalisation, sampled[:, :, rows])
-    return sampled if content_px is None else sampled.mul_(_filled(content_px, size_px, dtype))
+    if content_px is not None:
+        columns = torch.arange(width, device=content_px.device) < content_px[:, :1]
+        filled = torch.arange(height, device=content_px.device) < content_px[:, 1:]
+        sampled.mul_((filled[:, None, :, None] & columns[:, None, None, :]).to(dtype))
+    return sampled
 
 
 def upright_quads(quads_px: Tensor) -> Tensor:
@@ -152,11 +156,3 @@ def _bilinear(pages: Raster, page: Tensor, x: Tensor, y: Tensor, normalisation: 
         corners = [corner[..., byte].to(dtype) for corner in packed]
         upper, lower = corners[0].lerp_(corners[1], along), corners[2].lerp_(corners[3], along)
         torch.add(bias, upper.lerp_(lower, down), alpha=scale, out=blended[:, channel])
-
-
-def _filled(content_px: Tensor, size_px: tuple[int, int], dtype: torch.dtype) -> Tensor:
-    """One where an item has content, zero in its padding: (N, 1, H, W)."""
-    width, height = size_px
-    columns = torch.arange(width, device=content_px.device) < content_px[:, :1]
-    rows = torch.arange(height, device=content_px.device) < content_px[:, 1:]
-    return (rows[:, None, :, None] & columns[:, None, None, :]).to(dtype)

@@ -81,10 +81,7 @@ def all_bucket_widths(settings: Settings) -> list[int]:
 
 
 def most_confident(line: Tensor, scores: Tensor, line_count: int) -> Tensor:
-    """Which reading of each line to keep, of equals the first: (L,) int64.
-
-    Of (N,) lines and scores the first L readings are lines 0 to L - 1, in order.
-    """
+    """The best of (N,) readings of each line, of equals the first: (L,) int64. The first L are lines 0 to L - 1."""
     readings = torch.arange(len(line), device=line.device)
     chosen, again, line_again = readings[:line_count].clone(), readings[line_count:], line[line_count:]
     chosen[line_again] = torch.where(scores[line_count:] > scores[line_again], again, line_again)
