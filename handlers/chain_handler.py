@@ -52,15 +52,8 @@ class ChainHandler:
     def handle(self, requests: list[dict[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch of requests, each with its own status."""
         with self._buffers.reading():
-            parsed = [self._parse(number, request, context) for number, request in enumerate(requests)]
+            parsed = [_parse(number, request, context, self._buffers) for number, request in enumerate(requests)]
             return self._answer(admit(parsed, self._settings.pages_at_once), context)
-
-    def _parse(self, number: int, request: dict[str, Any], context: Any) -> Request:
-        """One request of the batch; header names compare without case."""
-        headers = {name.lower(): value for name, value in context.get_all_request_header(number).items()}
-        request_id = headers.get("x-request-id") or context.get_request_id(number)
-        body = request.get("body", request.get("data", b""))
-        return parse_request(body, headers.get("content-type"), request_id, self._buffers)
 
     def _answer(self, requests: Sequence[Request], context: Any) -> list[bytes]:
         bodies = [body for request in requests for body in request.bodies]
@@ -93,6 +86,14 @@ class ChainHandler:
         return self._read(bodies[:middle]) + self._read(bodies[middle:])
 
 
+def _parse(number: int, request: dict[str, Any], context: Any, buffers: SharedBuffers) -> Request:
+    """One request of the batch; header names compare without case."""
+    headers = {name.lower(): value for name, value in context.get_all_request_header(number).items()}
+    request_id = headers.get("x-request-id") or context.get_request_id(number)
+    body = request.get("body", request.get("data", b""))
+    return parse_request(body, headers.get("content-type"), request_id, buffers)
+
+
 def _respond(number: int, reply: Reply, context: Any) -> bytes:
     context.set_response_content_type(number, reply.content_type)
     context.set_response_status(reply.status, reply.phrase, number)
@@ -102,7 +103,10 @@ def _respond(number: int, reply: Reply, context: Any) -> bytes:
 
 
 def _tell(metrics: Sequence[Metric], context: Any) -> None:
-    """Hand numbers that metrics.yaml lists to TorchServe, without the request's id, which it would add to each."""
+    """Hand numbers to TorchServe, whose metrics.yaml lists all of them; one that it does not list is an error at start.
+
+    Without the request's id, which TorchServe would otherwise put behind every number.
+    """
     for metric in metrics:
         kept = context.metrics.get_metric(metric.name, MetricTypes(metric.kind))
         kept.add_or_update(metric.value, [*metric.labels, context.model_name, "Model"])

@@ -62,7 +62,11 @@ class Reply:
 
 
 def parse_request(body: object, content_type: str | None, request_id: str, buffers: SharedBuffers) -> Request:
-    """Look into one request, whatever the server made of its body; what cannot be read becomes its refusal."""
+    """Look into one request; what cannot be read becomes its refusal.
+
+    The body is bytes, or whatever else the server made of one that was not sent as bytes; slices are looked up in the
+    buffers.
+    """
     if not isinstance(body, bytes | bytearray):
         return Request(request_id, refusal=_NO_BYTES)
     if not frames.is_packed(content_type):
@@ -102,7 +106,10 @@ def batches_of(bodies: Sequence[Body], most: int) -> list[Sequence[Body]]:
 
 
 def respond(requests: Sequence[Request], outcomes: Sequence[Outcome], head: Mapping[str, str]) -> list[Reply]:
-    """Answer requests with the outcomes of all their pages, in order; results begin with `head`: schema and model."""
+    """Answer the requests with the outcomes of all their pages, one a body, in the order of the requests.
+
+    Results begin with `head`: schema and model.
+    """
     left = iter(outcomes)
     return [_respond_to(request, request.outcomes(left), head) for request in requests]
 

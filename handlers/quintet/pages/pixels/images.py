@@ -1,7 +1,6 @@
 """Encoded images to pixels on the host, as a viewer shows them. Needs Pillow alone, so that clients can do it too.
 
-Colour images are held as one 32-bit word a pixel: R, G, B and one byte that nobody reads. What is wrong with a page is
-a PageError: the body is empty, too large, of another format or damaged, or the image is too large or too small.
+Colour images are held as one 32-bit word a pixel: R, G, B and one byte that nobody reads.
 """
 
 import io
@@ -52,12 +51,20 @@ class Picture:
 
 
 def decode_image(body: bytes, settings: Settings) -> Image.Image:
-    """An RGB image as a viewer shows it: EXIF turned, transparency on white, first frame."""
+    """An RGB image as a viewer shows it: EXIF turned, transparency on white, first frame.
+
+    Raises:
+        PageError: the body is empty, too large, of another format or damaged, or the image is too large or too small.
+    """
     return load_image(open_image(body, settings).image)
 
 
 def open_image(body: bytes, settings: Settings) -> Opened:
-    """Read the header alone and hold it against the limits."""
+    """Read the header alone and hold it against the limits.
+
+    Raises:
+        PageError: the body is empty, too large or of another format, or the image is too large or too small.
+    """
     if not body:
         raise PageError(Code.EMPTY_BODY, "the body has no bytes: send one encoded image")
     if len(body) > settings.max_body_bytes:
@@ -74,7 +81,11 @@ def open_image(body: bytes, settings: Settings) -> Opened:
 
 
 def load_image(image: Image.Image) -> Image.Image:
-    """Decode the pixels of an opened image, to RGB as a viewer shows it."""
+    """Decode the pixels of an opened image, to RGB as a viewer shows it.
+
+    Raises:
+        PageError: the image is damaged.
+    """
     try:
         image.load()
         ImageOps.exif_transpose(image, in_place=True)  # a copy would be 400 MB of the largest page
