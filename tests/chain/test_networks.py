@@ -14,7 +14,7 @@ from quintet.engine.graph import build_module, load_graph
 from quintet.pages import weights
 from torch.export import Dim
 
-STORE = Path(__file__).parents[2] / "store"
+STORE = Path(__file__).parents[2] / "model_store"
 SIZES = {"H": 96, "W": 160}
 
 

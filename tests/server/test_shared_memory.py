@@ -137,7 +137,7 @@ def test_a_foreign_ring_cannot_be_reached_by_guessing(service: torchserve.Servic
     "item", [Answer(1, b""), Answer(1, bytes(33)), Answer(2, bytes(32)), Answer(2**32 - 1, bytes(32))]
 )
 def test_a_malformed_place_is_one_clear_error(service: torchserve.Service, item: Answer) -> None:
-    answer = post(service, frames._pack(frames.Kind.PLACES, [item]))
+    answer = post(service, frames._pack(frames.Kind.SLICES, [item]))
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "INVALID_PARAMETER")
 
 

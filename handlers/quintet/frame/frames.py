@@ -89,7 +89,13 @@ def unpack_pages(frame: bytes | bytearray) -> list[bytes]:
 
 def pack_slices(pages: Sequence[bytes | BufferSlice]) -> bytes:
     """Frame the pages of a request, those in shared memory by their slices, the others as they are."""
-    return _pack(Kind.SLICES, [Answer(0, page) if isinstance(page, bytes) else _slice_item(page) for page in pages])
+    items = [
+        Answer(_IS_SLICE, _SLICE.pack(page.buffer, page.offset, page.length))
+        if isinstance(page, BufferSlice)
+        else Answer(0, page)
+        for page in pages
+    ]
+    return _pack(Kind.SLICES, items)
 
 
 def unpack_slices(frame: bytes | bytearray) -> list[bytes | BufferSlice]:
@@ -158,10 +164,6 @@ def _read_header(kind: Kind, frame: bytes | bytearray) -> int:
 def _check_count(count: int) -> None:
     if not 1 <= count <= MAX_ITEMS:
         raise FrameError(f"the frame has {count} items; allowed are 1 to {MAX_ITEMS}")
-
-
-def _slice_item(part: BufferSlice) -> Answer:
-    return Answer(_IS_SLICE, _SLICE.pack(part.buffer, part.offset, part.length))
 
 
 def _page_or_slice(item: Answer) -> bytes | BufferSlice:

@@ -26,9 +26,7 @@ class FrameSettings:
     def taken_from(cls, options: dict[str, Any], environment: Mapping[str, str]) -> Self:
         """Take these keys out of the handler's options, and leave the chain's.
 
-        Args:
-            options: the handler's.
-            environment: the process's; `QUINTET_SHARED_MEMORY`, if it is not empty, counts instead of `shared_memory`.
+        `QUINTET_SHARED_MEMORY` of the environment, if it is not empty, counts instead of `shared_memory`.
 
         Raises:
             SettingsError: a value is out of range.

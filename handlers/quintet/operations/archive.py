@@ -48,11 +48,7 @@ def pack(
 
 
 def record_hash(archive: Path) -> Path:
-    """Write the archive's SHA-256 beside it, as `sha256sum` does: the service starts nothing else.
-
-    Returns:
-        The file, named like the archive with `.sha256` behind it.
-    """
+    """Write the archive's SHA-256 into NAME.sha256 beside it, as `sha256sum` does: the service starts nothing else."""
     with archive.open("rb") as packed:
         digest = hashlib.file_digest(packed, "sha256").hexdigest()
     beside = archive.with_name(f"{archive.name}.sha256")

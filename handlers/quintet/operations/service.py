@@ -88,11 +88,7 @@ class Service:
         return [worker["status"] for worker in self.description().get("workers", [])]
 
     def pages_in_progress(self) -> float:
-        """How many pages all workers together say that they have in hand.
-
-        Raises:
-            requests.RequestException: the metrics address does not answer.
-        """
+        """How many pages all workers say that they have in hand; RequestException if nothing answers."""
         told = requests.get(f"{self.metrics_url}/metrics", timeout=5).text
         return sum(map(float, re.findall(r"^quintet_pages_in_progress\{.*\} (\S+)$", told, flags=re.MULTILINE)))
 

@@ -73,11 +73,7 @@ def networks_in(model_store: Path) -> NetworkStore:
 
 
 def load_alphabet(model_store: Path) -> tuple[str, ...]:
-    """What each class of the recogniser stands for: "" (the CTC blank), the characters, last the space.
-
-    Raises:
-        WeightsError: the alphabet is missing or damaged.
-    """
+    """What each class of the recogniser stands for: "" (the CTC blank), the characters, last the space."""
     try:
         alphabet = json.loads((model_store / ALPHABET).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

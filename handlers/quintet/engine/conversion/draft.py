@@ -65,11 +65,7 @@ class Draft:
         return index < len(node.inputs) and node.inputs[index] in self.constants
 
     def constant(self, node: OnnxNode, index: int) -> Array:
-        """An input that must be a constant.
-
-        Raises:
-            WeightsError: it is absent, or computed by the network.
-        """
+        """An input that must be a constant. WeightsError: it is absent, or computed by the network."""
         if not self.has_constant(node, index):
             raise WeightsError(f"{node.op} {node.output!r}: input {index} must be a constant")
         return self.constants[node.inputs[index]]

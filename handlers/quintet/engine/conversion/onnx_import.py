@@ -66,6 +66,11 @@ def _folded(draft: Draft, node: OnnxNode) -> Array:
     raise WeightsError(f"{node.op} of constants ({node.output!r}) is not folded; add it to onnx_import.py")
 
 
+def _refuse_if(wrong: bool, node: OnnxNode, reason: str) -> None:
+    if wrong:
+        raise WeightsError(f"{node.op} {node.output!r}: {reason}")
+
+
 def _plain(op: str, draft: Draft, node: OnnxNode) -> None:
     draft.emit(node.output, op, *node.inputs)
 
@@ -83,8 +88,7 @@ def _padding(node: OnnxNode) -> tuple[list[int], list[int]]:
     if auto == b"SAME_UPPER" and set(node.attributes.get("strides", [1, 1])) == {1}:
         total = [dilation * (length - 1) for length, dilation in zip(kernel, dilations, strict=True)]
         return [amount // 2 for amount in total], [amount - amount // 2 for amount in total]
-    if auto not in {b"NOTSET", b""}:
-        raise WeightsError(f"{node.op} {node.output!r}: auto_pad {auto!r} is read as SAME_UPPER at stride 1 only")
+    _refuse_if(auto not in {b"NOTSET", b""}, node, f"auto_pad {auto!r} is read as SAME_UPPER at stride 1 only")
     pads = list(node.attributes.get("pads", [0, 0, 0, 0]))
     return pads[:2], pads[2:]
 
@@ -100,10 +104,12 @@ def _pad(draft: Draft, node: OnnxNode, pad_op: str) -> tuple[str, list[int]]:
 
 def _convolution(op: str, draft: Draft, node: OnnxNode) -> None:
     weight = draft.constant(node, 1)
-    if weight.ndim != 4 or any(node.attributes.get("output_padding", ())) or "output_shape" in node.attributes:
-        raise WeightsError(f"{node.op} {node.output!r}: only two dimensions without output padding are read")
-    if op == "conv_transpose2d" and any(node.attributes.get("pads", ())):
-        raise WeightsError(f"{node.op} {node.output!r}: padding is not read")
+    _refuse_if(
+        weight.ndim != 4 or any(node.attributes.get("output_padding", ())) or "output_shape" in node.attributes,
+        node,
+        "only two dimensions without output padding are read",
+    )
+    _refuse_if(op == "conv_transpose2d" and any(node.attributes.get("pads", ())), node, "padding is not read")
     source, padding = _pad(draft, node, "pad_zero")
     draft.emit(
         node.output,
@@ -119,8 +125,11 @@ def _convolution(op: str, draft: Draft, node: OnnxNode) -> None:
 
 def _pool(op: str, pad_op: str, draft: Draft, node: OnnxNode) -> None:
     source, padding = _pad(draft, node, pad_op)
-    if node.attributes.get("ceil_mode") or (op == "avg_pool2d" and (any(padding) or source != node.inputs[0])):
-        raise WeightsError(f"{node.op} {node.output!r}: ceil_mode and padded averages are not read")
+    _refuse_if(
+        node.attributes.get("ceil_mode") or (op == "avg_pool2d" and (any(padding) or source != node.inputs[0])),
+        node,
+        "ceil_mode and padded averages are not read",
+    )
     stride = list(node.attributes.get("strides", [1, 1]))
     kernel = list(node.attributes["kernel_shape"])
     draft.emit(node.output, op, source, kernel_size=kernel, stride=stride, padding=padding)
@@ -142,8 +151,7 @@ def _commutative(op: str, draft: Draft, node: OnnxNode) -> None:
 
 
 def _inverse(op: str, forward: str, draft: Draft, node: OnnxNode) -> None:
-    if node.inputs[0] in draft.constants:
-        raise WeightsError(f"{node.op} {node.output!r}: a constant on the left is not read")
+    _refuse_if(node.inputs[0] in draft.constants, node, "a constant on the left is not read")
     if not draft.has_constant(node, 1):
         draft.emit(node.output, op, *node.inputs)
         return
@@ -153,8 +161,7 @@ def _inverse(op: str, forward: str, draft: Draft, node: OnnxNode) -> None:
 
 
 def _power(draft: Draft, node: OnnxNode) -> None:
-    if draft.constant(node, 1).item() != 2:
-        raise WeightsError(f"Pow {node.output!r}: only squares are read")
+    _refuse_if(draft.constant(node, 1).item() != 2, node, "only squares are read")
     draft.emit(node.output, "square", node.inputs[0])
 
 
@@ -167,8 +174,7 @@ def _hard_sigmoid(draft: Draft, node: OnnxNode) -> None:
     # torch's slope is 1/6; another slope is a factor before it, which folds into the convolution that comes first.
     factor = 6 * node.attributes.get("alpha", 0.2)
     source = node.inputs[0]
-    if node.attributes.get("beta", 0.5) != 0.5:
-        raise WeightsError(f"HardSigmoid {node.output!r}: beta is not 0.5")
+    _refuse_if(node.attributes.get("beta", 0.5) != 0.5, node, "beta is not 0.5")
     if not np.isclose(factor, 1, rtol=1e-6, atol=0):
         name = draft.emit_constant(f"{node.output}:slope", factor)
         source = draft.emit(f"{node.output}:scaled", "multiply", source, name)
@@ -185,8 +191,7 @@ def _matmul(draft: Draft, node: OnnxNode) -> None:
         draft.emit(node.output, "matmul", *node.inputs)
         return
     weight = draft.constant(node, 1)
-    if weight.ndim != 2:
-        raise WeightsError(f"MatMul {node.output!r}: a constant must be a matrix, not of shape {weight.shape}")
+    _refuse_if(weight.ndim != 2, node, f"a constant must be a matrix, not of shape {weight.shape}")
     draft.emit(node.output, "linear", node.inputs[0], draft.emit_constant(f"{node.output}:transposed", weight.T))
 
 
@@ -194,8 +199,11 @@ def _resize(draft: Draft, node: OnnxNode) -> None:
     mode = tuple(node.attributes.get(key) for key in ("mode", "coordinate_transformation_mode", "nearest_mode"))
     scales = draft.constant(node, 2).reshape(-1).tolist() if len(node.inputs) == 3 else []
     factor = int(scales[-1]) if scales else 0
-    if mode != (b"nearest", b"asymmetric", b"floor") or scales != [1, 1, factor, factor]:
-        raise WeightsError(f"Resize {node.output!r}: only whole factors, nearest, asymmetric, floor, are read")
+    _refuse_if(
+        mode != (b"nearest", b"asymmetric", b"floor") or scales != [1, 1, factor, factor],
+        node,
+        "only whole factors, nearest, asymmetric, floor, are read",
+    )
     draft.emit(node.output, "upsample_nearest", node.inputs[0], factor=factor)
 
 
@@ -210,17 +218,14 @@ def _split(draft: Draft, node: OnnxNode) -> None:
 def _slice(draft: Draft, node: OnnxNode) -> None:
     start, end, axis = (int(draft.constant(node, index).item()) for index in (1, 2, 3))
     step = int(draft.constant(node, 4).item()) if len(node.inputs) > 4 else 1
-    if not 0 <= start < end or step != 1:
-        raise WeightsError(
-            f"Slice {node.output!r}: only [start:end] from the front is read, not [{start}:{end}:{step}]"
-        )
+    front = 0 <= start < end and step == 1
+    _refuse_if(not front, node, f"only [start:end] from the front is read, not [{start}:{end}:{step}]")
     draft.emit(node.output, "narrow", node.inputs[0], dim=axis, start=start, length=end - start)
 
 
 def _single_axis(op: str, draft: Draft, node: OnnxNode) -> None:
     axes = list(node.attributes["axes"]) if "axes" in node.attributes else draft.constant(node, 1).tolist()
-    if len(axes) != 1:
-        raise WeightsError(f"{node.op} {node.output!r}: one axis is read at a time, not {axes}")
+    _refuse_if(len(axes) != 1, node, f"one axis is read at a time, not {axes}")
     draft.emit(node.output, op, node.inputs[0], dim=axes[0])
 
 
@@ -293,8 +298,7 @@ def _slice_sizes(draft: Draft, node: OnnxNode) -> Sizes:
     sizes = draft.sizes[node.inputs[0]]
     if isinstance(sizes, list):
         return sizes[start:end]
-    if not 0 <= start < end:
-        raise WeightsError(f"Slice {node.output!r}: of a whole shape, only [start:end] from the front is read")
+    _refuse_if(not 0 <= start < end, node, "of a whole shape, only [start:end] from the front is read")
     return [draft.emit_size(sizes, dim) for dim in range(start, end)]
 
 

@@ -101,11 +101,7 @@ def is_of_this_user(connection: socket.socket) -> bool:
 
 
 def open_directory(path: Path) -> int:
-    """A descriptor of the sockets' directory, which is the caller's to close.
-
-    Raises:
-        HandshakeError: it belongs to somebody else, or others may enter it.
-    """
+    """A descriptor of the sockets' directory, the caller's to close. HandshakeError: it is not this user's alone."""
     descriptor = os.open(path, os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     status = os.fstat(descriptor)
     if status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & 0o077:
@@ -132,11 +128,7 @@ def connect(directory: int, name: str, timeout_s: float) -> socket.socket:
 
 
 def listen(path: Path) -> socket.socket:
-    """A listening socket of its own in a directory that all workers of the service share, made if it is not there.
-
-    Raises:
-        HandshakeError: as `open_directory`.
-    """
+    """A listening socket of its own in a directory of all workers, made if missing; may raise as `open_directory`."""
     path.mkdir(mode=0o700, exist_ok=True)
     directory = open_directory(path)
     try:

@@ -65,19 +65,18 @@ class Decoder:
         on_device = [picture for picture in pictures if isinstance(picture, DevicePicture)]
         hosted = [picture for picture in pictures if isinstance(picture, Picture)]
         raw = [picture for picture in pictures if isinstance(picture, RawPicture)]
-        parts = [self._engine.to_device(self._staged(hosted))] if hosted else []
+        parts = []
+        if hosted:  # in one staging area
+            ends = np.cumsum([math.prod(picture.size_px) for picture in hosted])
+            staging = self._engine.staging(int(ends[-1]), torch.int32)
+            list(self._pool.map(Picture.copy_to, hosted, np.split(staging.numpy(), ends[:-1])))
+            parts.append(self._engine.to_device(staging))
         # Page-locked where the engine could do so: the copies run beside the host's work, and are done before any
         # result of theirs can come back, which is before the buffer may be unmapped.
         parts += [self._engine.to_device(_as_tensor(picture)) for picture in raw]
         parts += [packed_words(on_device)] if on_device else []
         # On a CPU the copy is what keeps the pages as they are, whatever the client does to its memory meanwhile.
         return parts[0] if len(parts) == 1 and not raw else torch.cat(parts)
-
-    def _staged(self, pictures: Sequence[Picture]) -> Tensor:
-        ends = np.cumsum([math.prod(picture.size_px) for picture in pictures])
-        staging = self._engine.staging(int(ends[-1]), torch.int32)
-        list(self._pool.map(Picture.copy_to, pictures, np.split(staging.numpy(), ends[:-1])))
-        return staging
 
     def _open(self, body: bytes | memoryview) -> Opened | RawPicture | Failure:
         """One body; what a page does wrong stays with that page."""

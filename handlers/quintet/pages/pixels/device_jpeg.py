@@ -145,11 +145,7 @@ def _frame_marker(body: bytes) -> int | None:
 
 
 def _decode(bodies: Sequence[bytes], device: torch.device) -> list[Tensor]:
-    """One call of torchvision's decoder: (3, H, W) uint8 each.
-
-    Raises:
-        RuntimeError: it refuses one of them, or this torchvision has no decoder.
-    """
+    """One call of torchvision's decoder: (3, H, W) uint8 each. RuntimeError: it refuses, or there is none."""
     try:
         from torchvision.io import ImageReadMode, decode_jpeg  # noqa: PLC0415 - announced to leave torchvision
     except ImportError as error:

@@ -43,10 +43,7 @@ def bytes_needed(size_px: tuple[int, int]) -> int:
 
 
 def write_raw(image: Image.Image, encoded_bytes: int, memory: memoryview) -> None:
-    """Lay an RGB picture down that had `encoded_bytes` before it was decoded.
-
-    The memory has `bytes_needed` bytes, writable, aligned for 32-bit words.
-    """
+    """Lay an RGB picture, once `encoded_bytes` long, into its `bytes_needed`: writable, aligned for 32-bit words."""
     _HEADER.pack_into(memory, 0, MAGIC, *image.size, encoded_bytes)
     Picture(image).copy_to(np.frombuffer(memory, np.int32, offset=_HEADER.size))
 

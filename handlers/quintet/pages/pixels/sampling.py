@@ -11,7 +11,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from quintet.pages.records import Raster
+from quintet.pages.pixels import geometry
+from quintet.pages.records import Raster, UprightPages
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class Normalisation:
 
 IMAGENET = Normalisation.of((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = Normalisation.of((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+# Of the crops of lines.
+HEIGHT_PX = 48
 
 # Half a megabyte an intermediate result; see docs/performance.md.
 _CPU_STRIP_POINTS = 1 << 17
@@ -65,7 +69,42 @@ def sample(
     for rows in _strips(len(page) * width, height, to_image.device):
         x, y = _image_points(to_image, width, rows, projective)
         _bilinear(pages, page, x, y, normalisation, sampled[:, :, rows])
-    return sampled if content_px is None else sampled.mul_(_filled(content_px, size_px, dtype))
+    if content_px is not None:
+        columns = torch.arange(width, device=content_px.device) < content_px[:, :1]
+        filled = torch.arange(height, device=content_px.device) < content_px[:, 1:]
+        sampled.mul_((filled[:, None, :, None] & columns[:, None, None, :]).to(dtype))
+    return sampled
+
+
+def upright_quads(quads_px: Tensor) -> Tensor:
+    """Quads that stand (height at least 1.5 x width) laid down, as the models were trained: (L, 4, 2) to the same.
+
+    Their text is taken to run upwards; line orientation finds the others.
+    """
+    sizes = geometry.quad_sizes(quads_px)
+    standing = sizes[:, 1] >= 1.5 * sizes[:, 0]
+    return torch.where(standing[:, None, None], quads_px.roll(-1, dims=1), quads_px)
+
+
+def crop_widths(quads_px: Tensor, max_width_px: int) -> Tensor:
+    """Widths of crops at the common height that keep the quads' proportions: (L, 4, 2) to (L,) int64, at least 1."""
+    sizes = geometry.quad_sizes(quads_px)
+    widths = (HEIGHT_PX * sizes[:, 0] / sizes[:, 1].clamp(min=1e-3)).ceil()
+    return widths.clamp(1, max_width_px).long()
+
+
+def crop_lines(
+    pages: UprightPages, quads_px: Tensor, page: Tensor, widths_px: Tensor, canvas_px: int, dtype: torch.dtype
+) -> Tensor:
+    """Rectify quads from the full-resolution pages, in one bilinear step: (n, 3, 48, canvas_px), values -1 to 1.
+
+    Of (n, 4, 2) quads on (n,) pages each crop is filled up to its width of (n,); the rest of the canvas is zero.
+    """
+    content = torch.stack([widths_px, torch.full_like(widths_px, HEIGHT_PX)], dim=1)
+    to_upright = geometry.rectangle_to_quad(quads_px, content.to(quads_px.dtype))
+    to_image = pages.to_image[page] @ to_upright
+    size = (canvas_px, HEIGHT_PX)
+    return sample(pages.pixels, page, to_image, size, HALF, content_px=content, projective=True, dtype=dtype)
 
 
 def _strips(row_points: int, height: int, device: torch.device) -> list[slice]:
@@ -117,11 +156,3 @@ def _bilinear(pages: Raster, page: Tensor, x: Tensor, y: Tensor, normalisation: 
         corners = [corner[..., byte].to(dtype) for corner in packed]
         upper, lower = corners[0].lerp_(corners[1], along), corners[2].lerp_(corners[3], along)
         torch.add(bias, upper.lerp_(lower, down), alpha=scale, out=blended[:, channel])
-
-
-def _filled(content_px: Tensor, size_px: tuple[int, int], dtype: torch.dtype) -> Tensor:
-    """One where an item has content, zero in its padding: (N, 1, H, W)."""
-    width, height = size_px
-    columns = torch.arange(width, device=content_px.device) < content_px[:, :1]
-    rows = torch.arange(height, device=content_px.device) < content_px[:, 1:]
-    return (rows[:, None, :, None] & columns[:, None, None, :]).to(dtype)

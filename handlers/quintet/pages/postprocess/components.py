@@ -48,15 +48,8 @@ def threshold_and_dilate(probabilities: Raster, threshold: float) -> Raster:
     """Mark pixels whose probability exceeds the threshold, and those right of, below, and below right of them.
 
     The same as ``cv2.dilate(map > threshold, ones((2, 2)))``, which RapidOCR's DBPostProcess applies: each pixel is an
-    OR with its left, upper and upper left neighbours. Nothing crosses the border of a row or of a map. Three
-    host syncs: the number of rows (1), run ends (2).
-
-    Args:
-        probabilities: P maps, values (S,) of any float dtype; together they cover all S elements.
-        threshold: a probability.
-
-    Returns:
-        The same P maps, values (S,) bool.
+    OR with its left, upper and upper left neighbours. Nothing crosses the border of a row or of a map. From P maps of
+    (S,) floats, which cover all S elements together, to (S,) bool. Three host syncs: rows (1), run ends (2).
     """
     rows = _rows_of(probabilities)
     mask = probabilities.values > threshold

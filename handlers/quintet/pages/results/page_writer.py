@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from quintet.engine.engine import Engine
 from quintet.pages.pixels.geometry import bounding_boxes, box_corners, map_points
@@ -31,29 +30,26 @@ class PageWriter:
         levelled = level(texts.quads_px, texts.page, len(pages.sizes_px))
         order = in_rows(levelled, texts.page)
         centres = texts.quads_px.mean(dim=1)
-        arrays = self._to_arrays(
-            turns=upright.quarter_turns,
-            turn_scores=upright.scores,
-            regions=regions.boxes_px,
-            boxes=bounding_boxes(map_points(upright.to_image[regions.page], box_corners(regions.boxes_px))),
-            labels=regions.labels,
-            region_scores=regions.scores,
-            region_page=regions.page,
-            quads=map_points(upright.to_image[texts.page], texts.quads_px)[order],
-            line_scores=texts.scores[order],
-            line_page=texts.page[order],
-            line_region=assign_regions(centres, texts.page, regions.boxes_px, regions.page)[order],
-            levelled=levelled[order],
-            begin=texts.begin[order],
-            steps=texts.steps[order],
-            tokens=texts.tokens,
-        )
+        tensors = {
+            "turns": upright.quarter_turns,
+            "turn_scores": upright.scores,
+            "regions": regions.boxes_px,
+            "boxes": bounding_boxes(map_points(upright.to_image[regions.page], box_corners(regions.boxes_px))),
+            "labels": regions.labels,
+            "region_scores": regions.scores,
+            "region_page": regions.page,
+            "quads": map_points(upright.to_image[texts.page], texts.quads_px)[order],
+            "line_scores": texts.scores[order],
+            "line_page": texts.page[order],
+            "line_region": assign_regions(centres, texts.page, regions.boxes_px, regions.page)[order],
+            "levelled": levelled[order],
+            "begin": texts.begin[order],
+            "steps": texts.steps[order],
+            "tokens": texts.tokens,
+        }
+        hosted = self._engine.to_host(*tensors.values())  # the one copy
+        arrays = {name: tensor.numpy() for name, tensor in zip(tensors, hosted, strict=True)}
         return self._results(pages.sizes_px.tolist(), arrays)
-
-    def _to_arrays(self, **tensors: Tensor) -> Arrays:
-        """The one copy: named tensors as NumPy arrays."""
-        hosted = self._engine.to_host(*tensors.values())
-        return {name: tensor.numpy() for name, tensor in zip(tensors, hosted, strict=True)}
 
     def _results(self, sizes: list[tuple[int, int]], arrays: Arrays) -> list[Result]:
         """Cut the arrays into pages, which they hold in ascending order; values as a person reads them."""

@@ -42,10 +42,7 @@ class PageOrientation:
         )
 
     def _decode(self, pages: Pages, probabilities: Tensor) -> UprightPages:
-        """The likeliest turn; the host learns it too, because canvases are planned there.
-
-        The class index is the clockwise turn already present, in quarters.
-        """
+        """The likeliest class is the clockwise turn already present, in quarters; the host plans canvases by it."""
         scores, quarter_turns = probabilities.max(dim=1)
         (turns_host,) = self._engine.to_host(quarter_turns)
         sizes = pages.sizes_px

@@ -6,7 +6,7 @@ from torch import Tensor
 from quintet.engine.calls import full_call, joined, plan_calls
 from quintet.engine.engine import Engine
 from quintet.pages.budgets import Budgets
-from quintet.pages.pixels.crops import HEIGHT_PX, crop_lines
+from quintet.pages.pixels.sampling import HEIGHT_PX, crop_lines
 from quintet.pages.records import Readings, Texts, UprightPages
 from quintet.pages.settings import Settings
 
@@ -81,10 +81,7 @@ def all_bucket_widths(settings: Settings) -> list[int]:
 
 
 def most_confident(line: Tensor, scores: Tensor, line_count: int) -> Tensor:
-    """Which reading of each line to keep, of equals the first: (L,) int64.
-
-    Of (N,) lines and scores the first L readings are lines 0 to L - 1, in order.
-    """
+    """The best of (N,) readings of each line, of equals the first: (L,) int64. The first L are lines 0 to L - 1."""
     readings = torch.arange(len(line), device=line.device)
     chosen, again, line_again = readings[:line_count].clone(), readings[line_count:], line[line_count:]
     chosen[line_again] = torch.where(scores[line_count:] > scores[line_again], again, line_again)

@@ -65,10 +65,7 @@ class TextDetection:
 
 
 def canvas_sizes(sizes_px: Tensor, settings: Settings) -> Tensor:
-    """The canvas of each page: within the long side, not under the short side where that allows, in whole steps.
-
-    From (P, 2) int64 on the host, width and height, to the same.
-    """
+    """(P, 2) widths and heights of canvases: within the long side, if that allows not under the short, in steps."""
     sizes = sizes_px.double()
     grow = (settings.detection_short_side_px / sizes.amin(dim=1)).clamp(min=1)
     shrink = settings.detection_long_side_px / sizes.amax(dim=1)
