@@ -108,6 +108,7 @@ def test_a_chain_reads_after_its_warm_up_what_it_reads_without(chain: PageChain,
         assert_same_reading(ours, theirs)
 
 
+@pytest.mark.slow
 def test_bfloat16_passes_the_accuracy_gate_against_single_precision(
     model_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,6 +23,8 @@ from benchmarks.quad_match import match_quads, share_covered
 from benchmarks.score import PageLines, load_truth, read_answer, score_run
 from tests.conftest import receipt_folder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def receipts() -> list[Path]:

@@ -21,7 +21,7 @@ def send(service: torchserve.Service, pages: int) -> int:
 
 def test_a_drain_waits_for_the_slowest_of_several_workers(tmp_path: Path) -> None:
     two_workers = {"batchSize": 1, "maxBatchDelay": 5, "minWorkers": 2, "maxWorkers": 2}
-    with echo_service(tmp_path / "echo", two_workers, s_per_page=1.0) as running, ThreadPoolExecutor(2) as threads:
+    with echo_service(tmp_path / "echo", two_workers, s_per_page=0.3) as running, ThreadPoolExecutor(2) as threads:
         answers = [threads.submit(send, running, pages) for pages in (1, 8)]
         while running.pages_in_progress() < 8:
             assert not all(answer.done() for answer in answers)

@@ -74,7 +74,7 @@ def form_pdf() -> bytes:
 
 
 def endless_pdf() -> bytes:
-    """Two kilobytes whose first page takes an hour in no memory: 1,000 shadings, 100,000 steps for each pixel's grey."""
+    """Two kilobytes whose first page takes hours and no memory: 1,000 shadings of 100,000 steps a pixel."""
     pdf = pikepdf.Pdf.new()
     steps = {"/FunctionType": 4, "/Domain": Array([0, 1, 0, 1]), "/Range": Array([0, 1])}
     grey = pdf.make_stream(b"{" + b"exch " * 100_000 + b"pop}", Dictionary(steps))
