@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from quintet_client.commands import completion, export, read, status
 from quintet_client.commands.terminal import log_to
-from quintet_client.commands.version import ShowVersion
 from quintet_client.commands.view import add_report, add_view
 from quintet_client.errors import ExitCode, QuintetError
+from quintet_client.run.report import client_version
 
 # In the order of `quintet --help`.
 _COMMANDS = (read.add_to, export.add_to, add_view, add_report, status.add_to, completion.add_to)
@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action=ShowVersion, help="print the client's version and the service's models")
+    parser.add_argument("--version", action="version", version=f"quintet {client_version()}")
     parser.set_defaults(verbose=False)
     parser.set_defaults(parser=parser)  # all of it, for `quintet completion`
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

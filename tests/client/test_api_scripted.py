@@ -91,7 +91,7 @@ def test_many_pages_come_back_under_their_keys_with_bad_ones_as_values():
     assert ends["bad"].code == "IMAGE_DECODE_FAILED"
 
 
-def test_many_pages_travel_packed_where_the_server_takes_packs():
+def test_many_pages_travel_packed_where_the_server_takes_frames():
     with ScriptedServer() as server, QuintetClient(server.url) as client:
         assert len(list(client.read_many(images(40).items(), in_flight=40, pack=10))) == 40
         assert sorted(map(len, server.packs)) == [10, 10, 10, 10]
@@ -128,7 +128,7 @@ def test_results_come_before_the_source_is_at_its_end():
 
 def senders_since(before):
     """The threads of the client that were not there before."""
-    return [thread for thread in set(threading.enumerate()) - before if "_run" in thread.name]
+    return [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("quintet-")]
 
 
 def test_leaving_the_loop_ends_the_threads(gate):

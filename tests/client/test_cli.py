@@ -9,11 +9,9 @@ import sys
 
 import pytest
 from quintet_client import cli
-from quintet_client.commands import version
+from quintet_client.run.report import client_version
 from reading import CLIENT_ROOT, answers, assert_adds_up, read, report, write_pages
-from scripted_server import MODEL, ScriptedServer, our_error, page_answer
-
-from tests.conftest import free_ports
+from scripted_server import ScriptedServer, our_error, page_answer
 
 QUINTET = [sys.executable, "-m", "quintet_client.cli"]
 
@@ -215,37 +213,12 @@ def show_version(capsys):
     return capsys.readouterr().out.splitlines()
 
 
-def test_the_version_names_client_and_models(capsys, monkeypatch):
-    monkeypatch.delenv("QUINTET_TOKEN_FILE", raising=False)
+def test_the_version_is_the_clients_alone_and_asks_nobody(capsys, monkeypatch):
     with ScriptedServer() as server:
         monkeypatch.setenv("QUINTET_SERVER", server.url)
-        client, models = show_version(capsys)
-    assert client.startswith("quintet ")
-    assert models == f"models {MODEL} at {server.url}"
-
-
-def test_the_version_says_that_no_server_is_there(capsys, monkeypatch):
-    monkeypatch.delenv("QUINTET_TOKEN_FILE", raising=False)
-    monkeypatch.setenv("QUINTET_SERVER", f"http://127.0.0.1:{free_ports(1)[0]}")
-    client, models = show_version(capsys)
-    assert client.startswith("quintet ")
-    assert models.startswith("models unknown: no answer from http://127.0.0.1:")
-    assert "refused" in models
-
-
-def test_the_version_says_when_a_token_is_missing(capsys, monkeypatch, tmp_path):
-    (tmp_path / "token").write_text("wrong")
-    (tmp_path / "token").chmod(0o600)
-    monkeypatch.setenv("QUINTET_TOKEN_FILE", str(tmp_path / "token"))
-    with ScriptedServer(lambda _request: our_error(401, "UNAUTHORISED")) as server:
-        monkeypatch.setenv("QUINTET_SERVER", server.url)
-        assert "QUINTET_TOKEN_FILE" in show_version(capsys)[1]
-
-
-def test_the_blank_page_is_a_page():
-    image = pytest.importorskip("PIL.Image").open(io.BytesIO(version.blank_page(20)))
-    assert image.size == (20, 20)
-    assert image.getextrema() == (255, 255)
+        (line,) = show_version(capsys)
+        assert server.packs == []
+    assert line == f"quintet {client_version()}"
 
 
 def test_help_shows_examples(capsys):

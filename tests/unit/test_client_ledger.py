@@ -95,11 +95,12 @@ def test_a_file_that_is_no_ledger_is_a_clear_error(tmp_path):
         pass
 
 
-def test_the_clerk_keeps_order_and_refuses_a_second_model(tmp_path):
+def test_the_ledger_writer_keeps_order_and_refuses_a_second_model(tmp_path):
     committed = []
     with Ledger.open(tmp_path / "l"):
         pass
     ledger_writer = LedgerWriter(tmp_path / "l", None, Cancellation(), committed.extend)
+    ledger_writer.start()
 
     def work(part):
         for i in range(300):
@@ -124,6 +125,7 @@ def test_the_clerk_keeps_order_and_refuses_a_second_model(tmp_path):
 def test_a_ledger_that_cannot_be_written_ends_the_run_and_blocks_nobody(tmp_path):
     cancellation = Cancellation()
     ledger_writer = LedgerWriter(tmp_path / "missing" / "l", None, cancellation, lambda _rows: None)
+    ledger_writer.start()
     for i in range(5000):
         ledger_writer.record(Row(str(i), "ok"))
     begin = time.monotonic()

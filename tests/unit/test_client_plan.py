@@ -38,7 +38,7 @@ class Reading:
         plan = self.plan(**changes)
         assert plan.inputs == len(plan.todo) + plan.skipped_ok + plan.skipped_failed
         for source in plan.todo:
-            if source.fault is None:
+            if not source.code:
                 self.output.write_page(source.page_id, b"answer")
             else:
                 self.output.remove_page(source.page_id)
@@ -56,8 +56,8 @@ class Reading:
 
 
 def _ended(source):
-    if source.fault is not None:
-        return Row(source.page_id, "failed", 0, source.fault.code, source.fault.message, *source.fault.stamp)
+    if source.code:
+        return Row(source.page_id, "failed", 0, source.code, source.message, *source.stamp)
     return Row(source.page_id, "ok", 1, "", "", *stamp_of(source.path), output_bytes=len(b"answer"))
 
 
@@ -175,7 +175,7 @@ def test_a_document_that_claims_too_many_pages_fails_as_one(reading):
     whole = pdf_of(scans(1), object_stream_mode=0)
     reading.put("a.pdf", whole.replace(b"/Count 1", b"/Count 999999"))
     (source,) = reading.plan().todo
-    assert (source.page_id, source.fault.code) == ("a.pdf", "DOCUMENT_TOO_LONG")
+    assert (source.page_id, source.code) == ("a.pdf", "DOCUMENT_TOO_LONG")
 
 
 def test_a_file_that_is_called_like_a_page_has_an_id_of_its_own(reading):

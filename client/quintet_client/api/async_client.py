@@ -5,27 +5,26 @@ tens or hundreds of requests that a service with batches of 64 can use; it is no
 """
 
 import asyncio
-import weakref
 from collections.abc import AsyncGenerator, Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from quintet_client.api.page_reader import (
+from quintet_client.api.client import (
     DEFAULT_GIVE_UP_S,
     DEFAULT_IN_FLIGHT,
     DEFAULT_PACK,
     DEFAULT_RETRIES,
     Image,
-    PageReader,
-    check_room,
+    QuintetClient,
+    check_numbers,
 )
 from quintet_client.api.page_stream import Key
 from quintet_client.api.results import PageResult
-from quintet_client.cancellation import Cancellation, Stage
+from quintet_client.cancellation import Cancellation
 from quintet_client.errors import InterruptedRunError, PageError
-from quintet_client.run.settings import DEFAULT_SERVER, DEFAULT_TIMEOUT_S
+from quintet_client.service.transport import DEFAULT_SERVER, DEFAULT_TIMEOUT_S
 
 T = TypeVar("T")
 
@@ -56,12 +55,9 @@ class AsyncQuintetClient:
         Raises:
             UsageError: as for `QuintetClient`.
         """
-        check_room(in_flight, 1)
-        self._reader = PageReader(server, token_file, timeout_s=timeout_s, retries=retries, give_up_s=give_up_s)
-        self._threads: Stage[Callable[[], None]] = Stage(
-            _do, threads=in_flight, room=0, cancellation=Cancellation(), drops_on_cancel=False
-        )
-        weakref.finalize(self, self._threads.dismiss)  # for those who forget to close
+        check_numbers(in_flight, 1)
+        self._client = QuintetClient(server, token_file, timeout_s=timeout_s, retries=retries, give_up_s=give_up_s)
+        self._pool = ThreadPoolExecutor(in_flight, "quintet-async")
 
     async def read(self, image: Image) -> PageResult:
         """Read one page.
@@ -77,7 +73,7 @@ class AsyncQuintetClient:
         """
         cancellation = Cancellation()
         try:
-            return await self._call(lambda: self._reader.read(image, cancellation))
+            return await self._call(lambda: self._client.read(image, cancellation=cancellation))
         except asyncio.CancelledError:
             cancellation.cancel(InterruptedRunError("cancelled"))
             raise
@@ -98,7 +94,7 @@ class AsyncQuintetClient:
         Raises:
             UsageError, ServerUnreachableError, NotAuthorisedError: as for `QuintetClient.read_many`.
         """
-        stream = self._reader.stream(pages, in_flight, pack)
+        stream = self._client.stream(pages, in_flight, pack)
         try:
             while (end := await self._call(lambda: next(stream, None))) is not None:
                 yield end
@@ -107,8 +103,8 @@ class AsyncQuintetClient:
 
     def close(self) -> None:
         """Close the connections and let the threads go; answers under way still come."""
-        self._reader.close()
-        self._threads.dismiss()
+        self._client.close()
+        self._pool.shutdown(wait=False)
 
     async def __aenter__(self) -> Self:
         return self
@@ -120,21 +116,5 @@ class AsyncQuintetClient:
 
     async def _call(self, work: Callable[[], T]) -> T:
         """Do it in one of the threads."""
-        self._reader.ensure_open()  # whose threads may be gone otherwise, and nobody would come for the work
-        future: Future[T] = Future()
-        self._threads.put(lambda: _settle(future, work))
-        return await asyncio.wrap_future(future)
-
-
-def _do(job: Callable[[], None]) -> None:
-    job()
-
-
-def _settle(future: "Future[T]", work: Callable[[], T]) -> None:
-    """Do the work, unless nobody waits for it any more."""
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        future.set_result(work())
-    except BaseException as error:  # noqa: BLE001 - the thread's outermost boundary; raised in the task that waits
-        future.set_exception(error)
+        self._client.ensure_open()
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)

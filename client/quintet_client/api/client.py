@@ -1,29 +1,42 @@
 """`QuintetClient`: images in, typed results or typed errors out. For other services; needs no torch."""
 
+import math
+import os
+import threading
 from collections.abc import Generator, Iterable
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from quintet_client.api.page_reader import (
-    DEFAULT_GIVE_UP_S,
-    DEFAULT_IN_FLIGHT,
-    DEFAULT_PACK,
-    DEFAULT_RETRIES,
-    Image,
-    PageReader,
-    check_room,
-)
-from quintet_client.api.page_stream import Key
-from quintet_client.api.results import PageResult
+from quintet.frame.frames import MAX_ITEMS
+
+from quintet_client.api.page_stream import Key, PageStream
+from quintet_client.api.results import PageResult, result_of
 from quintet_client.cancellation import Cancellation
-from quintet_client.errors import PageError
-from quintet_client.run.settings import DEFAULT_SERVER, DEFAULT_TIMEOUT_S
+from quintet_client.errors import PageError, UsageError
+from quintet_client.input.regular_files import MAX_FILE_BYTES
+from quintet_client.service.delivery import Delivery, GiveUpPolicy
+from quintet_client.service.isolation import Isolation
+from quintet_client.service.page import Page
+from quintet_client.service.tokens import FixedToken, TokenFile
+from quintet_client.service.transport import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, HttpTransport
+
+Image = bytes | bytearray | memoryview | str | os.PathLike[str]
+
+# A service with less memory than a bulk machine: a batch of 64 images in two requests' worth of time.
+DEFAULT_IN_FLIGHT = 64
+DEFAULT_PACK = 16
+DEFAULT_GIVE_UP_S = 30.0
+DEFAULT_RETRIES = 3
 
 
 class QuintetClient:
-    """Reads pages through a Quintet service; safe to share between threads. Use it with `with`, or close it."""
+    """Reads pages through a Quintet service; safe to share between threads. Use it with `with`, or close it.
+
+    All requests of a client know of each other: a page that kills its worker is found out whoever sent it, and a server
+    that has been away for `give_up_s` is given up by everybody at once.
+    """
 
     def __init__(
         self,
@@ -46,20 +59,36 @@ class QuintetClient:
         Raises:
             UsageError: the URL is none, the token file holds no token, or a number is out of range.
         """
-        self._reader = PageReader(server, token_file, timeout_s=timeout_s, retries=retries, give_up_s=give_up_s)
+        for name, value in (("timeout_s", timeout_s), ("give_up_s", give_up_s)):
+            if not 0 < value < math.inf:
+                raise UsageError(f"{name} is {value}; give seconds above 0")
+        _at_least_1("retries", retries)
+        tokens = TokenFile(Path(token_file)) if token_file else FixedToken()
+        self._transport = HttpTransport(server, tokens, timeout_s)
+        self._give_up = GiveUpPolicy(give_up_s, timeout_s)
+        self._isolation = Isolation()
+        self._retries = retries
+        self._closed = threading.Event()
 
-    def read(self, image: Image) -> PageResult:
+    def read(self, image: Image, *, cancellation: Cancellation | None = None) -> PageResult:
         """Read one page.
 
         Args:
             image: one encoded image (JPEG, PNG, TIFF, WebP or BMP), or the path of its file.
+            cancellation: cancelled from elsewhere, it abandons the page as soon as nothing of it is under way.
 
         Raises:
             PageError: this page cannot be read; its `code` says why.
             ServerUnreachableError: the server was not there for `give_up_s`.
             NotAuthorisedError: the server refused the token.
+            UsageError: the client is closed.
         """
-        return self._reader.read(image, Cancellation())
+        self.ensure_open()
+        cancellation = cancellation or Cancellation()
+        with closing(self._delivery(cancellation).deliver([Page("page", load(image))])) as ends:
+            for _page, outcome in ends:
+                return result_of(outcome)
+        raise cancellation.cause or AssertionError("a page was abandoned without a cause")
 
     def read_many(
         self, pages: Iterable[tuple[Key, Image]], *, in_flight: int = DEFAULT_IN_FLIGHT, pack: int = DEFAULT_PACK
@@ -81,18 +110,42 @@ class QuintetClient:
             UsageError: a number is out of range.
             ServerUnreachableError, NotAuthorisedError: as for `read`, while iterating.
         """
-        check_room(in_flight, pack)
+        check_numbers(in_flight, pack)
         return self._each(pages, in_flight, pack)
 
     def _each(
         self, pages: Iterable[tuple[Key, Image]], in_flight: int, pack: int
     ) -> Generator[tuple[Key, PageResult | PageError], None, None]:
-        with closing(self._reader.stream(pages, in_flight, pack)) as stream:
+        with closing(self.stream(pages, in_flight, pack)) as stream:
             yield from stream
 
+    def stream(self, pages: Iterable[tuple[Key, Image]], in_flight: int, pack: int) -> PageStream[Key]:
+        """What `read_many` iterates over, to be closed from any thread; raises as it does."""
+        check_numbers(in_flight, pack)
+        self.ensure_open()
+        cancellation, most = Cancellation(), min(pack, in_flight)
+        return PageStream(
+            pages,
+            load,
+            self._delivery(cancellation),
+            cancellation,
+            in_flight=in_flight,
+            batch_size=lambda: most if self._transport.takes_frames else 1,
+        )
+
+    def ensure_open(self) -> None:
+        """Check that the client is open.
+
+        Raises:
+            UsageError: it is closed.
+        """
+        if self._closed.is_set():
+            raise UsageError("this client is closed; make another one")
+
     def close(self) -> None:
-        """Close the connections; answers under way still come."""
-        self._reader.close()
+        """Take no more pages, and close the connections; answers under way still come."""
+        self._closed.set()
+        self._transport.close()
 
     def __enter__(self) -> Self:
         return self
@@ -101,3 +154,40 @@ class QuintetClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _delivery(self, cancellation: Cancellation) -> Delivery:
+        return Delivery(self._transport, self._give_up, self._retries, cancellation.wait, self._isolation)
+
+
+def check_numbers(in_flight: int, pack: int) -> None:
+    """Check the two numbers of `read_many`.
+
+    Raises:
+        UsageError: one is out of range.
+    """
+    _at_least_1("in_flight", in_flight)
+    _at_least_1("pack", pack)
+    if pack > MAX_ITEMS:
+        raise UsageError(f"pack is {pack}; a request holds at most {MAX_ITEMS} pages")
+
+
+def load(image: Image) -> bytes:
+    """The bytes of an image.
+
+    Raises:
+        PageError: its file cannot be read (UNREADABLE_FILE) or is too large to be sent (IMAGE_TOO_LARGE).
+    """
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image)
+    path = Path(image)
+    try:
+        if (size := path.stat().st_size) > MAX_FILE_BYTES:
+            raise PageError("IMAGE_TOO_LARGE", f"{path} has {size} bytes; at most {MAX_FILE_BYTES} are sent")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
+        raise PageError("UNREADABLE_FILE", f"{path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _at_least_1(name: str, value: int) -> None:
+    if value < 1:
+        raise UsageError(f"{name} is {value}; the least allowed is 1")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from quintet_client.errors import PageError
-from quintet_client.service.outcomes import Answered
+from quintet_client.service.outcomes import Answered, Final, PageFailed
 
 PointPx = tuple[float, float]
 BoxPx = tuple[float, float, float, float]  # x0, y0, x1, y1
@@ -80,6 +80,17 @@ class PageResult:
     lines: tuple[Line, ...]
     text: str
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+def result_of(outcome: Final) -> PageResult:
+    """The page that was read.
+
+    Raises:
+        PageError: it could not be read, or the answer is not as documented.
+    """
+    if isinstance(outcome, PageFailed):
+        raise PageError(outcome.code, outcome.message, outcome.request_id)
+    return parse_page(outcome)
 
 
 def parse_page(answer: Answered) -> PageResult:

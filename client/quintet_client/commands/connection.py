@@ -4,8 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
-from quintet_client.run.settings import DEFAULT_SERVER
 from quintet_client.service.tokens import FixedToken, TokenFile, TokenSource
+from quintet_client.service.transport import DEFAULT_SERVER
 
 SERVER_VARIABLE = "QUINTET_SERVER"
 TOKEN_FILE_VARIABLE = "QUINTET_TOKEN_FILE"  # noqa: S105 - the name of a variable, not a token

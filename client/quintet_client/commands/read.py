@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from types import FrameType
 
@@ -19,15 +19,7 @@ from quintet_client.input.sources import STANDARD_INPUT
 from quintet_client.run.events import Events
 from quintet_client.run.formats import NAMES, split_names
 from quintet_client.run.report import Report
-from quintet_client.run.settings import (
-    DEFAULT_DPI,
-    DEFAULT_IN_FLIGHT,
-    DEFAULT_PACK,
-    DEFAULT_SHARED_MEMORY_MB,
-    DEFAULT_TIMEOUT_S,
-    ReadSettings,
-    default_loaders,
-)
+from quintet_client.run.settings import ReadSettings
 from quintet_client.service.transport import HttpTransport, Transport
 from quintet_client.shared_memory.slabs import Slabs
 
@@ -64,8 +56,9 @@ def add_to(commands: Subparsers) -> None:
         help="folder (recursive), image, PDF, .txt list of files, or - for a list on standard input",
     )
     add("output_path", metavar="OUTPUT", type=Path, help="folder for pages/, ledger and report.json")
+    parser.set_defaults(**_defaults())
     add_connection_options(parser)
-    _add_patience_options(parser)
+    _add_retry_options(parser)
     _add_work_options(parser)
     _add_list_options(parser)
     parser.set_defaults(run=run)
@@ -142,26 +135,37 @@ def _input_path(text: str) -> Path:
     return Path.cwd() / path if path == STANDARD_INPUT and text != "-" else path
 
 
-def _add_patience_options(parser: argparse.ArgumentParser) -> None:
+def _defaults() -> dict[str, object]:
+    """The settings' own defaults by name: the options' too."""
+    plain = {setting.name: setting.default for setting in fields(ReadSettings) if setting.default is not MISSING}
+    made = {
+        setting.name: setting.default_factory()
+        for setting in fields(ReadSettings)
+        if setting.default_factory is not MISSING
+    }
+    return plain | made
+
+
+def _add_retry_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--timeout-s", type=float, default=DEFAULT_TIMEOUT_S, metavar="T", help="longest silence within a request")
-    add("--retries", type=int, default=3, metavar="N", help="tries of a page that kills or stalls its worker")
-    add("--give-up-s", type=float, default=120.0, metavar="T", help="longest time without reaching the server")
+    add("--timeout-s", type=float, metavar="T", help="longest silence within a request")
+    add("--retries", type=int, metavar="N", help="tries of a page that kills or stalls its worker")
+    add("--give-up-s", type=float, metavar="T", help="longest time without reaching the server")
 
 
 def _add_work_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--batch", type=int, default=64, metavar="N", help="pages the loader reads at a time")
-    add("--loaders", type=int, default=default_loaders(), metavar="N", help="loader processes; 0 for none")
-    add("--in-flight", type=int, default=DEFAULT_IN_FLIGHT, metavar="N", help="most pages under way at any time")
-    add("--pack", type=int, default=DEFAULT_PACK, metavar="N", help="most pages a request; 1 sends images as they are")
-    add("--writers", type=int, default=4, metavar="N", help="threads that write answers")
+    add("--batch", type=int, metavar="N", help="pages the loader reads at a time")
+    add("--loaders", type=int, metavar="N", help="loader processes; 0 for none")
+    add("--in-flight", type=int, metavar="N", help="most pages under way at any time")
+    add("--pack", type=int, metavar="N", help="most pages a request; not given, as many as are read within seconds")
+    add("--writers", type=int, metavar="N", help="threads that write answers")
     add("--shared-memory", action="store_true", help="decode here, into memory that a service on this machine reads")
-    add("--shared-memory-mb", type=int, default=DEFAULT_SHARED_MEMORY_MB, metavar="N", help="how much memory")
-    add("--dpi", type=int, default=DEFAULT_DPI, metavar="N", help="pixels an inch that pages of PDFs are rendered at")
-    add("--limit", type=int, default=None, metavar="N", help="read only the first N pages")
+    add("--shared-memory-mb", type=int, metavar="N", help="how much memory")
+    add("--dpi", type=int, metavar="N", help="pixels an inch that pages of PDFs are rendered at")
+    add("--limit", type=int, metavar="N", help="read only the first N pages")
     add("--retry-failed", action="store_true", help="read pages again that failed earlier")
-    add("--formats", type=split_names, default=(), metavar="F,…", help=f"export as well, as {','.join(NAMES)}")
+    add("--formats", type=split_names, metavar="F,…", help=f"export as well, as {','.join(NAMES)}")
     add("--overwrite", action="store_true", help="forget earlier results and start anew")
 
 

@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from quintet_client.cancellation import Cancellation, Stage
+from quintet_client.cancellation import BoundedPool, Cancellation
 from quintet_client.exports.documents import have_ended, in_documents
 from quintet_client.exports.exporter import Exporter, ExportTally, documents_of
 from quintet_client.exports.originals import Originals
@@ -17,7 +17,6 @@ from quintet_client.run.output import Output
 # Reading has the machine; two threads keep up with a service that reads some hundred pages a second.
 _THREADS = 2
 _ROOM = 256
-_GRACE_S = 5.0
 _LOCKS = 64
 _log = logging.getLogger(__name__)
 
@@ -45,20 +44,18 @@ class RunExports:
         self._exporter = Exporter(output, choose(names), Originals((), sources), self.tally)
         self._run = run
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
-        self._stage: Stage[str] | None = None
+        self._pool: BoundedPool | None = None
 
     def start(self) -> None:
         """Begin to take documents."""
         if self._exporter.formats:
-            self._stage = Stage(
-                self._export, threads=_THREADS, room=_ROOM, cancellation=self._run, drops_on_cancel=True
-            )
+            self._pool = BoundedPool(_THREADS, _ROOM, self._run, "export")
 
     def committed(self, rows: Sequence[Row]) -> None:
         """Take note of pages whose end is safely in the ledger; waits for room."""
-        if self._stage is not None:
+        if self._pool is not None:
             for name in {document_of(row.page_id): None for row in rows if row.state in {"ok", "failed"}}:
-                self._stage.put(name)
+                self._pool.submit(self._export, name)
 
     def finish(self) -> None:
         """Wait for what is under way; then, unless the run was cut short, make what is missing yet, and the tables."""
@@ -68,8 +65,8 @@ class RunExports:
         if self._goes_on:
             self.start()
             for document in documents_of(self._exporter.output):
-                if self._stage is not None and self._exporter.lacks(document):
-                    self._stage.put(document[0])
+                if self._pool is not None and self._exporter.lacks(document):
+                    self._pool.submit(self._export, document[0])
             self._drain()
         self._guarded(self._exporter.tables)
         if self._run.cancelled:
@@ -80,9 +77,9 @@ class RunExports:
         return not self._run.cancelled and not self.tally.ended_early
 
     def _drain(self) -> None:
-        if self._stage is not None:
-            self._stage.finish(_GRACE_S)
-            self._stage = None
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
 
     def _export(self, name: str) -> None:
         """Export a document if all its pages have their end.

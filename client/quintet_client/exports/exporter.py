@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from quintet_client.cancellation import Cancellation, Stage
+from quintet_client.cancellation import BoundedPool, Cancellation
 from quintet_client.errors import UsageError
 from quintet_client.exports.documents import (
     Document,
@@ -34,7 +34,6 @@ from quintet_client.run.settings import ExportSettings
 
 # A document under way is in memory with its result and its file.
 _ROOM = 16
-_GRACE_S = 5.0
 _log = logging.getLogger(__name__)
 
 Rows = tuple[str, tuple[Row, ...]]
@@ -174,11 +173,12 @@ def export_all(exporter: Exporter, documents: Sequence[Rows], writers: int, canc
         writers: threads; decoding, compressing and writing do not hold Python's lock.
         cancellation: ends the work early, and has the cause if a file cannot be written.
     """
-    stage = Stage(exporter.export, threads=writers, room=_ROOM, cancellation=cancellation, drops_on_cancel=True)
+    pool = BoundedPool(writers, _ROOM, cancellation, "export")
     for document in tqdm(documents, unit="document", file=sys.stderr, disable=not sys.stderr.isatty()):
-        if not stage.put(document):
+        if cancellation.cancelled:
             break
-    stage.finish(_GRACE_S)
+        pool.submit(exporter.export, document)
+    pool.close()
     if not cancellation.cancelled:
         exporter.tables()
 

@@ -17,27 +17,15 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from quintet_client.input.documents.renderer import Renderer
-from quintet_client.input.regular_files import UNKNOWN, FileStamp, open_regular, why_not
+from quintet_client.input.regular_files import MAX_FILE_BYTES, open_regular, why_not
 from quintet_client.input.sources import Source
-from quintet_client.shared_memory.slabs import Extent, Slab, Slabs
+from quintet_client.service.page import UNKNOWN, Page
+from quintet_client.shared_memory.slabs import Slab, Slabs
 
-# Nothing the server takes is larger, and a batch of them must fit into memory: the rest is refused unread.
-MAX_BODY_BYTES = 256 * 1024 * 1024
 # Rendering takes a hundred times as long as reading: the first pages are not to wait for 63 others.
 DOCUMENT_BATCH = 16
 
 _log = logging.getLogger(__name__)
-
-
-class LoadedPage(NamedTuple):
-    """One file as read: its bytes, or why there are none; and where it lies decoded in shared memory, if it does."""
-
-    page_id: str
-    stamp: FileStamp
-    body: bytes
-    error_code: str
-    error: str
-    extent: Extent | None = None
 
 
 class LoadedBatch(NamedTuple):
@@ -46,12 +34,12 @@ class LoadedBatch(NamedTuple):
     One tensor a batch, not one a page: each tensor that crosses a process is a shared-memory file and a descriptor.
     """
 
-    heads: list[LoadedPage]  # P pages, their bodies empty
+    heads: list[Page]  # P pages, their bodies empty
     lengths: list[int]  # P byte counts, in order
     packed: torch.Tensor  # (B,) uint8, pinned where an accelerator is there
     needed_bytes: int  # in shared memory, of all P pages
 
-    def pages(self) -> Iterator[LoadedPage]:
+    def pages(self) -> Iterator[Page]:
         """Yield the pages, each with its own copy of its bytes."""
         start = 0
         for head, length in zip(self.heads, self.lengths, strict=True):
@@ -67,7 +55,7 @@ class Task(NamedTuple):
     slab: Slab | None
 
 
-class PageFiles(Dataset[LoadedPage]):
+class PageFiles(Dataset[Page]):
     """The files of the sources; reading one never raises, because that would end the worker process."""
 
     def __init__(self, sources: Sequence[Source], memory: memoryview | None, dpi: int) -> None:
@@ -90,33 +78,33 @@ class PageFiles(Dataset[LoadedPage]):
         """End what renders documents for this process."""
         self._renderer.close()
 
-    def _load(self, source: Source) -> LoadedPage:
-        if source.fault is not None:
-            return LoadedPage(source.page_id, source.fault.stamp, b"", source.fault.code, source.fault.message)
+    def _load(self, source: Source) -> Page:
+        if source.code:
+            return Page(source.page_id, b"", source.stamp, source.code, source.message)
         return self._render(source) if source.page else read_page(source)
 
-    def _render(self, source: Source) -> LoadedPage:
+    def _render(self, source: Source) -> Page:
         answer = self._renderer.render(source.path, source.page, self._dpi)
         if answer.note:
             _log.warning("%s: %s", source.page_id, answer.note)
-        return LoadedPage(source.page_id, answer.stamp, answer.body, answer.code, answer.message)
+        return Page(source.page_id, answer.body, answer.stamp, answer.code, answer.message)
 
 
-def read_page(source: Source) -> LoadedPage:
+def read_page(source: Source) -> Page:
     """Read one regular file whole; anything else, and any error, becomes the page's error."""
     try:
         file, stamp = open_regular(source.path)
         with file:
-            body = file.read() if stamp.size_bytes <= MAX_BODY_BYTES else b""
+            body = file.read() if stamp.size_bytes <= MAX_FILE_BYTES else b""
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in a name from a list
-        return LoadedPage(source.page_id, UNKNOWN, b"", "UNREADABLE_FILE", why_not(error))
-    if stamp.size_bytes > MAX_BODY_BYTES:
-        reason = f"{stamp.size_bytes} bytes; at most {MAX_BODY_BYTES} are sent"
-        return LoadedPage(source.page_id, stamp, b"", "IMAGE_TOO_LARGE", reason)
-    return LoadedPage(source.page_id, stamp, body, "", "")
+        return Page(source.page_id, b"", UNKNOWN, "UNREADABLE_FILE", why_not(error))
+    if stamp.size_bytes > MAX_FILE_BYTES:
+        reason = f"{stamp.size_bytes} bytes; at most {MAX_FILE_BYTES} are sent"
+        return Page(source.page_id, b"", stamp, "IMAGE_TOO_LARGE", reason)
+    return Page(source.page_id, body, stamp)
 
 
-def pack(pages: list[LoadedPage], needed_bytes: int = 0) -> LoadedBatch:
+def pack(pages: list[Page], needed_bytes: int = 0) -> LoadedBatch:
     """Join the bytes of P pages into one (B,) uint8 tensor."""
     joined = bytearray().join(page.body for page in pages)
     packed = torch.frombuffer(joined, dtype=torch.uint8) if joined else torch.empty(0, dtype=torch.uint8)
@@ -155,7 +143,7 @@ class PageLoader:
         # would be lost. Without it the iterator itself notices, within seconds.
         signal.signal(signal.SIGCHLD, previous)
 
-    def __iter__(self) -> Iterator[LoadedPage]:
+    def __iter__(self) -> Iterator[Page]:
         """Yield every source's page once, even if a worker process is killed meanwhile."""
         done = 0
         try:

@@ -9,8 +9,8 @@ from quintet_client.input.documents.codes import DocumentCode
 from quintet_client.input.documents.renderer import Renderer
 from quintet_client.input.documents.tiff_directories import pages_of_tiff
 from quintet_client.input.page_ids import page_id_in
-from quintet_client.input.regular_files import FileStamp, stamp_of
-from quintet_client.input.sources import Fault, Source
+from quintet_client.input.sources import Source
+from quintet_client.service.page import FileStamp
 
 # A PDF may claim a million pages that it has not, and each would be a failure of its own.
 MOST_PAGES = 100_000
@@ -39,20 +39,19 @@ def _pages_of_pdf(file: Source, renderer: Renderer) -> list[Source]:
 
 
 def _pages_of_tiff(file: Source) -> list[Source]:
-    stamp = stamp_of(file.path)
     try:
         pages = pages_of_tiff(file.path, MOST_PAGES)
     except (OSError, ValueError):  # reading it says why, as of an image
         return [file]
-    return _numbered(file, pages, stamp) if set(pages) - {1} else [file]
+    return _numbered(file, pages, file.stamp) if set(pages) - {1} else [file]
 
 
 def _numbered(file: Source, numbers: Sequence[int], stamp: FileStamp) -> list[Source]:
     if len(numbers) > MOST_PAGES:
         message = f"the document has more than {MOST_PAGES} pages; split it"
         return [_with_fault(file, stamp, DocumentCode.DOCUMENT_TOO_LONG, message)]
-    return [Source(page_id_in(file.page_id, number), file.path, number) for number in numbers]
+    return [Source(page_id_in(file.page_id, number), file.path, file.stamp, number) for number in numbers]
 
 
 def _with_fault(file: Source, stamp: FileStamp, code: str, message: str) -> Source:
-    return Source(file.page_id, file.path, fault=Fault(stamp, code, message))
+    return Source(file.page_id, file.path, stamp, 0, code, message)

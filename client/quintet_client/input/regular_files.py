@@ -2,17 +2,13 @@
 
 import os
 import stat
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
+from quintet_client.service.page import UNKNOWN as UNKNOWN
+from quintet_client.service.page import FileStamp as FileStamp
 
-class FileStamp(NamedTuple):
-    """What tells one state of a file from another; -1 where the file could not be read."""
-
-    size_bytes: int
-    mtime_ns: int
-
-
-UNKNOWN = FileStamp(-1, -1)
+# Four times what the service takes: a larger file is not read into memory to be refused.
+MAX_FILE_BYTES = 256 * 1024 * 1024
 
 
 def stamp_of(path: str) -> FileStamp:

@@ -6,12 +6,13 @@ Files alone: which pages a document has is found by `paging`.
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from quintet_client.errors import UsageError
 from quintet_client.input.page_ids import page_id_of
-from quintet_client.input.regular_files import FileStamp
+from quintet_client.input.regular_files import stamp_of
+from quintet_client.service.page import FileStamp
 
 PDF_EXTENSION = ".pdf"
 TIFF_EXTENSIONS = (".tif", ".tiff")
@@ -20,36 +21,24 @@ LIST_EXTENSION = ".txt"
 STANDARD_INPUT = Path("-")
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Why nothing of a document can be read.
-
-    Attributes:
-        stamp: the state of the file that was looked at.
-        code: a stable code.
-        message: the same for a person.
-    """
-
-    stamp: FileStamp
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """One page to read, or a file whose pages nobody has counted yet.
 
     Attributes:
-        page_id: its name in OUTPUT and in the ledger (see `names.page_id_of`).
+        page_id: its name in OUTPUT and in the ledger (see `page_ids.page_id_of`).
         path: where its bytes are; undecodable bytes of the name as surrogates.
+        stamp: the state of the file when it was listed.
         page: its number in a document, from 1; 0 if the file is an image, and travels as it is.
-        fault: known already, of a document that cannot be opened.
+        code: why nothing of a document can be read, as a stable code; empty if that is not known.
+        message: the same for a person.
     """
 
     page_id: str
     path: str
+    stamp: FileStamp
     page: int = 0
-    fault: Fault | None = None
+    code: str = ""
+    message: str = ""
 
     @property
     def is_pdf(self) -> bool:
@@ -71,30 +60,27 @@ def find_sources(input_path: Path, *, null_names: bool = False) -> list[Source]:
         null_names: names in a list end with NUL, not with a newline.
 
     Returns:
-        Sources with distinct ids; a path named twice in a list is one file.
+        Sources with distinct ids, each looked at once; a path named twice in a list is one file.
 
     Raises:
         UsageError: INPUT does not exist or the list cannot be read.
     """
-    unique = {source.page_id: source for source in _listed(input_path, b"\0" if null_names else b"\n")}
-    return sorted(unique.values(), key=lambda source: source.page_id)
+    paths = dict(_listed(input_path, b"\0" if null_names else b"\n"))
+    return [Source(page_id, paths[page_id], stamp_of(paths[page_id])) for page_id in sorted(paths)]
 
 
-def _listed(input_path: Path, end: bytes) -> Iterator[Source]:
+def _listed(input_path: Path, end: bytes) -> Iterator[tuple[str, str]]:
+    """Page ids and paths."""
     if input_path == STANDARD_INPUT:
         return _from_list(sys.stdin.buffer.read(), Path.cwd(), end)
     if input_path.is_dir():
-        return _from_folder(str(input_path))
+        root = str(input_path)
+        return ((page_id_of(os.path.relpath(path, root)), path) for path in _walk(root, frozenset()))
     if not os.path.lexists(input_path):
         raise UsageError(f"INPUT {input_path} does not exist; give a folder, a file or a {LIST_EXTENSION} list")
     if input_path.suffix.lower() == LIST_EXTENSION:
         return _from_list(_read_list(input_path), input_path.parent, end)
-    return iter([Source(page_id_of(input_path.name), str(input_path))])
-
-
-def _from_folder(root: str) -> Iterator[Source]:
-    for path in _walk(root, frozenset()):
-        yield Source(page_id_of(os.path.relpath(path, root)), path)
+    return iter([(page_id_of(input_path.name), str(input_path))])
 
 
 def _walk(folder: str, ancestors: frozenset[tuple[int, int]]) -> Iterator[str]:
@@ -129,14 +115,14 @@ def _read_list(list_path: Path) -> bytes:
         raise UsageError(f"the list {list_path} cannot be read ({error.strerror}); make it readable") from error
 
 
-def _from_list(names: bytes, folder: Path, end: bytes) -> Iterator[Source]:
+def _from_list(names: bytes, folder: Path, end: bytes) -> Iterator[tuple[str, str]]:
     root = str(folder)
     for line in names.split(end):
         # A list written on Windows ends its lines with \r\n; a name that ends with NUL is taken as it is.
         name = os.fsdecode(line.rstrip(b"\r") if end == b"\n" else line)
         if name:
             path = os.path.join(root, name)  # noqa: PTH118 - Path would fold "..", which may pass through a link
-            yield Source(page_id_of(_below(root, name)), path)
+            yield page_id_of(_below(root, name)), path
 
 
 def _below(root: str, name: str) -> str:

@@ -31,12 +31,12 @@ class Events:
         counts = {"inputs": tally.inputs, "skipped_ok": tally.skipped_ok, "skipped_failed": tally.skipped_failed}
         self._write("start", version=client_version(), **counts, left=tally.left, model=model)
 
-    def progress(self, tally: Tally, clock: Clock) -> None:
-        """Say how far the run is."""
+    def progress(self, tally: Tally, clock: Clock, pages: int, requests: int) -> None:
+        """Say how far the run is, and how many pages are under way in how many requests."""
         seconds, done, left = clock.seconds, tally.ok + tally.failed, tally.left
         rate = done / seconds if seconds > 0 else 0.0
         eta_s = round(left / rate, 1) if rate else None
-        counts = {"ok": tally.ok, "failed": tally.failed, "left": left}
+        counts = {"ok": tally.ok, "failed": tally.failed, "left": left, "sent": pages, "requests": requests}
         self._write("progress", seconds=round(seconds, 3), **counts, pages_per_s=round(rate, 3), eta_s=eta_s)
 
     def failed(self, rows: Sequence[Row]) -> None:

@@ -22,28 +22,31 @@ class LedgerWriter:
     def __init__(
         self, path: Path, model: str | None, cancellation: Cancellation, on_commit: Callable[[Sequence[Row]], None]
     ) -> None:
-        """Start the thread.
+        """Prepare; the thread is not started yet.
 
         Args:
             path: the ledger.
             model: the fingerprint of earlier results, None if there are none.
-            cancellation: pulled when the ledger cannot be written.
+            cancellation: cancelled when the ledger cannot be written.
             on_commit: told of every row once it is safe.
         """
         self._path = path
-        self._halt = cancellation
+        self._cancellation = cancellation
         self._on_commit = on_commit
         self._lock = threading.Lock()
         self._model = model
         self._closing = threading.Event()
         self._queue: Queue[Row | str] = Queue(maxsize=4 * COMMIT_ROWS)
-        self._thread = threading.Thread(target=self._run, name="ledger_writer", daemon=True)
-        self._thread.start()
+        self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
 
     @property
     def model(self) -> str | None:
         """The fingerprint that all results of OUTPUT have."""
         return self._model
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
 
     def claim(self, model: str) -> None:
         """Make sure that a result may stand beside the earlier ones.
@@ -76,7 +79,7 @@ class LedgerWriter:
                 while not self._done():
                     self._commit_some(ledger)
         except BaseException as error:  # noqa: BLE001 - the thread's outermost boundary; the run ends with it
-            self._halt.cancel(error)
+            self._cancellation.cancel(error)
             while not self._done():
                 self._next()  # nobody may wait for room in a queue that nobody empties
 

@@ -8,11 +8,11 @@ from quintet_client.errors import UsageError
 from quintet_client.input.documents.renderer import Renderer
 from quintet_client.input.page_ids import document_of, page_id_in, page_place
 from quintet_client.input.paging import has_pages, pages_of
-from quintet_client.input.regular_files import UNKNOWN, FileStamp, stamp_of
 from quintet_client.input.sources import TIFF_EXTENSIONS, Source
 from quintet_client.run.ledger import Ledger, Row
 from quintet_client.run.output import Output
 from quintet_client.run.settings import ReadSettings
+from quintet_client.service.page import UNKNOWN, FileStamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +88,10 @@ def _pages_in(
         return [file]  # it could not be opened, and has not changed
     pages = pages_of(file, renderer)
     known = [row for row in ledger.rows_of(file.page_id) if document_of(row.page_id) == file.page_id]
-    if any(page.fault for page in pages) and any(_is_of_present_state(row, file) for row in known):
+    if any(page.code for page in pages) and any(_is_of_present_state(row, file) for row in known):
         # What opens documents failed, not the document: it had these pages as it is now.
         numbers = sorted(page_place(row.page_id)[1] for row in known if row.page_id != file.page_id)
-        return [Source(page_id_in(file.page_id, number), file.path, number) for number in numbers]
+        return [Source(page_id_in(file.page_id, number), file.path, file.stamp, number) for number in numbers]
     _forget(known, pages, ledger, output)
     return pages
 
@@ -107,7 +107,7 @@ def _forget(known: Sequence[Row], pages: Sequence[Source], ledger: Ledger, outpu
 
 def _is_of_present_state(row: Row, file: Source) -> bool:
     """Whether a row is of a page of a document as it is now."""
-    return row.page_id != file.page_id and FileStamp(row.size_bytes, row.mtime_ns) == stamp_of(file.path) != UNKNOWN
+    return row.page_id != file.page_id and FileStamp(row.size_bytes, row.mtime_ns) == file.stamp != UNKNOWN
 
 
 def _claim_dpi(ledger: Ledger, dpi: int) -> None:
@@ -138,7 +138,7 @@ def _start_anew(ledger: Ledger, output: Output) -> None:
 
 def _has_its_end(row: Row, source: Source, output: Output, *, retry_failed: bool) -> bool:
     """Whether the page needs no reading: its end is known, its file unchanged, its answer whole."""
-    if row.state not in ("ok", "failed") or FileStamp(row.size_bytes, row.mtime_ns) != stamp_of(source.path):
+    if row.state not in ("ok", "failed") or FileStamp(row.size_bytes, row.mtime_ns) != source.stamp:
         return False
     if row.state == "failed":
         return not retry_failed

@@ -4,12 +4,15 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from quintet_client.run.events import Events
 from quintet_client.run.report import Clock, Tally
+from quintet_client.service.sender import Sender
 
 _BAR_EVERY_S = 0.5
 _LINE_EVERY_S = 5.0
@@ -18,20 +21,23 @@ _log = logging.getLogger(__name__)
 
 
 class Progress:
-    """Shows the tally from a thread of its own until closed."""
+    """Shows what has its end and what is under way, from a thread of its own until closed."""
 
-    def __init__(self, tally: Tally, clock: Clock, events: Events) -> None:
+    def __init__(self, tally: Tally, clock: Clock, events: Events, sender: Sender) -> None:
         self._tally = tally
         self._clock = clock
         self._events = events
+        self._sender = sender
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._show(), name="progress", daemon=True)
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, *_exception: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._closed.set()
         self._thread.join()
 
@@ -42,7 +48,7 @@ class Progress:
 
     def _emit_events(self) -> None:
         while not self._closed.wait(_EVENT_EVERY_S):
-            self._events.progress(self._tally, self._clock)
+            self._events.progress(self._tally, self._clock, self._sender.pages, self._sender.requests)
 
     def _show_bar(self) -> None:
         tally = self._tally
@@ -53,8 +59,9 @@ class Progress:
             ended = False
             while not ended:
                 ended = self._closed.wait(_BAR_EVERY_S)
-                bar.set_postfix(failed=tally.failed, refresh=False)
+                bar.set_postfix_str(f"{self._under_way()}, {tally.failed} failed", refresh=False)
                 bar.update(tally.ok + tally.failed - bar.n)
+                bar.refresh()
 
     def _log_lines(self) -> None:
         tally = self._tally
@@ -62,4 +69,10 @@ class Progress:
             done, left = tally.ok + tally.failed, tally.left
             rate = done / self._clock.seconds
             eta = f"{left / rate:.0f} s left" if rate else "waiting for the first answer"
-            _log.info("%d of %d pages, %.2f pages/s, %d failed, %s", done, done + left, rate, tally.failed, eta)
+            _log.info(
+                "%d of %d pages, %.2f pages/s, %d failed, %s, %s",
+                *(done, done + left, rate, tally.failed, self._under_way(), eta),
+            )
+
+    def _under_way(self) -> str:
+        return f"{self._sender.pages} sent in {self._sender.requests} requests"

@@ -1,8 +1,7 @@
-"""The main path of `quintet read`: loader → senders → writers → ledger → exports, with bounded work between them.
+"""The main path of `quintet read`: loader → sender → writers → ledger → exports, with bounded work between them.
 
 Every arrow is bounded: a slow disk holds up the writers, full writers the senders, and the loader waits for room among
-the pages and bytes under way. However many pages a request carries, `--in-flight` counts pages.
-A page is entered as ok only after its file is in place, and has exactly one end a run.
+the pages and bytes under way. A page is entered as ok only after its file is in place, and has exactly one end a run.
 """
 
 import json
@@ -10,12 +9,12 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from quintet_client.cancellation import Cancellation, Room, Stage
+from quintet_client.cancellation import BoundedPool, Cancellation
 from quintet_client.errors import ExitCode, QuintetError
 from quintet_client.exports.during_run import RunExports
-from quintet_client.input.loader import LoadedPage, PageLoader
+from quintet_client.input.loader import PageLoader
 from quintet_client.input.sources import find_sources
 from quintet_client.run.events import Events
 from quintet_client.run.ledger import Ledger, Row
@@ -25,31 +24,27 @@ from quintet_client.run.plan import Plan, make_plan
 from quintet_client.run.progress import Progress
 from quintet_client.run.report import Clock, Report, Tally
 from quintet_client.run.settings import ReadSettings
-from quintet_client.service.batching import in_packs
-from quintet_client.service.delivery import Delivered, Delivery, GiveUpPolicy
-from quintet_client.service.outcomes import Answered
-from quintet_client.service.transport import Item, Transport
+from quintet_client.service.batch_request import in_batches
+from quintet_client.service.delivery import Delivery, GiveUpPolicy
+from quintet_client.service.outcomes import Answered, Final, PageFailed
+from quintet_client.service.page import Page
+from quintet_client.service.sender import AdaptiveLimit, InFlightLimit, Sender
+from quintet_client.service.transport import Transport
 from quintet_client.shared_memory.slabs import Slabs
 
-# What an interrupted run waits for answers on their way; a supervisor's give_up is usually twice that or more.
+# What an interrupted run waits for answers on their way; a supervisor waits twice that or more.
 GRACE_S = 5.0
 # A front end holds every body that is under way; TorchServe's has a heap of 2 GiB.
 MOST_BYTES_IN_FLIGHT = 512 * 1024 * 1024
+# Pages a request at most, where the user gives no number: see the measurements in docs/wire.md.
+MOST_PAGES_A_REQUEST = 16
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A page on its way from sender to writer: the row it will have, and its answer if it was read."""
-
-    row: Row
-    outcome: Answered | None
 
 
 def read_all(
     settings: ReadSettings, transport: Transport, cancellation: Cancellation, events: Events, slabs: Slabs | None = None
 ) -> Report:
-    """Read every page of INPUT that has no end yet, and give account.
+    """Read every page of INPUT that has no end yet, and report.
 
     Args:
         settings: the run.
@@ -76,8 +71,8 @@ def read_all(
             ledger.add_input(os.path.abspath(settings.input_path))  # noqa: PTH100 - resolve() would follow links
         exports = RunExports(output, settings.formats, files, cancellation)
         run = _Run(settings, cancellation, output, tally, clock, events, exports)
-        model = _Feed(run, transport, slabs).read(plan)
-        run.exports.finish()
+        model = _Reading(run, transport, slabs, plan).read() if plan.todo else plan.model
+        exports.finish()
         return _close(run, model)
 
 
@@ -100,125 +95,101 @@ class _Run:
         self.exports.committed(rows)
 
 
-class _Feed:
-    """The stages of one run."""
+class _Reading:
+    """The stages of one run; the loader forks its processes in the constructor, before any thread is there."""
 
-    def __init__(self, run: _Run, transport: Transport, slabs: Slabs | None) -> None:
-        self._halt = run.cancellation
-        self._output = run.output
-        self._clock = run.clock
+    def __init__(self, run: _Run, transport: Transport, slabs: Slabs | None, plan: Plan) -> None:
+        settings, cancellation = run.settings, run.cancellation
         self._run = run
         self._transport = transport
         self._slabs = slabs
-        self._room = Room(run.settings.in_flight, MOST_BYTES_IN_FLIGHT, run.cancellation)
-        give_up = GiveUpPolicy(run.settings.give_up_s, run.settings.timeout_s)
-        self._delivery = Delivery(transport, give_up, run.settings.retries, run.cancellation.wait)
+        self._loader = PageLoader(plan.todo, settings.batch, settings.loaders, settings.dpi, slabs)
+        kind = InFlightLimit if settings.pack else AdaptiveLimit
+        self._limit = kind(settings.in_flight, MOST_BYTES_IN_FLIGHT, cancellation)
+        give_up = GiveUpPolicy(settings.give_up_s, settings.timeout_s)
+        delivery = Delivery(transport, give_up, settings.retries, cancellation.wait)
+        self._sender = Sender(delivery, self._limit, cancellation, self._finish_page)
+        self._writers = BoundedPool(settings.writers, settings.in_flight, cancellation, "writer")
+        self._ledger = LedgerWriter(run.output.ledger, plan.model, cancellation, run.enter)
 
-    def read(self, plan: Plan) -> str | None:
+    def read(self) -> str | None:
         """Bring the planned pages to their end; returns the fingerprint of the model that OUTPUT now holds."""
-        if not plan.todo:
-            return plan.model
-        at_most, cancellation = self._run.settings, self._halt
-        # Forks, so before the threads.
-        loader = PageLoader(plan.todo, at_most.batch, at_most.loaders, at_most.dpi, self._slabs)
-        with Progress(self._run.tally, self._clock, self._run.events):
-            self._run.exports.start()
-            self._ledger_writer = LedgerWriter(self._output.ledger, plan.model, cancellation, self._run.enter)
-            self._writers = Stage(
-                self._write,
-                threads=at_most.writers,
-                room=at_most.in_flight,
-                cancellation=cancellation,
-                drops_on_cancel=False,
-            )
-            senders = Stage(
-                self._send,
-                threads=min(at_most.in_flight, len(plan.todo)),  # as many as there are requests of one page
-                room=at_most.in_flight,
-                cancellation=cancellation,
-                drops_on_cancel=True,
-            )
-            for pack in in_packs(self._timed(loader), self._pack_size):
-                if self._room.take(len(pack), sum(len(page.body) for page in pack)):
-                    self._note_sent(pack)
-                    senders.put(pack)
-            senders.finish(GRACE_S)
-            self._writers.finish(GRACE_S)
-            self._ledger_writer.close()
-        return self._ledger_writer.model
+        self._ledger.start()
+        self._run.exports.start()
+        with Progress(self._run.tally, self._run.clock, self._run.events, self._sender):
+            for batch in in_batches(self._loaded(), self._pages_a_request):
+                self._note_sent(batch)
+                if not self._sender.put(batch):
+                    break
+            self._sender.close(GRACE_S)
+            self._writers.close()
+            self._ledger.close()
+        return self._ledger.model
 
-    def _timed(self, loader: PageLoader) -> Iterator[LoadedPage]:
+    def _loaded(self) -> Iterator[Page]:
         """Yield loaded pages until the run ends, timing how long each kept us waiting."""
-        pages = iter(loader)
-        while not self._halt.cancelled:
+        pages = iter(self._loader)
+        while not self._run.cancellation.cancelled:
             begin = time.monotonic()
             page = next(pages, None)
             if page is None:
                 return
-            self._clock.load.add(time.monotonic() - begin)
+            self._run.clock.load.add(time.monotonic() - begin)
             yield page
 
-    def _pack_size(self) -> int:
-        """Pages that travel together as things stand."""
-        return min(self._run.settings.pack, self._run.settings.in_flight) if self._transport.takes_packs else 1
+    def _pages_a_request(self) -> int:
+        """Pages that travel together as things stand: two requests at least, one to be read while one travels."""
+        if not self._transport.takes_frames:
+            return 1
+        asked = self._run.settings.pack
+        return (
+            min(asked, self._limit.most_pages) if asked else min(MOST_PAGES_A_REQUEST, -(-self._limit.most_pages // 2))
+        )
 
-    def _note_sent(self, pages: Sequence[LoadedPage]) -> None:
-        """Tell the slabs of pages that will have their end without the loader."""
-        for page in pages:
+    def _note_sent(self, batch: Sequence[Page]) -> None:
+        """Enter pages as sent, and tell the slabs of those that will have their end without the loader."""
+        for page in batch:
+            if not page.code:
+                self._ledger.record(
+                    Row(page.page_id, "sent", size_bytes=page.stamp.size_bytes, mtime_ns=page.stamp.mtime_ns)
+                )
             if self._slabs and page.extent:
                 self._slabs.sent(page.extent)
 
-    def _send(self, pages: Sequence[LoadedPage]) -> None:
-        """Have pages read that travel together; what comes of each goes to the writers as soon as it is known."""
-        under_way: dict[str, LoadedPage] = {}
-        for page in pages:
-            if page.error_code:
-                self._end(page, Finished(_row(page), None))
-            else:
-                self._ledger_writer.record(_row(page))
-                under_way[page.page_id] = page
-        items = [Item(page.page_id, page.body, page.extent) for page in under_way.values()]
-        begin = time.monotonic()
-        for item, delivered in self._delivery.deliver_all(items):
-            self._clock.request.add(time.monotonic() - begin)
-            page = under_way[item.page_id]
-            self._end(page, _finished(_row(page), delivered))
-
-    def _end(self, page: LoadedPage, finished: Finished) -> None:
-        """Hand one page over to the writers and make room for another."""
-        self._room.give(1, len(page.body))
+    def _finish_page(self, page: Page, outcome: Final, seconds: float) -> None:
+        """Hand a page's end to the writers and make room for another page; called by the sender's threads."""
+        if not page.code:
+            self._run.clock.request.add(seconds)
+            if isinstance(self._limit, AdaptiveLimit):
+                self._limit.adapt(seconds)
+        self._sender.release(page)
         if self._slabs and page.extent:
             self._slabs.ended(page.extent)
-        self._writers.put(finished)
+        self._writers.submit(self._write, _row(page, outcome), outcome)
 
-    def _write(self, finished: Finished) -> None:
+    def _write(self, row: Row, outcome: Final) -> None:
         """Put one answer in place, then enter the page's end."""
-        if finished.outcome is None:
-            self._output.remove_page(finished.row.page_id)  # an earlier answer is not this file's answer any more
-            row = finished.row
+        if isinstance(outcome, PageFailed):
+            self._run.output.remove_page(row.page_id)  # an earlier answer is not this file's answer any more
             _log.info("%s failed: %s: %s (request %s)", row.page_id, row.code, row.message, row.request_id or "none")
         else:
             begin = time.monotonic()
-            self._ledger_writer.claim(finished.outcome.model)
-            self._output.write_page(finished.row.page_id, finished.outcome.document)
-            self._clock.write.add(time.monotonic() - begin)
-            _log.debug("%s ok (request %s)", finished.row.page_id, finished.row.request_id)
-        self._ledger_writer.record(finished.row)
+            self._ledger.claim(outcome.model)
+            self._run.output.write_page(row.page_id, outcome.document)
+            self._run.clock.write.add(time.monotonic() - begin)
+            _log.debug("%s ok (request %s)", row.page_id, row.request_id)
+        self._ledger.record(row)
 
 
-def _row(page: LoadedPage) -> Row:
-    """What the ledger learns of a page before it travels: that it does, or why it cannot."""
-    row = Row(page.page_id, "sent", size_bytes=page.stamp.size_bytes, mtime_ns=page.stamp.mtime_ns)
-    return replace(row, state="failed", code=page.error_code, message=page.error) if page.error_code else row
-
-
-def _finished(row: Row, delivered: Delivered) -> Finished:
-    outcome = delivered.outcome
+def _row(page: Page, outcome: Final) -> Row:
+    """What the ledger learns of a page's end."""
+    code, message, output_bytes = "", "", -1
     if isinstance(outcome, Answered):
-        ok = replace(row, state="ok", tries=delivered.tries, output_bytes=len(outcome.document))
-        return Finished(replace(ok, request_id=outcome.request_id), outcome)
-    failed = replace(row, state="failed", tries=delivered.tries, code=outcome.code, message=outcome.message)
-    return Finished(replace(failed, request_id=outcome.request_id), None)
+        output_bytes = len(outcome.document)
+    else:
+        code, message = outcome.code, outcome.message
+    state = "ok" if isinstance(outcome, Answered) else "failed"
+    return Row(page.page_id, state, outcome.tries, code, message, *page.stamp, output_bytes, outcome.request_id)
 
 
 def _close(run: _Run, model: str | None) -> Report:
@@ -235,11 +206,11 @@ def _close(run: _Run, model: str | None) -> Report:
 
 
 def _verdict(run: _Run) -> tuple[ExitCode, str]:
-    cancellation, tally = run.cancellation, run.tally
-    if isinstance(cancellation.cause, QuintetError):
-        return cancellation.cause.exit_code, str(cancellation.cause)
-    if cancellation.cause is not None:
-        return ExitCode.UNEXPECTED, f"{type(cancellation.cause).__name__}: {cancellation.cause}"
+    cause, tally = run.cancellation.cause, run.tally
+    if isinstance(cause, QuintetError):
+        return cause.exit_code, str(cause)
+    if cause is not None:
+        return ExitCode.UNEXPECTED, f"{type(cause).__name__}: {cause}"
     if tally.left:
         return ExitCode.UNEXPECTED, f"the account does not add up: {tally.left} of {tally.inputs} pages have no end"
     if tally.failed or tally.skipped_failed:

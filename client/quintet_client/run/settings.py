@@ -1,26 +1,18 @@
 """Every setting of one `quintet read`, with units; read once, validated before anything starts."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from quintet.frame.frames import MAX_ITEMS
 
 from quintet_client.errors import UsageError
 from quintet_client.run.formats import NAMES, choose
+from quintet_client.service.transport import DEFAULT_SERVER, DEFAULT_TIMEOUT_S
 
-DEFAULT_SERVER = "http://127.0.0.1:8080"
 # TorchServe hands its worker 64 pages at a time; with two workers, three batches keep both fed while one travels.
 DEFAULT_IN_FLIGHT = 64 * (2 + 1)
-# Pages a request: see the measurements in docs/wire.md.
-DEFAULT_PACK = 16
-# A minute above the service's own responseTimeout: it kills a stalled worker and says so before the client gives up
-# on an answer. The last of 192 pages in flight also waits for 191 others: on two CPU cores that is over six minutes.
-DEFAULT_TIMEOUT_S = 960.0
-DEFAULT_SHARED_MEMORY_MB = 1024
-# What scanners and fax machines take text in at; letters of 8 points have 22 pixels.
-DEFAULT_DPI = 200
-LEAST_DPI, MOST_DPI = 36, 1200
+_LEAST_DPI, _MOST_DPI = 36, 1200
 # Cut into slabs for 8 loaders, one slab holds a page of half a megapixel.
 LEAST_SHARED_MEMORY_MB = 64
 
@@ -43,7 +35,8 @@ class ReadSettings:
         loaders: loader processes; 0 reads in this process.
         in_flight: most pages waiting for an answer at any time, however many requests they travel in: the service reads
             up to all of them before it answers the first, and that must take less than its responseTimeout.
-        pack: most pages a request; 1 sends every image as it is.
+        pack: most pages a request, and `in_flight` pages from the beginning; 1 sends every image as it is. None begins
+            with a few pages under way and sends as many as the service answers within seconds, up to 16 a request.
         writers: threads that write answers.
         timeout_s: longest silence of the server within one request.
         retries: tries a page has before a fault of its own (worker died, timeout) makes it failed.
@@ -63,37 +56,37 @@ class ReadSettings:
     server: str = DEFAULT_SERVER
     token_file: Path | None = None
     batch: int = 64
-    loaders: int = 1
+    loaders: int = field(default_factory=default_loaders)
     in_flight: int = DEFAULT_IN_FLIGHT
-    pack: int = DEFAULT_PACK
+    pack: int | None = None
     writers: int = 4
     timeout_s: float = DEFAULT_TIMEOUT_S
     retries: int = 3
     give_up_s: float = 120.0
     shared_memory: bool = False
-    shared_memory_mb: int = DEFAULT_SHARED_MEMORY_MB
+    shared_memory_mb: int = 1024
     retry_failed: bool = False
     overwrite: bool = False
     limit: int | None = None
     null_names: bool = False
     formats: tuple[str, ...] = ()
-    dpi: int = DEFAULT_DPI
+    dpi: int = 200  # what scanners take text in at; letters of 8 points have 22 pixels
 
     def __post_init__(self) -> None:
         for name, least in (
             ("batch", 1),
             ("loaders", 0),
             ("in_flight", 1),
-            ("pack", 1),
             ("writers", 1),
             ("retries", 1),
             ("shared_memory_mb", LEAST_SHARED_MEMORY_MB),
         ):
             _at_least(name, getattr(self, name), least)
-        if self.pack > MAX_ITEMS:
+        _at_least("pack", 1 if self.pack is None else self.pack, 1)
+        if self.pack is not None and self.pack > MAX_ITEMS:
             raise UsageError(f"--pack is {self.pack}; a request holds at most {MAX_ITEMS} pages")
-        if not LEAST_DPI <= self.dpi <= MOST_DPI:
-            raise UsageError(f"--dpi is {self.dpi}; allowed are {LEAST_DPI} to {MOST_DPI}")
+        if not _LEAST_DPI <= self.dpi <= _MOST_DPI:
+            raise UsageError(f"--dpi is {self.dpi}; allowed are {_LEAST_DPI} to {_MOST_DPI}")
         choose(self.formats)
         _at_least("limit", 1 if self.limit is None else self.limit, 1)
         for name in ("timeout_s", "give_up_s"):

@@ -4,8 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from quintet_client.errors import NotAuthorisedError, ServerUnreachableError
 from quintet_client.service.batch_request import BatchRequest, singles
@@ -14,13 +13,15 @@ from quintet_client.service.outcomes import (
     MAX_RETRY_AFTER_S,
     Answered,
     Dropped,
+    Final,
     NotNow,
     Outcome,
     PageFailed,
     TryFailed,
     Unauthorised,
 )
-from quintet_client.service.transport import CONNECT_TIMEOUT_S, Item, Transport
+from quintet_client.service.page import Page
+from quintet_client.service.transport import CONNECT_TIMEOUT_S, Transport
 
 BACKOFF_FIRST_S = 0.25
 BACKOFF_MOST_S = 10.0
@@ -29,14 +30,6 @@ BACKOFF_MOST_S = 10.0
 MAX_DROPS = 20
 # While a server is away somebody tries at least this often: after the longest wait there is, plus a connect timeout.
 _LONGEST_PAUSE_S = MAX_RETRY_AFTER_S + BACKOFF_MOST_S + CONNECT_TIMEOUT_S
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """The end of one page: its outcome, and how many of its tries it took (waiting out a restart takes none)."""
-
-    outcome: Answered | PageFailed
-    tries: int
 
 
 class GiveUpPolicy:
@@ -52,12 +45,12 @@ class GiveUpPolicy:
         self._since: dict[bool, float] = {}
         self._last: dict[bool, float] = {}
 
-    def restore(self) -> None:
+    def reset(self) -> None:
         """Note that the server answered a page."""
         with self._lock:
             self._since.clear()
 
-    def strain(self, outcome: NotNow) -> None:
+    def note(self, outcome: NotNow) -> None:
         """Note that the server could not take a page.
 
         Raises:
@@ -79,14 +72,14 @@ class GiveUpPolicy:
 
 
 class Delivery:
-    """Reads items through a transport until each has its final outcome; safe to share between threads."""
+    """Reads pages through a transport until each has its final outcome; safe to share between threads."""
 
     def __init__(
         self,
         transport: Transport,
         give_up: GiveUpPolicy,
         tries: int,
-        wait: Callable[[float], bool] | None = None,
+        wait: Callable[[float], bool],
         isolation: Isolation | None = None,
     ) -> None:
         """Prepare.
@@ -95,44 +88,32 @@ class Delivery:
             transport: makes the attempts.
             give_up: decides when the server is given up.
             tries: how many faults of its own a page may have.
-            wait: sleeps so many seconds and returns True if the work is to be abandoned; None only sleeps.
+            wait: sleeps so many seconds and returns True if the work is to be abandoned.
             isolation: shared with the other deliveries to the same server; None for the only one.
         """
         self._transport = transport
         self._give_up = give_up
         self._tries = tries
-        self._wait = wait or _sleep
+        self._wait = wait
         self._isolation = isolation or Isolation()
 
-    def deliver(self, item: Item) -> Delivered | None:
-        """See one item through.
+    def deliver(self, pages: Sequence[Page]) -> Generator[tuple[Page, Final], None, None]:
+        """See pages through, in one request as long as that goes well.
 
-        Returns:
-            Its end, or None if `wait` said to abandon it.
+        Yields:
+            Each page with its end, as they come; fewer than all if `wait` said to abandon the rest.
 
         Raises:
             NotAuthorisedError: the token was refused and there is no newer one.
             ServerUnreachableError: the server kept everybody waiting for too long.
         """
-        with closing(self.deliver_all([item])) as ends:
-            return next((delivered for _item, delivered in ends), None)
-
-    def deliver_all(self, items: Sequence[Item]) -> Generator[tuple[Item, Delivered], None, None]:
-        """See items through, in one request as long as that goes well.
-
-        Yields:
-            Each item with its end, as they come; fewer than all if `wait` said to abandon the rest.
-
-        Raises:
-            NotAuthorisedError, ServerUnreachableError: as for `deliver`.
-        """
-        requests = [BatchRequest(tuple(items))] if items and self._transport.takes_packs else singles(tuple(items))
+        requests = [BatchRequest(tuple(pages))] if pages and self._transport.takes_frames else singles(tuple(pages))
         while requests:
             pause_s = 0.0
             for request, outcome in self._attempt(requests.pop()):
                 final = self._final(request, outcome)
                 if final is not None:
-                    yield request.items[0], Delivered(final, request.tries_after(outcome))
+                    yield request.pages[0], replace(final, tries=request.tries_after(outcome))
                     continue
                 requests += request.after(outcome)
                 pause_s = max(pause_s, _backoff_s(request.waits + 1, outcome))
@@ -140,30 +121,30 @@ class Delivery:
                 return
 
     def _attempt(self, request: BatchRequest) -> list[tuple[BatchRequest, Outcome]]:
-        """Make one request; the outcome of every part of the request that has one of its own."""
+        """Make one request; the outcome of every part of it that has one of its own."""
         with self._isolation.alone() if request.suspect else self._isolation.together():
             if request.single:
-                return [(request, self._transport.read(request.items[0]))]
-            came = self._transport.read_many(request.items)
+                return [(request, self._transport.read(request.pages[0]))]
+            came = self._transport.read_many(request.pages)
         if not isinstance(came, list):
             return [(request, came)]
-        parts = [replace(request, items=(item,), suspect=False) for item in request.items]
+        parts = [replace(request, pages=(page,), suspect=False) for page in request.pages]
         return list(zip(parts, came, strict=True))
 
-    def _final(self, request: BatchRequest, outcome: Outcome) -> Answered | PageFailed | None:
-        """Return the end of a request's one item if this outcome is one, after noting what it says about the server."""
+    def _final(self, request: BatchRequest, outcome: Outcome) -> Final | None:
+        """Return the end of a request's one page if this outcome is one, after noting what it says of the server."""
         match outcome:
             case Answered() | PageFailed():
-                self._give_up.restore()
+                self._give_up.reset()
                 return outcome if request.single else None
             case TryFailed() if (tries := request.tries_after(outcome)) >= self._tries:
                 return PageFailed(outcome.code, f"{outcome.message} (tried {tries} times)", outcome.request_id)
             case Dropped() if request.single and (drops := request.drops_after(outcome)) >= MAX_DROPS:
                 return PageFailed("CONNECTION_LOST", f"{outcome.message} ({drops} times in a row)")
             case Dropped():
-                self._give_up.strain(NotNow(outcome.message))
+                self._give_up.note(NotNow(outcome.message))
             case NotNow():
-                self._give_up.strain(outcome)
+                self._give_up.note(outcome)
             case Unauthorised():
                 raise NotAuthorisedError(
                     f"the server refused the token ({outcome.message}); give the server's key file with --token-file"
@@ -174,11 +155,6 @@ class Delivery:
 def _backoff_s(waits: int, outcome: Outcome) -> float:
     """Exponential backoff with full jitter (Brooker, "Exponential Backoff and Jitter"), on top of Retry-After."""
     if isinstance(outcome, PageFailed):
-        return 0.0  # a pack that was refused as a whole travels on in parts at once
+        return 0.0  # a batch that was refused as a whole travels on in parts at once
     asked_s = outcome.retry_after_s if isinstance(outcome, NotNow) else 0.0
     return asked_s + random.uniform(0.0, min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2.0 ** min(waits, 10)))
-
-
-def _sleep(seconds: float) -> bool:
-    time.sleep(seconds)
-    return False

@@ -18,11 +18,13 @@ class Answered:
         document: the answer without its request id, as canonical JSON: equal answers are equal bytes.
         model: fingerprint of the weights and settings that made it.
         request_id: what the server's log calls this request.
+        tries: how many of its tries the page took; waiting out a restart takes none.
     """
 
     document: bytes
     model: str
     request_id: str
+    tries: int = field(default=1, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,13 @@ class PageFailed:
         code: a stable code.
         message: what was said about it.
         request_id: what the server's log calls the last request; empty if none was made or told.
+        tries: as for `Answered`.
     """
 
     code: str
     message: str
     request_id: str = field(default="", compare=False)
+    tries: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,8 @@ class Unauthorised:
 
 
 Outcome = Answered | PageFailed | TryFailed | Dropped | NotNow | Unauthorised
+# How a page ends; the others are followed by another attempt.
+Final = Answered | PageFailed
 
 # A server may ask for give_up, not for the night.
 MAX_RETRY_AFTER_S = 60.0

@@ -12,9 +12,10 @@ from typing import Any
 
 from quintet_client.errors import ExitCode, UsageError
 from quintet_client.service.outcomes import Answered, Dropped, NotNow, Outcome, PageFailed, TryFailed, Unauthorised
+from quintet_client.service.page import Page
 from quintet_client.service.probe_page import draw_probe_page
 from quintet_client.service.tokens import FixedToken, TokenFile, TokenSource
-from quintet_client.service.transport import HttpTransport, Item, describe_model
+from quintet_client.service.transport import HttpTransport, describe_model
 
 # A probe does not wait for a key file to change: the next probe reads it anew.
 _NO_GRACE_S = 0.0
@@ -123,7 +124,7 @@ def ask(settings: StatusSettings) -> Status:
     if workers is not None and not workers.ready:
         return replace(begun, authorised=True, reason=f"workers are {', '.join(workers.states) or 'none'}")
     begin = time.monotonic()
-    outcome = transport.read(Item("status", draw_probe_page()))
+    outcome = transport.read(Page("status", draw_probe_page()))
     if not isinstance(outcome, Answered):
         return _not_read(begun, outcome)
     return _read(begun, outcome, time.monotonic() - begin)

@@ -5,7 +5,6 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakSet
@@ -27,9 +26,13 @@ from quintet_client.service.outcomes import (
     outcome_of,
     traced,
 )
+from quintet_client.service.page import Page
 from quintet_client.service.tokens import TokenSource
-from quintet_client.shared_memory.slabs import Extent
 
+DEFAULT_SERVER = "http://127.0.0.1:8080"
+# A minute above the service's own responseTimeout: it kills a stalled worker and says so before the client gives up
+# on an answer. The last of 192 pages in flight also waits for 191 others: on two CPU cores that is over six minutes.
+DEFAULT_TIMEOUT_S = 960.0
 PREDICTIONS = "/predictions/quintet"
 MODELS = "/models/quintet"
 # A server that is there accepts at once; one that is not must be noticed soon.
@@ -38,40 +41,25 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """What travels.
-
-    Attributes:
-        page_id: for logs.
-        body: the page's bytes as they are.
-        extent: where it lies decoded in shared memory, if it does; only a transport that has the memory looks at it.
-    """
-
-    page_id: str
-    body: bytes
-    extent: Extent | None = None
-
-
 class Transport(Protocol):
-    """Carries items to the server and brings back what became of them; safe to share between threads.
+    """Carries pages to the server and brings back what became of them; safe to share between threads.
 
     Faults of the network, the server and the pages are outcomes, never exceptions.
     """
 
     @property
-    def takes_packs(self) -> bool:
-        """Whether several items may travel together, as far as is known."""
+    def takes_frames(self) -> bool:
+        """Whether several pages may travel in one request, as far as is known."""
 
-    def read(self, item: Item) -> Outcome:
-        """Make one attempt for one item."""
+    def read(self, page: Page) -> Outcome:
+        """Make one attempt for one page."""
 
-    def read_many(self, items: Sequence[Item]) -> list[Outcome] | Outcome:
-        """Make one attempt for several items in one request.
+    def read_many(self, pages: Sequence[Page]) -> list[Outcome] | Outcome:
+        """Make one attempt for several pages in one request.
 
         Returns:
             The outcome of each, in order, or one outcome of the request as a whole: it was not taken, broke on the way
-            or was refused (`PageFailed`), and says nothing about any single item.
+            or was refused (`PageFailed`), and says nothing about any single page.
         """
 
 
@@ -95,24 +83,24 @@ class HttpTransport:
         self._local = threading.local()
         self._sessions: WeakSet[requests.Session] = WeakSet()  # those of threads that have ended are gone
         self._sessions_lock = threading.Lock()
-        self._packs_refused = threading.Event()
+        self._frames_refused = threading.Event()
         self._lost_requests = LostRequestDetector(timeout_s, self._comes_through)
 
     @property
-    def takes_packs(self) -> bool:
+    def takes_frames(self) -> bool:
         """False once the server has refused a frame."""
-        return not self._packs_refused.is_set()
+        return not self._frames_refused.is_set()
 
-    def read(self, item: Item) -> Outcome:
+    def read(self, page: Page) -> Outcome:
         """Send the page as it is."""
-        return self._send(item.body, "application/octet-stream", _outcome)
+        return self._send(page.body, "application/octet-stream", _outcome)
 
-    def read_many(self, items: Sequence[Item]) -> list[Outcome] | Outcome:
+    def read_many(self, pages: Sequence[Page]) -> list[Outcome] | Outcome:
         """Send the pages in one frame."""
-        came = self.send_frame(frames.pack_pages([item.body for item in items]), len(items))
+        came = self.send_frame(frames.pack_pages([page.body for page in pages]), len(pages))
         # A server that does not know frames takes this one for an image: whatever it says is meant for all of it.
-        if isinstance(came, PageFailed) and came.code != "IMAGE_TOO_LARGE" and self.takes_packs:
-            self._packs_refused.set()
+        if isinstance(came, PageFailed) and came.code != "IMAGE_TOO_LARGE" and self.takes_frames:
+            self._frames_refused.set()
             _log.warning("the server takes no packed pages, sending one a request: %s: %s", came.code, came.message)
         return came
 
@@ -122,7 +110,7 @@ class HttpTransport:
 
     def _comes_through(self) -> bool:
         """Send an empty page; returns whether a worker answered it."""
-        came = self.read(Item("", b""))
+        came = self.read(Page("", b""))
         return isinstance(came, Answered) or (isinstance(came, PageFailed) and came.code == "EMPTY_BODY")
 
     def close(self) -> None:

@@ -8,7 +8,8 @@ from quintet.pages.pixels.images import load_image, open_image
 from quintet.pages.pixels.raw_pictures import bytes_needed, write_raw
 from quintet.pages.settings import Settings
 
-from quintet_client.shared_memory.slabs import Extent, Slab
+from quintet_client.service.page import Extent
+from quintet_client.shared_memory.slabs import Slab
 
 _LIMITS = Settings()
 

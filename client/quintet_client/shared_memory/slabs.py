@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from quintet_client.cancellation import Cancellation
+from quintet_client.service.page import Extent
 
 # Pages a slab before the first batch has told how large they are.
 FIRST_PAGES = 8
@@ -16,13 +17,6 @@ FIRST_PAGES = 8
 UNDER_WAY = 8
 _PAGE_BYTES = 4096
 _POLL_S = 0.2
-
-
-class Extent(NamedTuple):
-    """Where one page lies in the ring, in bytes from its beginning."""
-
-    offset: int
-    length: int
 
 
 class Slab(NamedTuple):

@@ -16,7 +16,8 @@ from quintet.frame.shared_memory.handshake import NAME_BYTES, AttachError
 from quintet_client.cancellation import Cancellation
 from quintet_client.run.settings import ReadSettings
 from quintet_client.service.outcomes import Answered, Outcome, PageFailed
-from quintet_client.service.transport import HttpTransport, Item, Transport
+from quintet_client.service.page import Page
+from quintet_client.service.transport import HttpTransport, Transport
 from quintet_client.shared_memory.buffer import Ring
 from quintet_client.shared_memory.slabs import Slabs
 
@@ -79,44 +80,44 @@ class SharedMemoryTransport:
         return self._carried
 
     @property
-    def takes_packs(self) -> bool:
-        """Whether several items may travel together."""
-        return self._http.takes_packs
+    def takes_frames(self) -> bool:
+        """Whether several pages may travel together."""
+        return self._http.takes_frames
 
-    def read(self, item: Item) -> Outcome:
+    def read(self, page: Page) -> Outcome:
         """Send the page by its place, or as it is."""
-        came = self._by_places([item])
+        came = self._by_places([page])
         if came is None:
-            return self._http.read(item)
+            return self._http.read(page)
         return came[0] if isinstance(came, list) else came
 
-    def read_many(self, items: Sequence[Item]) -> list[Outcome] | Outcome:
+    def read_many(self, pages: Sequence[Page]) -> list[Outcome] | Outcome:
         """Send the pages in one frame, each by its place or as it is."""
-        came = self._by_places(items)
-        return self._http.read_many(items) if came is None else came
+        came = self._by_places(pages)
+        return self._http.read_many(pages) if came is None else came
 
-    def _by_places(self, items: Sequence[Item]) -> list[Outcome] | Outcome | None:
+    def _by_places(self, pages: Sequence[Page]) -> list[Outcome] | Outcome | None:
         """What became of the pages; None if they have to travel as they are.
 
         What is refused at its place travels again: by its place if a worker did not know the ring, else as it is. So
         what is wrong with a page is always said of its encoded bytes, in the words that it would have had without us.
         """
-        if not any(item.extent for item in items):
+        if not any(page.extent for page in pages):
             return None
-        came, seen = self._attempt(items, 0)
+        came, seen = self._attempt(pages, 0)
         if not isinstance(came, list):
             return came
         for _ in range(_TRIES - 1):
             lost = [number for number, outcome in enumerate(came) if _is_of_unknown_ring(outcome)]
-            again, seen = self._attempt([items[number] for number in lost], seen) if lost else (None, seen)
+            again, seen = self._attempt([pages[number] for number in lost], seen) if lost else (None, seen)
             for place, number in enumerate(lost):
                 came[number] = again[place] if isinstance(again, list) else again or came[number]
         return [
-            self._http.read(item) if item.extent and isinstance(outcome, PageFailed) else outcome
-            for item, outcome in zip(items, came, strict=True)
+            self._http.read(page) if page.extent and isinstance(outcome, PageFailed) else outcome
+            for page, outcome in zip(pages, came, strict=True)
         ]
 
-    def _attempt(self, items: Sequence[Item], seen: int) -> tuple[list[Outcome] | Outcome | None, int]:
+    def _attempt(self, pages: Sequence[Page], seen: int) -> tuple[list[Outcome] | Outcome | None, int]:
         """One frame of places, once workers have been looked for more often than `seen`.
 
         Returns:
@@ -127,24 +128,24 @@ class SharedMemoryTransport:
         seen = self._attached
         if trouble is not None or self._given_up.is_set():
             return trouble, seen
-        came = self._http.send_frame(self._frame(items), len(items))
-        self._count(items, came)
+        came = self._http.send_frame(self._frame(pages), len(pages))
+        self._count(pages, came)
         if isinstance(came, PageFailed) and came.code != "IMAGE_TOO_LARGE":
             self._give_up(came.message)
             return None, seen
         return came, seen
 
-    def _count(self, items: Sequence[Item], came: list[Outcome] | Outcome) -> None:
+    def _count(self, pages: Sequence[Page], came: list[Outcome] | Outcome) -> None:
         if isinstance(came, list):
             with self._lock:
                 self._carried += sum(
-                    item.extent is not None and isinstance(outcome, Answered)
-                    for item, outcome in zip(items, came, strict=True)
+                    page.extent is not None and isinstance(outcome, Answered)
+                    for page, outcome in zip(pages, came, strict=True)
                 )
 
-    def _frame(self, items: Sequence[Item]) -> bytes:
+    def _frame(self, pages: Sequence[Page]) -> bytes:
         name = self._name or bytes(NAME_BYTES)
-        return frames.pack_places([frames.Place(name, *item.extent) if item.extent else item.body for item in items])
+        return frames.pack_places([frames.Place(name, *page.extent) if page.extent else page.body for page in pages])
 
     def _attach(self, seen: int) -> Outcome | None:
         """Ask where rings are taken and offer ours to every worker there that does not hold it.
