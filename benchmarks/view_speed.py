@@ -23,10 +23,10 @@ from typing import Any
 
 import requests
 from PIL import Image, ImageDraw
-from quintet_client.run.ledger import Ledger, Row
+from quintet_client.output.ledger import Ledger, Row
 from quintet_client.service.outcomes import canonical_json
-from quintet_client.viewer.report_page import report_page
-from quintet_client.viewer.run import Run
+from quintet_client.viewer.data.run import Run
+from quintet_client.viewer.report import report_page
 from quintet_client.viewer.server import Server
 from quintet_client.viewer.site import Site
 
@@ -56,7 +56,7 @@ def measure(output: Path) -> Iterator[tuple[str, float]]:
         session.trust_env = False
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield "start", _ms(begin)
-        total = run.account.count()
+        total = run.ledger.count()
 
         def ask(path: str, **parameters: object) -> requests.Response:
             answer = session.get(server.url + path, params={k: str(v) for k, v in parameters.items()}, timeout=60)
@@ -72,7 +72,7 @@ def measure(output: Path) -> Iterator[tuple[str, float]]:
 
 
 def _screens(ask: Callable[..., requests.Response], run: Run, total: int) -> Iterator[tuple[str, float]]:
-    middle = run.account.entries(start=total // 2, count=61)
+    middle = run.ledger.entries(start=total // 2, count=61)
     yield "overview", _median(lambda: ask("api/run"))
     yield "overview, chart of the speed", _median(lambda: ask("api/chart/speed"))
     yield "grid, first screen of 60", _median(lambda: ask("api/pages"))

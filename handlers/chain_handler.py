@@ -1,7 +1,5 @@
 """TorchServe's entry point: requests in, responses out, a status for each request. Nothing else knows TorchServe."""
 
-from __future__ import annotations
-
 import importlib
 import logging
 import os
@@ -13,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from quintet.errors import Code, Failure
+from quintet.frame.chain import Body, Chain, Outcome
 from quintet.frame.metrics import BatchStats, Metric, Metrics
-from quintet.frame.requests import Body, Intake, Outcome, Reply, Request, parse_request, respond
-from quintet.frame.shared_memory.buffers import BufferLimits, SharedBuffers
+from quintet.frame.requests import Reply, Request, admit, batches_of, parse_request, respond
+from quintet.frame.settings import FrameSettings
+from quintet.frame.shared_memory.buffers import SharedBuffers
 from ts.metrics.metric_type_enum import MetricTypes
 
 logger = logging.getLogger(__name__)
@@ -35,55 +35,49 @@ class ChainHandler:
             ValueError: the settings are wrong, in words for whoever wrote them.
             WeightsError: the archive's weights are not what its provenance says.
         """
-        properties = context.system_properties
+        model_dir = Path(context.system_properties["model_dir"])
         options = dict(context.model_yaml_config["handler"])
-        self._intake = Intake.taken_from(options)
-        limits = BufferLimits.taken_from(options, os.environ)
+        self._settings = FrameSettings.taken_from(options, os.environ)
         module, _, name = options.pop("chain").partition(":")
-        gpu = properties.get("gpu_id")
-        chain_class = getattr(importlib.import_module(module), name)
-        self._chain = chain_class.from_options(options, Path(properties["model_dir"]), device_index=gpu)
+        chain_class: type[Chain] = getattr(importlib.import_module(module), name)
+        self._chain = chain_class.from_options(options, model_dir, device_index=context.system_properties.get("gpu_id"))
         self._chain.warm_up()
-        self._rings = SharedBuffers(limits, self._chain.engine)
-        self._rings.listen(Path(properties["model_dir"]).resolve() / "rings")
-        self._head = {"schema": self._chain.schema, "model": self._chain.fingerprint}
-        # A chain may do without telling how long its stages take and what its device holds.
-        self._take_stage_seconds = getattr(self._chain, "take_stage_seconds", dict)
-        self._take_stage_seconds()  # those of the warm-up are nobody's
-        self._measurements = Metrics(_worker_name(), getattr(self._chain.engine, "memory_bytes", dict))
-        _tell(self._measurements.at_start(), context)
+        self._chain.take_stage_seconds()  # those of the warm-up are nobody's
+        self._buffers = SharedBuffers(self._settings, self._chain.engine)
+        self._buffers.listen(model_dir.resolve() / "rings")
+        self._metrics = Metrics(_worker_name(), self._chain.engine.memory_bytes)
+        _tell(self._metrics.at_start(), context)
         logger.warning("%s is ready on %s", name, self._chain.engine.device)
 
     def handle(self, requests: list[dict[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch of requests, each with its own status."""
-        with self._rings.reading():
-            parsed = [_parse(number, request, context, self._rings) for number, request in enumerate(requests)]
-            return self._answer(self._intake.admit(parsed), context)
+        with self._buffers.reading():
+            parsed = [_parse(number, request, context, self._buffers) for number, request in enumerate(requests)]
+            return self._answer(admit(parsed, self._settings.pages_at_once), context)
 
     def _answer(self, requests: Sequence[Request], context: Any) -> list[bytes]:
-        """The responses to admitted requests."""
         bodies = [body for request in requests for body in request.bodies]
         begin = time.monotonic()
-        _tell([self._measurements.in_progress(len(bodies))], context)
-        batches = list(self._intake.batches(bodies))
+        _tell([self._metrics.in_progress(len(bodies))], context)
+        batches = batches_of(bodies, self._settings.pages_per_batch)
         outcomes = [outcome for batch in batches for outcome in self._read(batch)]
-        account = BatchStats(
+        stats = BatchStats(
             sizes=[len(batch) for batch in batches],
             outcomes=[*outcomes, *(failure for request in requests for failure in request.failures)],
             refusals=[request.refusal for request in requests if request.refusal],
             body_bytes=sum(len(body) for body in bodies if isinstance(body, bytes)),
-            stage_seconds=self._take_stage_seconds(),
+            stage_seconds=self._chain.take_stage_seconds(),
         )
-        _tell(self._measurements.of_batch(account), context)
-        _log_requests(requests, account, time.monotonic() - begin)
-        replies = respond(requests, outcomes, self._head)
+        _tell(self._metrics.of_batch(stats), context)
+        _log_requests(requests, stats, time.monotonic() - begin)
+        head = {"schema": self._chain.schema, "model": self._chain.fingerprint}
+        replies = respond(requests, outcomes, head)
         return [_respond(number, reply, context) for number, reply in enumerate(replies)]
 
     def _read(self, bodies: Sequence[Body]) -> list[Outcome]:
         """Run the chain; when it fails, halve the batch until the page that makes it fail stands alone."""
         try:
-            outcomes: list[Outcome] = self._chain(bodies)
-            return outcomes
+            return self._chain(bodies)
         except Exception as error:
             logger.exception("a batch of %d failed", len(bodies))
             if len(bodies) == 1:
@@ -92,15 +86,15 @@ class ChainHandler:
         return self._read(bodies[:middle]) + self._read(bodies[middle:])
 
 
-def _parse(number: int, request: dict[str, Any], context: Any, rings: SharedBuffers) -> Request:
+def _parse(number: int, request: dict[str, Any], context: Any, buffers: SharedBuffers) -> Request:
     """One request of the batch; header names compare without case."""
     headers = {name.lower(): value for name, value in context.get_all_request_header(number).items()}
     request_id = headers.get("x-request-id") or context.get_request_id(number)
-    return parse_request(request.get("body", request.get("data", b"")), headers.get("content-type"), request_id, rings)
+    body = request.get("body", request.get("data", b""))
+    return parse_request(body, headers.get("content-type"), request_id, buffers)
 
 
 def _respond(number: int, reply: Reply, context: Any) -> bytes:
-    """The body of one response; status and headers go into the context."""
     context.set_response_content_type(number, reply.content_type)
     context.set_response_status(reply.status, reply.phrase, number)
     for name, value in reply.headers.items():
@@ -108,24 +102,24 @@ def _respond(number: int, reply: Reply, context: Any) -> bytes:
     return reply.body
 
 
-def _tell(measurements: Sequence[Metric], context: Any) -> None:
+def _tell(metrics: Sequence[Metric], context: Any) -> None:
     """Hand numbers to TorchServe, whose metrics.yaml lists all of them; one that it does not list is an error at start.
 
     Without the request's id, which TorchServe would otherwise put behind every number.
     """
-    for measurement in measurements:
-        metric = context.metrics.get_metric(measurement.name, MetricTypes(measurement.kind))
-        metric.add_or_update(measurement.value, [*measurement.labels, context.model_name, "Model"])
+    for metric in metrics:
+        kept = context.metrics.get_metric(metric.name, MetricTypes(metric.kind))
+        kept.add_or_update(metric.value, [*metric.labels, context.model_name, "Model"])
 
 
-def _log_requests(requests: Sequence[Request], account: BatchStats, seconds: float) -> None:
+def _log_requests(requests: Sequence[Request], stats: BatchStats, seconds: float) -> None:
     """One line a batch, in which each of its requests is found by its id.
 
     The ids are the clients' words and TorchServe acts on how some lines begin or end, so they stand in the middle.
     """
     ids = ", ".join(re.sub(r"[^\w.:-]", "_", request.request_id, flags=re.ASCII)[:100] for request in requests)
-    codes = ", ".join(f"{count} {code}" for code, count in account.codes.most_common())
-    refused = f", {len(account.refusals)} requests refused" if account.refusals else ""
+    codes = ", ".join(f"{count} {code}" for code, count in stats.codes.most_common())
+    refused = f", {len(stats.refusals)} requests refused" if stats.refusals else ""
     logger.info("requests %s: %s%s in %.3f s", ids, codes or "no pages", refused, seconds)
 
 

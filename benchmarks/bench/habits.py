@@ -96,12 +96,8 @@ class TensorChain:
     @torch.inference_mode()
     def __call__(self, batch: DecodedBatch) -> Results:
         """One result a page."""
-        counts = batch.sizes_px.prod(dim=1)
-        engine = self._chain.engine
-        widths, heights, offsets = (
-            engine.to_device(t) for t in (batch.sizes_px[:, 0], batch.sizes_px[:, 1], counts.cumsum(0) - counts)
-        )
-        raster = Raster(engine.to_device(batch.pixels), offsets, heights, widths)
+        to_device = self._chain.engine.to_device
+        raster = Raster.end_to_end(to_device(batch.pixels), batch.sizes_px, to_device)
         return self._chain.read(Pages(raster, batch.sizes_px))
 
 

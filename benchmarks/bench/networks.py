@@ -13,14 +13,16 @@ from typing import Any, TypeVar
 from unittest.mock import patch
 
 import torch
-from quintet.engine.calls import Budgets, plan_calls
+from quintet.engine.calls import plan_calls
 from quintet.engine.engine import Engine
 from quintet.engine.networks import Network, Shrink
-from quintet.engine.weights import STAGES, load_alphabet
+from quintet.frame.chain import Chain
+from quintet.pages.budgets import Budgets
 from quintet.pages.chain import PageChain
 from quintet.pages.settings import Settings
 from quintet.pages.stages.recognition import bucket_widths
 from quintet.pages.stages.text_detection import canvas_sizes
+from quintet.pages.weights import STAGES, load_alphabet
 from torch import Tensor
 
 __all__ = [
@@ -46,6 +48,8 @@ __all__ = [
 MODEL_STORE = Path(__file__).resolve().parents[2] / "model_store"
 Call = tuple[str, Network, Tensor]  # stage, network, its input
 Result = TypeVar("Result")
+# Type checkers see here that the chain is what the service hosts.
+HOSTED: type[Chain] = PageChain
 
 
 def network_of(chain: PageChain, stage: str) -> Network:
@@ -56,7 +60,7 @@ def network_of(chain: PageChain, stage: str) -> Network:
 
 def budgets_of(chain: PageChain) -> Budgets:
     """How much the chain puts into one call of a network."""
-    return chain.engine.budgets
+    return chain.budgets
 
 
 def run_each(chain: PageChain, work: Callable[[Tensor], Result], calls: Sequence[Tensor]) -> list[Result]:

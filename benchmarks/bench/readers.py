@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from quintet_client.run.output import write_atomically
+from quintet_client.output.folder import write_atomically
 
 WARM_PAGES = 2
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What a stranger would try, call by call, with curl: one line each, with the status and what was said.
+# What a stranger would try with curl: one line a call, with the status and the type of the error.
 #
 #   docs/examples/stranger.sh INFERENCE_URL MANAGEMENT_URL METRICS_URL KEY_FILE
 #

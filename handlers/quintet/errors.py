@@ -1,7 +1,5 @@
 """What can go wrong with a page, under stable codes, and what can go wrong at start."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -38,15 +36,10 @@ HTTP_STATUS = {
 
 @dataclass(frozen=True)
 class Failure:
-    """A page that has no result: an outcome like any other, never an exception that its neighbours would feel.
-
-    Attributes:
-        code: the stable code.
-        message: one sentence for a person: actual, allowed, remedy.
-    """
+    """A page that has no result: an outcome like any other, never an exception that its neighbours would feel."""
 
     code: Code
-    message: str
+    message: str  # one sentence for a person: actual, allowed, remedy
 
 
 class PageError(Exception):
@@ -55,6 +48,10 @@ class PageError(Exception):
     def __init__(self, code: Code, message: str) -> None:
         super().__init__(message)
         self.failure = Failure(code, message)
+
+
+class WeightsError(RuntimeError):
+    """A network's files are missing, damaged or not what was pinned: says what, and what to do."""
 
 
 class SettingsError(ValueError):

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from quintet.engine.calls import Budgets
 from quintet.errors import Code, Failure
+from quintet.frame.chain import Chain
+from quintet.pages.budgets import Budgets
 from quintet.pages.chain import PageChain
 from quintet.pages.pixels.decoder import Decoder
 from quintet.pages.pixels.images import Picture
@@ -60,6 +61,10 @@ def assert_same_reading(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
     for line, other in zip(ours["lines"], theirs["lines"], strict=True):
         assert np.abs(np.subtract(line["quad_px"], other["quad_px"])).max() <= 1
         assert line["score"] == pytest.approx(other["score"], abs=0.01)
+
+
+def test_the_page_chain_is_what_the_frame_hosts(chain: PageChain) -> None:
+    assert isinstance(chain, Chain)  # by the names it has; `benchmarks.bench.networks` holds their types against it
 
 
 def test_a_batch_equals_its_pages_one_at_a_time(
@@ -185,7 +190,7 @@ def test_copies_to_the_host_do_not_grow_with_the_batch(chain: PageChain) -> None
 def like_cuda(model_store: Path) -> Iterator[PageChain]:
     """A chain on the CPU whose calls are as large as on CUDA and run in turn, in the thread that asks."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr("quintet.engine.engine.CPU_BUDGETS", Budgets(*[sys.maxsize] * 4))
+        monkeypatch.setattr("quintet.pages.budgets.CPU_BUDGETS", Budgets(*[sys.maxsize] * 4))
         chain = PageChain(Settings(device="cpu"), model_store)
         monkeypatch.setattr(chain.engine, "each", lambda work, calls: [work(call) for call in calls])
         yield chain

@@ -15,7 +15,7 @@ from quintet.pages.chain import PageChain
 from quintet.pages.pixels.decoder import Decoder
 from quintet.pages.pixels.device_jpeg import DevicePicture
 from quintet.pages.settings import Settings
-from quintet.pages.stages.recognition import all_bucket_widths
+from quintet.pages.stages.recognition import Recognition, all_bucket_widths
 
 from benchmarks.bench_gpu.accuracy import MOST_F1_LOST, compare
 from benchmarks.sample_pages.generate import main as generate
@@ -112,12 +112,13 @@ def test_captured_launches_are_refused_where_the_engine_has_none(model_store: Pa
         PageChain(Settings(device="cpu", engine="openvino", graphs="captured"), model_store)
 
 
-def test_a_full_call_of_every_width_can_be_captured(capturing: PageChain) -> None:
-    most = capturing._recognition._tokens._most
+def test_a_full_call_of_every_width_can_be_captured(capturing: PageChain, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[tuple[int, int, int], int]] = []
+    monkeypatch.setattr(capturing.engine, "with_graphs", lambda work, most: asked.append(most) or work)
+    Recognition(capturing.engine, Settings(), capturing.budgets)
+    (most,) = asked
     assert [width for _, _, width in most] == all_bucket_widths(Settings())
-    assert all(
-        count * width <= max(width, capturing.engine.budgets.line_columns) for (*_, width), count in most.items()
-    )
+    assert all(count * width <= max(width, capturing.budgets.line_columns) for (*_, width), count in most.items())
 
 
 def test_a_chain_reads_after_its_warm_up_what_it_read_before(chain: PageChain) -> None:

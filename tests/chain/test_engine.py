@@ -11,6 +11,7 @@ from quintet.engine.engine import Engine
 from quintet.errors import SettingsError
 from quintet.pages.chain import PageChain
 from quintet.pages.settings import Settings
+from quintet.pages.weights import networks_in
 
 
 def test_tensors_of_every_kind_cross_in_one_copy(chain: PageChain) -> None:
@@ -33,7 +34,7 @@ def test_tensors_of_every_kind_cross_in_one_copy(chain: PageChain) -> None:
 
 
 def test_calls_run_side_by_side_and_come_back_in_order(model_store: Path) -> None:
-    engine = Engine(Settings(device="cpu", threads=2), model_store)
+    engine = Engine(Settings(device="cpu", threads=2), networks_in(model_store))
     both = threading.Barrier(2, timeout=20)
 
     def work(call: torch.Tensor) -> int:
@@ -54,7 +55,7 @@ def test_what_fails_in_one_call_is_raised_to_the_caller(chain: PageChain) -> Non
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
 def test_a_device_that_is_not_there_is_refused_at_start(model_store: Path) -> None:
     with pytest.raises(SettingsError, match="no CUDA device"):
-        Engine(Settings(device="cuda"), model_store)
+        Engine(Settings(device="cuda"), networks_in(model_store))
 
 
 FIRST_CALLS = """
@@ -62,8 +63,9 @@ import sys, threading, torch
 from pathlib import Path
 from quintet.engine.engine import Engine
 from quintet.pages.settings import Settings
+from quintet.pages.weights import networks_in
 
-engine = Engine(Settings(engine="openvino", device="cpu", threads=4), Path(sys.argv[1]))
+engine = Engine(Settings(engine="openvino", device="cpu", threads=4), networks_in(Path(sys.argv[1])))
 network, together = engine.network("line_orientation"), threading.Barrier(4)
 
 def work(call):

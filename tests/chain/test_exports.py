@@ -12,7 +12,7 @@ import pypdfium2
 import pytest
 from quintet.pages.chain import PageChain
 from quintet_client.api.results import PageResult
-from quintet_client.exports.documents import Document, DocumentPage, Original, parse_clean
+from quintet_client.exports.documents import Document, DocumentPage, parse_clean
 from quintet_client.exports.pdf import searchable as pdf
 
 from benchmarks.sample_pages.generate import main as generate
@@ -32,8 +32,7 @@ def pages(chain: PageChain, tmp_path_factory: pytest.TempPathFactory) -> dict[Pa
 
 
 def searchable(file: Path, page: PageResult) -> bytes:
-    original = Original(str(file), file.stat().st_size)
-    return pdf.render(Document(file.name, (DocumentPage(file.name, 1, "ok", page),), original))
+    return pdf.render(Document(file.name, (DocumentPage(file.name, 1, "ok", page),), file, file.stat().st_size))
 
 
 def word_f1(told: str, truth: str) -> float:

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import requests
 from quintet.operations import service as torchserve
-from quintet_client.run.ledger import Ledger
+from quintet_client.output.ledger import Ledger
 
 from tests.chaos.clients import Client
 from tests.conftest import loopback_properties

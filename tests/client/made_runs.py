@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 from quintet_client.input.page_ids import page_id_of
-from quintet_client.run.ledger import Ledger, Row
+from quintet_client.output.ledger import Ledger, Row
 from quintet_client.service.outcomes import canonical_json
 
 BEGAN = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)

@@ -11,10 +11,10 @@ import pypdfium2
 import pytest
 from exporting import export, exported, failing, texts, two_words, write_images
 from quintet_client.cli import main
-from quintet_client.exports.text import plain
-from quintet_client.run.formats import NAMES
-from quintet_client.run.ledger import Ledger, Row
-from quintet_client.run.output import Output
+from quintet_client.exports.formats import plain
+from quintet_client.output.folder import Output
+from quintet_client.output.formats import NAMES
+from quintet_client.output.ledger import Ledger, Row
 from reading import CLIENT_ROOT, answers, read, report, rows
 from scripted_server import ScriptedServer
 
@@ -183,7 +183,7 @@ def test_another_client_in_the_output_is_respected(folder, output, caplog):
     write_images(folder, 1)
     with ScriptedServer(two_words) as server:
         assert read(folder, output, server.url) == 0
-    hold = "import sys; from pathlib import Path; from quintet_client.run.output import Output\n"
+    hold = "import sys; from pathlib import Path; from quintet_client.output.folder import Output\n"
     hold += "with Output(Path(sys.argv[1])).claim(): print('held', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", hold, str(output)]
     environment = {**os.environ, "PYTHONPATH": str(CLIENT_ROOT)}

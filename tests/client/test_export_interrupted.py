@@ -7,15 +7,15 @@ import sys
 
 import pytest
 from exporting import export, exported, two_words, write_images
-from quintet_client.run.ledger import Ledger, Row
-from quintet_client.run.output import Output
+from quintet_client.output.folder import Output
+from quintet_client.output.ledger import Ledger, Row
 from reading import CLIENT_ROOT, read, report, wait_until
 from scripted_server import ScriptedServer
 
 SLOW_EXPORTS = """
 import sys, time
 from quintet_client.cli import main
-from quintet_client.exports.text import plain
+from quintet_client.exports.formats import plain
 
 render = plain.render
 

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from quintet_client.run.folders import opened, replace_file
+from quintet_client.output.files import opened, replace_file
 
 from tests.client.reading import answers, assert_adds_up, read, report, rows, write_pages
 from tests.client.scripted_server import ScriptedServer

@@ -1,4 +1,4 @@
-"""Requests that the server has lost are let go and sent again; requests that only take long are not."""
+"""Requests that the server has lost are sent again; requests that only take long are not."""
 
 import threading
 import time
@@ -12,9 +12,9 @@ SILENCE_S = 1.0
 
 
 @pytest.fixture(autouse=True)
-def short_patience(monkeypatch):
+def short_limits(monkeypatch):
     monkeypatch.setattr(lost_requests, "LEAST_SILENCE_S", SILENCE_S)
-    monkeypatch.setattr(lost_requests, "_LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(lost_requests, "_POLL_S", 0.05)
 
 
 class Queue:
@@ -119,12 +119,12 @@ def test_a_worker_that_takes_long_beside_a_quick_one_is_given_more_time_each_tim
         TwoWorkers(slow={pages[3]: 3 * SILENCE_S}), folder, output, "--pack", 1, "--in-flight", 4, "--retries", 1
     )
     assert (code, assert_adds_up(output)["ok"]) == (0, 12)
-    # Let go after 1 and 4 times the silence, as the first attempt still keeps the worker busy; then with 16 it is read.
+    # Abandoned after 1 and 4 times the limit, as the first attempt still keeps the worker busy; with 16 it is read.
     assert 2 <= seen[pages[3]] <= 3
     assert {row["tries"] for row in rows(output).values()} == {1}
 
 
-def test_before_the_first_answer_nothing_is_let_go(folder, output):
+def test_before_the_first_answer_nothing_is_abandoned(folder, output):
     pages = list(write_pages(folder, 4).values())
     worker = Worker(slow=dict.fromkeys(pages, 0.5 * SILENCE_S))
     code, _, seen = read_through(worker, folder, output, "--pack", 4, "--in-flight", 4)

@@ -8,7 +8,7 @@ import psutil
 import pytest
 from PIL import Image
 from quintet.operations import service as torchserve
-from quintet_client.shared_memory.buffer import Ring
+from quintet_client.shared_memory.buffer import SharedBuffer
 from reading import answers, assert_adds_up, count_answers, finish, read, report, rows, start_client, wait_until
 
 from tests.conftest import draw_page, encode, loopback_properties
@@ -54,7 +54,7 @@ class Pixels:
     def mapped(self):
         """The rings that the workers have mapped."""
         maps = "".join(Path(f"/proc/{worker.pid}/maps").read_text() for worker in self.workers())
-        return [line for line in maps.splitlines() if "memfd:quintet-ring" in line]
+        return [line for line in maps.splitlines() if "memfd:quintet-buffer" in line]
 
     def sockets(self):
         """The directory of the workers' sockets."""
@@ -204,7 +204,7 @@ def test_a_service_restarted_in_mid_run_takes_the_ring_again(pixels, folder, out
 def test_more_clients_than_a_worker_takes_rings_of_use_http_and_say_so(pixels, folder, output, caplog):
     write_pictures(folder, 10)
     pixels.serve()
-    others = [Ring(1 << 20) for _ in range(2)]
+    others = [SharedBuffer(1 << 20) for _ in range(2)]
     assert [ring.attach(pixels.sockets(), bytes([number] * 16)) for number, ring in enumerate(others)] == [2, 2]
     assert pixels.read(folder, output, "--shared-memory") == 0
     assert caplog.text.count(GIVEN_UP) == 1

@@ -13,8 +13,7 @@ import requests
 from PIL import Image
 from quintet_client.cli import main
 from quintet_client.errors import UsageError
-from quintet_client.service.probe_page import draw_probe_page
-from quintet_client.service.status import StatusSettings, Workers
+from quintet_client.service.status import PROBE_PAGE, Workers, ask
 
 from tests.client.reading import CLIENT_ROOT, wait_until
 from tests.client.scripted_server import Reply, ScriptedServer, our_error, page_answer, torchserve_error
@@ -38,7 +37,7 @@ def status(capsys, url, *options):
 
 
 def test_the_probe_page_is_a_small_png():
-    page = draw_probe_page()
+    page = PROBE_PAGE
     assert len(page) < 300
     assert Image.open(io.BytesIO(page)).convert("L").getextrema() == (0, 255)
 
@@ -54,7 +53,7 @@ def test_a_service_that_reads_pages_is_ready_and_says_with_what(service, capsys)
     assert found["reachable"]
     assert found["authorised"]
     assert 0 < found["latency_s"] < 60
-    assert found["model"] == service.read(draw_probe_page()).json()["model"]
+    assert found["model"] == service.read(PROBE_PAGE).json()["model"]
 
 
 def test_a_person_is_told_in_one_line(service, capsys):
@@ -143,7 +142,7 @@ def test_a_server_that_accepts_and_never_answers_is_not_ready_in_time(capsys):
 @pytest.mark.parametrize("timeout_s", [0, -1, float("nan"), float("inf")])
 def test_a_timeout_is_a_time(timeout_s):
     with pytest.raises(UsageError, match="--timeout-s"):
-        StatusSettings("http://127.0.0.1:1", timeout_s=timeout_s)
+        ask("http://127.0.0.1:1", None, None, timeout_s)
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "127.0.0.1:8081", ""])

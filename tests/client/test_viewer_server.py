@@ -14,8 +14,8 @@ import requests
 from made_runs import HEIGHT_PX, HOSTILE, WIDTH_PX, answer, draw, make_run, texts_of, write_answer
 from PIL import Image
 from quintet_client.cli import main
-from quintet_client.run.ledger import Ledger, Row
-from quintet_client.viewer.run import Run
+from quintet_client.output.ledger import Ledger, Row
+from quintet_client.viewer.data.run import Run
 from quintet_client.viewer.server import Server
 from quintet_client.viewer.site import Site
 from reading import CLIENT_ROOT

@@ -3,19 +3,23 @@
 import os
 import time
 import zlib
-from types import SimpleNamespace
 
 import numpy as np
 from quintet.errors import Code, Failure, PageError
+from quintet.frame.chain import Chain, ChainEngine
 from quintet.pages.pixels.images import Picture, decode_image
 from quintet.pages.pixels.raw_pictures import read_raw
 from quintet.pages.settings import Settings
 
 
-class EchoChain:
+class NoEngine(ChainEngine):
+    device = "nothing"
+
+
+class EchoChain(Chain):
     schema = "echo/1"
     fingerprint = "echo"
-    engine = SimpleNamespace(device="nothing", pin=lambda _memory: False)
+    engine = NoEngine()
 
     def __init__(self, s_per_call=0.0, s_per_page=0.0):
         self._s_per_call = s_per_call
@@ -63,8 +67,8 @@ class PixelChain(EchoChain):
 
 def _seen(body, settings):
     try:
-        bare = isinstance(body, memoryview)
-        picture = read_raw(body, settings) if bare else Picture(decode_image(body, settings))
+        raw = isinstance(body, memoryview)
+        picture = read_raw(body, settings) if raw else Picture(decode_image(body, settings))
     except PageError as error:
         return error.failure
     words = np.empty(picture.size_px[0] * picture.size_px[1], np.int32)

@@ -21,7 +21,7 @@ def pack_echo(folder: Path, torchserve_options=None, **options) -> Path:
     Args:
         folder: becomes a model store.
         torchserve_options: keys such as batchSize, which override config.properties.
-        options: of the handler: those of `Intake` and of `EchoChain`.
+        options: of the handler: `FrameSettings` and those of `EchoChain`.
     """
     extra = folder / "extra"
     shutil.copytree(HANDLERS / "quintet", extra / "quintet", ignore=shutil.ignore_patterns("__pycache__", "conversion"))

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import requests
 from quintet.frame import frames
-from quintet.frame.frames import Answer, Place
+from quintet.frame.frames import Answer, BufferSlice
 from quintet.operations import service as torchserve
 from quintet.pages.pixels.images import decode_image
 from quintet.pages.pixels.raw_pictures import bytes_needed, write_raw
 from quintet.pages.settings import Settings
-from quintet_client.shared_memory.buffer import Ring
+from quintet_client.shared_memory.buffer import SharedBuffer
 
 from tests.conftest import draw_page, encode
 
@@ -36,20 +36,20 @@ def post(service: torchserve.Service, frame: bytes, token: str | None = None) ->
     return requests.post(url, data=frame, headers=headers, timeout=60)
 
 
-def ask(service: torchserve.Service, pages: list[Place | bytes]) -> list[tuple[int, dict]]:
-    answer = post(service, frames.pack_places(pages))
+def ask(service: torchserve.Service, pages: list[BufferSlice | bytes]) -> list[tuple[int, dict]]:
+    answer = post(service, frames.pack_slices(pages))
     assert (answer.status_code, answer.headers["content-type"]) == (200, frames.MEDIA_TYPE)
     return [(page.status, json.loads(page.body)) for page in frames.unpack_answers(answer.content)]
 
 
 def invitation(service: torchserve.Service) -> tuple[Path, bytes]:
-    answer = frames.unpack_answers(post(service, frames.pack_rings_question()).content)[0]
+    answer = frames.unpack_answers(post(service, frames.pack_buffers_question()).content)[0]
     document = json.loads(answer.body)
     assert (answer.status, document["schema"]) == (200, "quintet.rings/1")
     return Path(document["directory"]), bytes.fromhex(document["ring"])
 
 
-class Held(Ring):
+class Held(SharedBuffer):
     """A ring that the service holds, with three pages in it."""
 
     def __init__(self, service: torchserve.Service) -> None:
@@ -59,8 +59,8 @@ class Held(Ring):
         for page, offset in zip(PAGES, AT, strict=True):
             write_raw(decode_image(page, Settings()), len(page), self.view[offset : offset + LENGTH])
 
-    def place(self, number: int, length: int = LENGTH) -> Place:
-        return Place(self.name, AT[number], length)
+    def place(self, number: int, length: int = LENGTH) -> BufferSlice:
+        return BufferSlice(self.name, AT[number], length)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def ring(service: torchserve.Service) -> Iterator[Held]:
 def worker_maps(service: torchserve.Service) -> list[str]:
     """The rings that the service's worker has mapped."""
     pid = service.description()["workers"][0]["pid"]
-    return [line for line in Path(f"/proc/{pid}/maps").read_text().splitlines() if "memfd:quintet-ring" in line]
+    return [line for line in Path(f"/proc/{pid}/maps").read_text().splitlines() if "memfd:quintet-buffer" in line]
 
 
 def let_go_of(service: torchserve.Service, ring: Held) -> None:
@@ -95,7 +95,7 @@ def test_pages_at_places_are_answered_as_if_they_had_come_encoded(service: torch
 
 
 def test_without_the_token_nobody_learns_where_rings_are_taken(service: torchserve.Service) -> None:
-    answer = post(service, frames.pack_rings_question(), token="wrong")
+    answer = post(service, frames.pack_buffers_question(), token="wrong")
     assert answer.json()["type"] == "InvalidKeyException"
 
 
@@ -120,15 +120,15 @@ def test_the_directory_is_the_users_alone_and_names_are_new_each_time(service: t
 def test_a_place_outside_its_ring_is_refused_and_its_neighbours_are_read(
     service: torchserve.Service, ring: Held, place: tuple[int, int]
 ) -> None:
-    answers = ask(service, [ring.place(0), Place(ring.name, *place), ring.place(1)])
+    answers = ask(service, [ring.place(0), BufferSlice(ring.name, *place), ring.place(1)])
     assert [status for status, _ in answers] == [200, 422, 200]
     assert answers[1][1]["error"]["code"] == "INVALID_PARAMETER"
     assert [answers[number][1]["text"] for number in (0, 2)] == ["Invoice 0", "Invoice 1"]
 
 
 def test_a_foreign_ring_cannot_be_reached_by_guessing(service: torchserve.Service, ring: Held) -> None:
-    guesses = [bytes(16), ring.name[:-1] + bytes([ring.name[-1] ^ 1]), ring.name[::-1], b"quintet-ring\0\0\0\0"]
-    for status, document in ask(service, [Place(guess, AT[0], LENGTH) for guess in guesses]):
+    guesses = [bytes(16), ring.name[:-1] + bytes([ring.name[-1] ^ 1]), ring.name[::-1], b"quintet-buffer\0\0\0\0"]
+    for status, document in ask(service, [BufferSlice(guess, AT[0], LENGTH) for guess in guesses]):
         assert (status, document["error"]["code"]) == (410, "UNKNOWN_RING")
         assert ring.name.hex() not in json.dumps(document)
 

@@ -6,7 +6,7 @@ import io
 import json
 
 from PIL import Image
-from quintet_client.exports.documents import Document, DocumentPage, Original, parse_clean
+from quintet_client.exports.documents import Document, DocumentPage, parse_clean
 
 
 def line(text, x=100.0, y=100.0, width=None, height=30.0, region=None, score=0.987654):
@@ -40,7 +40,7 @@ def page(lines=(), regions=(), **options):
     return parse_clean(answer(lines, regions, **options))
 
 
-def document(*pages, name="a.png", original=None):
+def document(*pages, name="a.png", original=(None, -1)):
     """Pages as one document: an image if there is one, else a PDF; None stands for a page that failed."""
     name = name if len(pages) == 1 else "a.pdf"
     ids = [name] if len(pages) == 1 else [f"{name}#{number}" for number in range(1, len(pages) + 1)]
@@ -50,13 +50,13 @@ def document(*pages, name="a.png", original=None):
         else DocumentPage(page_id, number, "failed", None, "IMAGE_DECODE_FAILED", "the image is damaged")
         for number, (page_id, found) in enumerate(zip(ids, pages, strict=True), start=1)
     ]
-    return Document(name, tuple(ends), original)
+    return Document(name, tuple(ends), *original)
 
 
 def original(path, body):
-    """A file that was read."""
+    """A file that was read, and its size."""
     path.write_bytes(body)
-    return Original(str(path), len(body))
+    return path, len(body)
 
 
 def encoded(image: Image.Image, form: str, **options) -> bytes:

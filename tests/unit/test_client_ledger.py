@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from quintet_client.cancellation import Cancellation
 from quintet_client.errors import ModelMismatchError, OutputUnwritableError
-from quintet_client.run.ledger import Ledger, Row
-from quintet_client.run.ledger_writer import LedgerWriter
-from quintet_client.run.output import Output, write_atomically
+from quintet_client.output.folder import Output, write_atomically
+from quintet_client.output.ledger import Ledger, Row
+from quintet_client.output.ledger_writer import LedgerWriter
 
 CLIENT_ROOT = Path(__file__).parents[2] / "client"
 
@@ -52,7 +52,7 @@ def test_what_was_committed_survives_a_killed_writer(tmp_path):
     script = """
 import sys
 from pathlib import Path
-from quintet_client.run.ledger import Ledger, Row
+from quintet_client.output.ledger import Ledger, Row
 with Ledger.open(Path(sys.argv[1])) as ledger:
     for i in range(10**6):
         ledger.record([Row(f"{i}-{j}", "ok", 1) for j in range(10)], model="m")
@@ -71,7 +71,7 @@ def test_an_answer_is_whole_whenever_its_writer_is_killed(tmp_path):
     script = """
 import sys
 from pathlib import Path
-from quintet_client.run.output import write_atomically
+from quintet_client.output.folder import write_atomically
 for i in range(10**6):
     write_atomically(Path(sys.argv[1]) / "a.json", (b"%d" % (i % 10)) * 500_000)
     print(i, flush=True)
@@ -138,7 +138,7 @@ def test_a_claimed_output_is_free_again_as_soon_as_its_client_is_killed(tmp_path
     script = """
 import os, sys, time
 from pathlib import Path
-from quintet_client.run.output import Output
+from quintet_client.output.folder import Output
 with Output(Path(sys.argv[1])).claim():
     if os.fork():
         print("claimed", flush=True)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet.pages.results.columns import Place, column_order, region_order
+from quintet.pages.results.columns import column_order, region_order
 
 HEIGHT, PITCH = 24, 28
 
@@ -17,8 +17,9 @@ def _read(*columns: list[list[float]], tables: dict[int, int] | None = None) -> 
     named = [(box, (number, line)) for number, column in enumerate(columns) for line, box in enumerate(column)]
     named.sort(key=lambda item: (round(item[0][1] / PITCH), item[0][0]))
     table_of = tables or {}
-    places = [Place(table_of[column], "table") if column in table_of else None for _box, (column, _line) in named]
-    return [named[place][1] for place in column_order([box for box, _name in named], places)]
+    regions = [table_of.get(column) for _box, (column, _line) in named]
+    labels = [None if region is None else "table" for region in regions]
+    return [named[place][1] for place in column_order([box for box, _name in named], regions, labels)]
 
 
 def _in_turn(*lengths: int) -> list[tuple[int, int]]:
@@ -72,14 +73,15 @@ def test_what_crosses_the_gutter_ends_the_columns_above_it() -> None:
 def test_every_line_is_read_exactly_once(lines: list[tuple[float, float, float, float]]) -> None:
     boxes = [[x, y, x + width, y + height] for x, y, width, height in lines]
     labels = ("table", "header", "footer", "text")
-    places = [Place(number % 3, labels[number % 4]) if number % 5 else None for number in range(len(lines))]
-    assert sorted(column_order(boxes, places)) == list(range(len(lines)))
+    regions = [number % 3 if number % 5 else None for number in range(len(lines))]
+    labels_of = [labels[number % 4] if number % 5 else None for number in range(len(lines))]
+    assert sorted(column_order(boxes, regions, labels_of)) == list(range(len(lines)))
 
 
 def test_a_page_made_to_take_long_does_not() -> None:
     boxes = [box for x in (0, 400, 800) for box in _lines(x, 0, [300, 40] * 400, pitch=30)]
     boxes.sort(key=lambda box: (box[1], box[0]))
-    assert len(column_order(boxes, [None] * len(boxes))) == 2400
+    assert len(column_order(boxes, [None] * len(boxes), [None] * len(boxes))) == 2400
 
 
 def test_headers_and_footers_belong_to_no_column() -> None:
@@ -88,8 +90,8 @@ def test_headers_and_footers_belong_to_no_column() -> None:
         box for n in range(5) for box in ([50, 50 + n * 28, 350, 74 + n * 28], [400, 50 + n * 28, 700, 74 + n * 28])
     ]
     boxes += [[60, 190, 110, 214], [600, 190, 650, 214]]
-    places = [Place(0, "header"), Place(0, "header"), *[None] * 10, Place(1, "footer"), Place(1, "footer")]
-    assert column_order(boxes, places) == [0, 1, 2, 4, 6, 8, 10, 3, 5, 7, 9, 11, 12, 13]
+    regions, labels = [0, 0, *[None] * 10, 1, 1], ["header"] * 2 + [None] * 10 + ["footer"] * 2
+    assert column_order(boxes, regions, labels) == [0, 1, 2, 4, 6, 8, 10, 3, 5, 7, 9, 11, 12, 13]
 
 
 def test_regions_stand_in_the_order_of_their_lines_and_a_figure_before_its_caption() -> None:

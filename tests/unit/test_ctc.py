@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet.pages.postprocess.ctc import collapse
+from quintet.pages.stages.recognition import collapse
 from rapidocr.ch_ppocr_rec.utils import CTCLabelDecode
 
 

@@ -1,4 +1,4 @@
-"""The documents name what there is: settings, codes, options, source files and tasks, with their present values."""
+"""The documents name what there is: settings, codes, options, files, sections and tasks, with their present values."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from quintet_client import cli
 from quintet_client.api.results import Line, PageResult, Region
 from quintet_client.errors import ExitCode
 from quintet_client.input.documents.codes import DocumentCode
+from quintet_client.output.formats import FORMATS
+from quintet_client.output.ledger import Row
 from quintet_client.run.events import Events
-from quintet_client.run.formats import FORMATS
-from quintet_client.run.ledger import Row
 from quintet_client.run.report import Clock, Tally
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,7 +149,7 @@ def test_every_event_is_documented_with_its_fields() -> None:
     stream = io.StringIO()
     events, tally = Events(stream), Tally(2, 0, 0)
     events.start(tally, None)
-    events.progress(tally, Clock())
+    events.progress(tally, Clock(), 2, 1)
     events.failed([Row("a.jpg", "failed", code="EMPTY_BODY")])
     events.end(ExitCode.OK, "", None)
     for line in stream.getvalue().splitlines():
@@ -178,6 +178,29 @@ def test_links_between_documents_lead_to_files(document: str) -> None:
     path = ROOT / document
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text("utf-8"))
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors that GitHub gives a document's headings."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", sorted(DOCUMENTS))
+def test_links_to_a_section_lead_to_a_heading(document: str) -> None:
+    path = ROOT / document
+    links = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", path.read_text("utf-8"))
+    missing = [(name, anchor) for name, anchor in links if anchor not in anchors(path.parent / name if name else path)]
+    assert missing == []
+
+
+@pytest.mark.parametrize("document", sorted(DOCUMENTS))
+def test_files_of_the_tree_that_a_document_names_exist(document: str) -> None:
+    text = (ROOT / document).read_text("utf-8")
+    paths = re.findall(r"`((?:handlers|client|tests|benchmarks|docs|requirements)/[\w./-]*[\w/])`", text)
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    tests = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    assert [name for name in re.findall(r"`(test_\w+\.py)`", text) if name not in tests] == []
 
 
 def test_the_openapi_description_is_valid_and_of_this_version() -> None:

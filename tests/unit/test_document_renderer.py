@@ -33,7 +33,8 @@ from quintet.pages.pixels.images import decode_image
 from quintet.pages.settings import Settings
 from quintet_client.input.documents.messages import Answer, answer_unpacked, packed
 from quintet_client.input.documents.renderer import MEMORY_BYTES, Renderer
-from quintet_client.input.regular_files import FileStamp, stamp_of
+from quintet_client.input.regular_files import stamp_of
+from quintet_client.service.page import FileStamp
 
 PIXEL_BY_PIXEL_DPI = 72
 
@@ -61,7 +62,7 @@ def picture(answer):
 def test_every_page_of_a_pdf_is_its_own_picture_and_comes_with_the_state_of_the_file(renderer, put):
     pages = [drawn(f"page {number}") for number in range(1, 4)]
     path = put("a.pdf", pdf_of(pages))
-    assert renderer.count(path).pages == 3
+    assert renderer.count(path).pages == (1, 2, 3)
     for number, page in enumerate(pages, 1):
         answer = renderer.render(path, number, PIXEL_BY_PIXEL_DPI)
         shown = picture(answer)
@@ -153,7 +154,7 @@ def test_a_password_is_needed_unless_it_is_empty(renderer, put):
     assert (locked.code, locked.stamp.size_bytes > 0) == ("DOCUMENT_ENCRYPTED", True)
     assert "password" in locked.message
     open_to_all = put("open.pdf", encrypted_pdf([drawn("a")]))
-    assert renderer.count(open_to_all).pages == 1
+    assert renderer.count(open_to_all).pages == (1,)
     assert picture(renderer.render(open_to_all, 1, 72)).size == (300, 400)
 
 
@@ -170,7 +171,7 @@ def test_a_password_is_needed_unless_it_is_empty(renderer, put):
 )
 def test_a_document_that_cannot_be_opened_says_why(renderer, put, name, content, code):
     answer = renderer.count(put(name, content))
-    assert (answer.code, answer.pages) == (code, 0)
+    assert (answer.code, answer.pages) == (code, ())
 
 
 def test_a_document_is_what_it_holds_whatever_it_is_called(renderer, put):
@@ -179,7 +180,7 @@ def test_a_document_is_what_it_holds_whatever_it_is_called(renderer, put):
         ("a", pdf_of([drawn("one"), drawn("two")])),
     ):
         path = put(name, content)
-        assert renderer.count(path).pages == 2
+        assert renderer.count(path).pages == (1, 2)
         assert picture(renderer.render(path, 2, PIXEL_BY_PIXEL_DPI)).size == (300, 400)
 
 
@@ -193,7 +194,7 @@ def test_what_is_no_file_is_unreadable_and_nobody_waits_for_it(renderer, tmp_pat
 def test_a_page_that_is_not_there_fails_alone(renderer, put):
     whole = pdf_of([drawn("a"), drawn("b")], object_stream_mode=pikepdf.ObjectStreamMode.disable)
     path = put("short.pdf", whole.replace(b"/Count 2", b"/Count 3"))
-    assert renderer.count(path).pages == 3
+    assert renderer.count(path).pages == (1, 2, 3)
     assert [renderer.render(path, number, 72).code for number in (1, 3, 2)] == ["", "PAGE_NOT_RENDERED", ""]
 
 
@@ -268,7 +269,7 @@ def test_a_renderer_that_was_killed_between_pages_costs_none(renderer, put):
 def test_a_page_that_stalls_the_renderer_fails_in_time_and_the_next_one_is_rendered(put):
     path = put("a.pdf", pdf_of([drawn("a"), drawn("b")]))
     with closing(Renderer(page_s=4)) as renderer:
-        assert renderer.count(path).pages == 2
+        assert renderer.count(path).pages == (1, 2)
         stalled = renderer.pid
         os.kill(stalled, signal.SIGSTOP)
         begin = time.monotonic()

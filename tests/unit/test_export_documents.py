@@ -9,14 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_results import answer, line, page, region, with_turn
 from quintet_client.errors import PageError, UsageError
-from quintet_client.exports.cleaning import clean
-from quintet_client.exports.documents import have_ended, in_documents, load_page, parse_clean
+from quintet_client.exports.documents import clean, have_ended, in_documents, load_page, parse_clean
+from quintet_client.exports.layout.blocks import blocks_of, turned_upright
 from quintet_client.exports.layout.words import words_of
-from quintet_client.exports.text.blocks import blocks_of, turned_upright
 from quintet_client.input.page_ids import derived, document_of, page_id_of, page_place
-from quintet_client.run.formats import FORMATS, NAMES, choose, split_names
-from quintet_client.run.ledger import Ledger, Row
-from quintet_client.run.output import Output
+from quintet_client.output.folder import Output
+from quintet_client.output.formats import FORMATS, NAMES, choose, split_names
+from quintet_client.output.ledger import Ledger, Row
 
 
 @pytest.mark.parametrize(
@@ -131,7 +130,7 @@ def test_formats_come_once_and_in_one_order_and_unknown_ones_are_named():
 
 
 def test_a_missing_package_is_named_with_what_brings_it(monkeypatch):
-    monkeypatch.setattr("quintet_client.run.formats.find_spec", lambda _name: None)
+    monkeypatch.setattr("quintet_client.output.formats.find_spec", lambda _name: None)
     with pytest.raises(UsageError, match=r"pikepdf.*quintet\[export\]"):
         choose(["pdf"])
     assert choose(["txt", "md", "hocr", "alto", "csv"])

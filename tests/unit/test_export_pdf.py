@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import re
 import shutil
+import struct
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pikepdf
@@ -16,13 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_pdfs import SIZE, picture, searchable, shown, text_of
 from made_results import document, encoded, line, original, page, with_turn
-from PIL import Image
-from quintet_client.exports.failures import ExportError
+from PIL import Image, ImageFont
+from quintet_client.exports.documents import ExportError
+from quintet_client.exports.layout.blocks import box_around
 from quintet_client.exports.layout.words import words_of
 from quintet_client.exports.pdf import searchable as pdf
-from quintet_client.exports.pdf.glyphless import truetype
 from quintet_client.exports.pdf.images import page_image
-from quintet_client.exports.text.blocks import box_around
 
 QUADS = [[(100, 100), (400, 100), (400, 140), (100, 140)], [(100, 300), (500, 300), (500, 360), (100, 360)]]
 TEXTS = ["Total 12.50", "Thank you, Zoë"]
@@ -228,19 +227,38 @@ def test_an_original_that_is_not_what_was_read_is_refused(tmp_path):
     with pytest.raises(ExportError, match=r"1000 x 800 pixels.*read it again"):
         searchable(tmp_path, encoded(picture(SIZE[::-1]), "PNG"), made())
     found = original(tmp_path / "a.png", body)
-    Path(found.path).write_bytes(body + b"more")
+    found[0].write_bytes(body + b"more")
     with pytest.raises(ExportError, match=f"{len(body) + 4} bytes"):
         pdf.render(document(made(), original=found))
-    Path(found.path).unlink()
+    found[0].unlink()
     with pytest.raises(ExportError, match=r"No such file.*--input"):
         pdf.render(document(made(), original=found))
     with pytest.raises(ExportError, match="no page 1"):
         searchable(tmp_path, b"no image", made())
 
 
-def test_the_font_has_a_box_for_every_width_and_no_ink():
-    from PIL import ImageFont  # noqa: PLC0415
+def test_the_font_has_a_box_for_every_width_and_no_ink(tmp_path):
+    text = "".join(map(chr, range(0x20, 0x17F))) + "文\u0301"
+    with pikepdf.open(io.BytesIO(searchable(tmp_path, SMALL, page([line(text)], size=(80, 60))))) as opened:
+        (font,) = opened.pages[0].obj.Resources.Font["/Quintet"].DescendantFonts
+        body = font.FontDescriptor.FontFile2.read_bytes()
+        numbers = struct.unpack(f">{len(font.W[1]) + 1}H", font.CIDToGIDMap.read_bytes())
+        assert {number: float(width) for number, width in zip(numbers[1:], font.W[1], strict=True)} == {
+            number: 10.0 * number for number in numbers[1:]
+        }
+    (offsets, widths), boxes = tables_of(body, "loca", "hmtx"), tables_of(body, "glyf")[0]
+    for number in range(1, 101):
+        (at,) = struct.unpack_from(">H", offsets, 2 * number)
+        assert struct.unpack_from(">hhhhh", boxes, 2 * at) == (2, 0, 0, 10 * number, 1000)
+        assert struct.unpack_from(">H", widths, 4 * number) == (10 * number,)
+    drawn = ImageFont.truetype(io.BytesIO(body), 100)
+    assert drawn.getlength("\x00") == 1
+    assert drawn.getmask("\x00").getbbox() is None
 
-    font = ImageFont.truetype(io.BytesIO(truetype([1000, 560])), 100)
-    assert font.getlength("\x00") == 56
-    assert font.getmask("\x00").getbbox() is None
+
+def tables_of(font: bytes, *names: str) -> list[bytes]:
+    """Tables of a TrueType font."""
+    (count,) = struct.unpack_from(">H", font, 4)
+    entries = [struct.unpack_from(">4sIII", font, 12 + 16 * place) for place in range(count)]
+    places = {tag.decode(): (start, start + size) for tag, _, start, size in entries}
+    return [font[slice(*places[name])] for name in names]

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from made_results import line, page, region
 from quintet_client.exports.documents import DocumentPage
-from quintet_client.exports.tables import comma_separated, parquet
-from quintet_client.exports.tables.columns import LINE_COLUMNS, PAGE_COLUMNS
+from quintet_client.exports.formats import parquet
+from quintet_client.exports.formats import tables as comma_separated
+from quintet_client.exports.formats.tables import LINE_COLUMNS, PAGE_COLUMNS
 
 OUTPUTS = (Path(__file__).parents[2] / "docs" / "outputs.md").read_text("utf-8")
 READ = page([line('Total, "12.50"', region=0), line("=2+3")], [region("title", 0, 0, 9, 9)])
@@ -24,11 +25,16 @@ PAGES = [
 ]
 
 
+def write(form, pages, *paths):
+    with paths[0].open("wb") as page_file, paths[1].open("wb") as line_file:
+        form.write_tables(iter(pages), page_file, line_file)
+
+
 @pytest.fixture(params=[parquet, comma_separated], ids=["parquet", "csv"])
 def tables(request, tmp_path) -> tuple[list[dict], list[dict]]:
     """Both tables as a reader sees them."""
     paths = tmp_path / "pages", tmp_path / "lines"
-    request.param.write_tables(iter(PAGES), *paths)
+    write(request.param, PAGES, *paths)
     if request.param is parquet:
         return tuple(pq.read_table(path).to_pylist() for path in paths)
     return tuple(list(csv.DictReader(io.StringIO(path.read_bytes().decode(), newline=""))) for path in paths)
@@ -69,13 +75,13 @@ def test_every_line_has_a_row_with_its_corners(tables):
 @pytest.mark.parametrize("module", [parquet, comma_separated])
 def test_the_same_pages_give_the_same_bytes(module, tmp_path):
     for name in ("first", "second"):
-        module.write_tables(iter(PAGES), tmp_path / f"{name}.pages", tmp_path / f"{name}.lines")
+        write(module, PAGES, tmp_path / f"{name}.pages", tmp_path / f"{name}.lines")
     for table in ("pages", "lines"):
         assert (tmp_path / f"first.{table}").read_bytes() == (tmp_path / f"second.{table}").read_bytes()
 
 
 def test_a_run_without_pages_gives_tables_without_rows(tmp_path):
-    parquet.write_tables(iter([]), tmp_path / "pages", tmp_path / "lines")
+    write(parquet, [], tmp_path / "pages", tmp_path / "lines")
     assert pq.read_table(tmp_path / "pages").num_rows == 0
     assert pq.read_table(tmp_path / "lines").column_names == [column.name for column in LINE_COLUMNS]
 
@@ -83,7 +89,7 @@ def test_a_run_without_pages_gives_tables_without_rows(tmp_path):
 def test_many_lines_go_into_several_row_groups(tmp_path):
     many = page([line("x") for _ in range(9000)])
     pages = [DocumentPage(f"{at}.png", 1, "ok", many) for at in range(3)]
-    parquet.write_tables(iter(pages), tmp_path / "pages", tmp_path / "lines")
+    write(parquet, pages, tmp_path / "pages", tmp_path / "lines")
     file = pq.ParquetFile(tmp_path / "lines")
     assert (file.metadata.num_rows, file.metadata.num_row_groups) == (27_000, 2)
 
@@ -93,7 +99,7 @@ def test_the_columns_are_documented_with_their_types_in_their_order(columns, tmp
     table = "pages" if columns is PAGE_COLUMNS else "lines"
     section = OUTPUTS.split(f"### `{table}`", 1)[1].split("\n#", 1)[0]
     documented = re.findall(r"^\| `(\w+)` \| (\w+) \| (yes|no) \|", section, re.MULTILINE)
-    parquet.write_tables(iter([]), tmp_path / "pages", tmp_path / "lines")
+    write(parquet, [], tmp_path / "pages", tmp_path / "lines")
     schema = pq.read_schema(tmp_path / table)
     assert documented == [(field.name, str(field.type), "yes" if field.nullable else "no") for field in schema]
     assert [name for name, *_ in documented] == [column.name for column in columns]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_results import document, line, page, region
 from markdown_it import MarkdownIt
-from quintet_client.exports.text import markdown, plain
-from quintet_client.exports.text.grid import table_of
+from quintet_client.exports.formats import markdown, plain
+from quintet_client.exports.layout.grid import table_of
 
 
 def words_shown(tokens) -> list[str]:

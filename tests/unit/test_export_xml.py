@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 from made_results import document, line, page, region
-from quintet_client.exports.layout import alto, hocr
+from quintet_client.exports.formats import alto, hocr
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # written for Python 2

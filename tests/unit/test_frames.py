@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from quintet.frame import frames
-from quintet.frame.frames import Answer, FrameError, Kind, Place
+from quintet.frame.frames import Answer, BufferSlice, FrameError, Kind
 
 BODIES = st.lists(st.binary(max_size=40), min_size=1, max_size=12)
 ANSWERS = st.lists(st.builds(Answer, st.integers(100, 599), st.binary(max_size=40)), min_size=1, max_size=12)
 U64 = st.integers(0, 2**64 - 1)
-PLACES = st.builds(Place, st.binary(min_size=16, max_size=16), U64, U64)
+SLICES = st.builds(BufferSlice, st.binary(min_size=16, max_size=16), U64, U64)
 FRAME = frames.pack_pages([b"first", b"", b"third"])
 
 
@@ -90,44 +90,44 @@ def test_the_media_type_is_read_as_http_reads_it(header):
     assert not frames.is_packed(None)
 
 
-@given(st.lists(PLACES | st.binary(max_size=40), min_size=1, max_size=12))
-def test_places_and_pages_share_a_frame_and_stay_what_they_are(pages):
-    frame = frames.pack_places(pages)
-    assert frames.unpack_places(frame) == pages
-    assert frames.kind_of(frame) == Kind.PLACES
+@given(st.lists(SLICES | st.binary(max_size=40), min_size=1, max_size=12))
+def test_slices_and_pages_share_a_frame_and_stay_what_they_are(pages):
+    frame = frames.pack_slices(pages)
+    assert frames.unpack_slices(frame) == pages
+    assert frames.kind_of(frame) == Kind.SLICES
     with pytest.raises(FrameError):
         frames.unpack_pages(frame)
 
 
-@given(st.lists(PLACES, min_size=1, max_size=3), st.data())
-def test_a_frame_of_places_with_a_changed_byte_never_breaks_the_reader(pages, data):
-    changed = bytearray(frames.pack_places(pages))
+@given(st.lists(SLICES, min_size=1, max_size=3), st.data())
+def test_a_frame_of_slices_with_a_changed_byte_never_breaks_the_reader(pages, data):
+    changed = bytearray(frames.pack_slices(pages))
     changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
     with suppress(FrameError):
-        assert frames.pack_places(frames.unpack_places(changed)) == changed
+        assert frames.pack_slices(frames.unpack_slices(changed)) == changed
 
 
 @pytest.mark.parametrize("item", [Answer(1, b""), Answer(1, bytes(31)), Answer(1, bytes(33)), Answer(2, bytes(32))])
-def test_what_is_neither_page_nor_place_is_refused(item):
-    frame = frames._pack(Kind.PLACES, [item])
-    with pytest.raises(FrameError, match="a place has 1 and 32"):
-        frames.unpack_places(frame)
+def test_what_is_neither_page_nor_slice_is_refused(item):
+    frame = frames._pack(Kind.SLICES, [item])
+    with pytest.raises(FrameError, match="a slice has 1 and 32"):
+        frames.unpack_slices(frame)
 
 
-def test_the_layout_of_a_place_is_the_documented_one():
+def test_the_layout_of_a_slice_is_the_documented_one():
     head = b"\x91QUINTET" + struct.pack("<HHIII", 1, 3, 1, 1, 32)
-    assert frames.pack_places([Place(b"n" * 16, 64, 1000)]) == head + b"n" * 16 + struct.pack("<QQ", 64, 1000)
+    assert frames.pack_slices([BufferSlice(b"n" * 16, 64, 1000)]) == head + b"n" * 16 + struct.pack("<QQ", 64, 1000)
 
 
-def test_the_question_for_rings_is_one_empty_item_and_nothing_else():
-    question = frames.pack_rings_question()
-    assert frames.kind_of(question) == Kind.RINGS
-    frames.check_rings_question(question)
+def test_the_question_for_buffers_is_one_empty_item_and_nothing_else():
+    question = frames.pack_buffers_question()
+    assert frames.kind_of(question) == Kind.BUFFERS
+    frames.check_buffers_question(question)
     for items in ([Answer(0, b"x")], [Answer(1, b"")], [Answer(0, b"")] * 2):
         with pytest.raises(FrameError):
-            frames.check_rings_question(frames._pack(Kind.RINGS, items))
+            frames.check_buffers_question(frames._pack(Kind.BUFFERS, items))
     with pytest.raises(FrameError):
-        frames.check_rings_question(FRAME)
+        frames.check_buffers_question(FRAME)
 
 
 @given(st.binary(max_size=20))

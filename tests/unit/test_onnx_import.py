@@ -8,10 +8,11 @@ import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from quintet.engine.conversion.build import with_shape
 from quintet.engine.conversion.fusion import fuse
-from quintet.engine.conversion.onnx_batch import with_shape
 from quintet.engine.conversion.onnx_import import import_onnx
-from quintet.engine.graph import Graph, WeightsError, build_module
+from quintet.engine.graph import Graph, build_module
+from quintet.errors import WeightsError
 
 RANDOM = np.random.default_rng(7)
 

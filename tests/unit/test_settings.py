@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 from quintet.errors import HTTP_STATUS, Code, SettingsError
-from quintet.pages.settings import Settings, read_settings
+from quintet.frame.settings import FrameSettings
+from quintet.pages.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -14,10 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_shipped_configuration_is_valid_and_names_every_setting() -> None:
     options = yaml.safe_load((ROOT / "handlers" / "model-config.yaml").read_text())["handler"]
     assert options.pop("chain") == "quintet.pages.chain:PageChain"
-    for of_the_frame in ("pages_per_batch", "pages_at_once", "shared_memory_bytes", "shared_memory_rings"):
-        assert options.pop(of_the_frame) > 0
-    assert options.pop("shared_memory") is False
-    assert read_settings(options) == Settings()
+    assert FrameSettings.taken_from(options, {}) == FrameSettings()
+    assert Settings.from_options(options) == Settings()
     assert sorted(options) == sorted(field.name for field in dataclasses.fields(Settings))
 
 
@@ -36,13 +35,25 @@ def test_a_wrong_setting_is_an_error_that_names_key_value_and_what_is_allowed(
     options: dict[str, object], words: list[str]
 ) -> None:
     with pytest.raises(SettingsError) as error:
-        read_settings(options)
+        Settings.from_options(options)
     assert all(word in str(error.value) for word in words)
 
 
 def test_the_fingerprint_follows_what_changes_answers_and_nothing_else() -> None:
-    assert Settings(threads=3).fingerprint() == Settings().fingerprint()
-    assert Settings(text_threshold=0.2).fingerprint() != Settings().fingerprint()
+    assert Settings(threads=3).fingerprint() == Settings().fingerprint() == "ee394a15"
+    assert Settings(text_threshold=0.2).fingerprint() == "7c70b073" != Settings().fingerprint()
+
+
+@pytest.mark.parametrize("value", [0, -1, "64", True, 1.5])
+def test_a_wrong_setting_of_the_frame_stops_the_start(value: object) -> None:
+    with pytest.raises(SettingsError, match="pages_per_batch"):
+        FrameSettings.taken_from({"pages_per_batch": value}, {})
+
+
+def test_the_frame_takes_its_own_options_and_leaves_the_chains() -> None:
+    options = {"pages_at_once": 100, "device": "cpu"}
+    assert FrameSettings.taken_from(options, {}) == FrameSettings(pages_at_once=100)
+    assert options == {"device": "cpu"}
 
 
 def test_every_code_has_a_status() -> None:

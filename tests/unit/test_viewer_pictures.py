@@ -3,12 +3,16 @@
 import builtins
 import io
 import threading
+from contextlib import closing
 
 import pytest
+from made_documents import drawn, pdf_of, tiff_of
 from PIL import Image
-from quintet_client.viewer.originals import NoPictureError
-from quintet_client.viewer.pictures import check, for_browser, thumbnail
-from quintet_client.viewer.run import Run
+from quintet_client.input.originals import Originals
+from quintet_client.input.page_ids import page_id_of
+from quintet_client.input.regular_files import MAX_FILE_BYTES
+from quintet_client.viewer.data.pictures import NoPictureError, PagePictures, check, for_browser, thumbnail
+from quintet_client.viewer.data.run import Run
 from quintet_client.viewer.thumbnails import Thumbnails
 
 from tests.client.made_runs import make_run
@@ -24,6 +28,36 @@ def corner(turn_deg=0):
 
 def opened(jpeg):
     return Image.open(io.BytesIO(jpeg)).convert("L")
+
+
+def test_a_page_of_a_document_is_rendered_and_a_file_called_like_one_is_an_image(tmp_path):
+    (tmp_path / "scan.tiff").write_bytes(tiff_of([drawn(str(number), (30, 20 + number)) for number in range(12)]))
+    (tmp_path / "scan.tiff#12").write_bytes(b"a file of that very name")
+    with closing(PagePictures(Originals([tmp_path]))) as pictures:
+        assert opened(pictures.get("scan.tiff#12")).size == (30, 31)
+        assert pictures.get(page_id_of("scan.tiff#12")) == b"a file of that very name"
+
+
+def test_pages_of_documents_are_rendered_and_what_cannot_be_is_a_reason(tmp_path):
+    (tmp_path / "a.pdf").write_bytes(pdf_of([drawn("one"), drawn("two", (200, 100))]))
+    (tmp_path / "a.tif").write_bytes(tiff_of([drawn("one"), drawn("two", (200, 100))]))
+    (tmp_path / "b.pdf").write_bytes(b"no document")
+    with closing(PagePictures(Originals([tmp_path]))) as pictures:
+        for page_id in ("a.pdf#2", "a.tif#2", "a.tif#2"):
+            assert opened(pictures.get(page_id, 72)).size == (200, 100)
+        (tmp_path / "a.pdf").write_bytes(pdf_of([drawn("one"), drawn("another", (60, 50))]))
+        assert opened(pictures.get("a.pdf#2", 72)).size == (60, 50)
+        for page_id, reason in (("b.pdf#1", "no document"), ("a.pdf#3", "cannot be rendered"), ("a.tif#3", "missing")):
+            with pytest.raises(NoPictureError, match=reason):
+                pictures.get(page_id)
+
+
+def test_what_is_larger_than_the_client_reads_or_is_gone_is_a_reason(tmp_path):
+    with (tmp_path / "large.png").open("wb") as file:
+        file.truncate(MAX_FILE_BYTES + 1)
+    for page_id, reason in (("large.png", "at most"), ("gone.png", "no longer in INPUT")):
+        with pytest.raises(NoPictureError, match=reason):
+            PagePictures(Originals([tmp_path])).get(page_id)
 
 
 @pytest.mark.parametrize("turn_deg", [0, 90, 180, 270])

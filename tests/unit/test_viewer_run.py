@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from quintet_client.errors import UsageError
-from quintet_client.run.ledger import Ledger, Row
-from quintet_client.viewer.account import Account, Filter
-from quintet_client.viewer.charts import Amount, bar_chart, clock, speed_chart
-from quintet_client.viewer.run import Run
-from quintet_client.viewer.speed import sittings_of
-from quintet_client.viewer.summary import summarise
+from quintet_client.output.ledger import Ledger, Row
+from quintet_client.viewer.data.ledger import Filter, LedgerReader
+from quintet_client.viewer.data.run import Run
+from quintet_client.viewer.data.speed import sittings_of
+from quintet_client.viewer.data.summary import summarise
+from quintet_client.viewer.drawing import Amount, bar_chart, clock, speed_chart
 
 from tests.client.made_runs import answer, make_run, write_answer, write_ledger
 
@@ -38,33 +38,33 @@ def test_a_ledger_in_a_folder_that_cannot_be_written_is_read(tmp_path, monkeypat
     monkeypatch.setattr(
         sqlite3, "connect", lambda *a, _real=sqlite3.connect, **k: opened.append(a[0]) or _real(*a, **k)
     )
-    Account(made.output_path / "ledger.sqlite")
+    LedgerReader(made.output_path / "ledger.sqlite")
     assert all("mode=ro" in uri and "immutable=1" in uri for uri in opened)
 
 
 def test_a_run_that_goes_on_is_seen_as_it_goes(tmp_path):
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
         ledger.record([Row("a", "pending"), Row("b", "pending")])
-        account = Account(tmp_path / "ledger.sqlite")
-        assert account.counts() == {"ok": 0, "failed": 0, "left": 2}
+        reader = LedgerReader(tmp_path / "ledger.sqlite")
+        assert reader.counts() == {"ok": 0, "failed": 0, "left": 2}
         ledger.record([Row("a", "ok"), Row("b", "failed", code="TIMEOUT")])
-        assert account.counts() == {"ok": 1, "failed": 1, "left": 0}
-        assert account.codes() == [("TIMEOUT", 1)]
+        assert reader.counts() == {"ok": 1, "failed": 1, "left": 0}
+        assert reader.codes() == [("TIMEOUT", 1)]
 
 
 def test_pages_are_filtered_sorted_and_placed(tmp_path):
     write_ledger(
         tmp_path, [Row(f"p{i}", "failed" if i % 3 == 0 else "ok", code="X" if i % 3 == 0 else "") for i in range(10)]
     )
-    account = Account(tmp_path / "ledger.sqlite")
+    reader = LedgerReader(tmp_path / "ledger.sqlite")
     failed = Filter(state="failed")
-    assert [entry.page_id for entry in account.entries(failed)] == ["p0", "p3", "p6", "p9"]
-    assert [entry.page_id for entry in account.entries(start=4, count=2)] == ["p4", "p5"]
-    assert account.count(Filter(code="X", name="P9")) == 1
-    assert account.count(Filter(state="no such state")) == 0
-    place = account.place("p3", failed)
+    assert [entry.page_id for entry in reader.entries(failed)] == ["p0", "p3", "p6", "p9"]
+    assert [entry.page_id for entry in reader.entries(start=4, count=2)] == ["p4", "p5"]
+    assert reader.count(Filter(code="X", name="P9")) == 1
+    assert reader.count(Filter(state="no such state")) == 0
+    place = reader.place("p3", failed)
     assert (place.position, place.total, place.previous, place.next) == (2, 4, "p0", "p6")
-    assert account.place("p0").previous is None
+    assert reader.place("p0").previous is None
 
 
 def test_a_folder_without_a_ledger_is_a_clear_error(tmp_path):

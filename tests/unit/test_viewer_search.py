@@ -3,10 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet_client.run.ledger import Ledger, Row
-from quintet_client.viewer.matches import fts_query, parts_of, terms_of, words_of
-from quintet_client.viewer.run import Run
-from quintet_client.viewer.search import Index
+from quintet_client.output.ledger import Ledger, Row
+from quintet_client.viewer.data.run import Run
+from quintet_client.viewer.data.search import Index, fts_query, parts_of, terms_of, words_of
 
 from tests.client.made_runs import answer, write_answer, write_ledger
 
@@ -77,7 +76,7 @@ def test_pages_are_found_by_all_their_words(index, query, pages):
 
 
 def test_pages_read_later_are_found_and_those_read_again_by_their_new_words_alone(index, tmp_path, monkeypatch):
-    monkeypatch.setattr("quintet_client.viewer.search._LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr("quintet_client.viewer.data.search._LOOK_AGAIN_S", 0.0)
     assert index.search("total", wait_s=10).total == 2
     rows = [
         write_answer(tmp_path, "a.png", answer(["other words"])),

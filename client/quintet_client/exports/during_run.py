@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from quintet_client.cancellation import BoundedPool, Cancellation
 from quintet_client.exports.documents import have_ended, in_documents
 from quintet_client.exports.exporter import Exporter, ExportTally, documents_of
-from quintet_client.exports.originals import Originals
+from quintet_client.input.originals import Originals
 from quintet_client.input.page_ids import document_of
 from quintet_client.input.sources import Source
-from quintet_client.run.formats import choose
-from quintet_client.run.ledger import Ledger, Row
-from quintet_client.run.output import Output
+from quintet_client.output.folder import Output
+from quintet_client.output.formats import choose
+from quintet_client.output.ledger import Ledger, Row
 
 # Reading has the machine; two threads keep up with a service that reads some hundred pages a second.
 _THREADS = 2
-_ROOM = 256
+_MOST_WAITING = 256
 _LOCKS = 64
 _log = logging.getLogger(__name__)
 
@@ -35,13 +35,14 @@ class RunExports:
             output: the claimed OUTPUT.
             names: the formats; none makes all this do nothing.
             sources: the files of this run.
-            run: ends the exports when it ends the run; never pulled from here.
+            run: ends the exports with the run; never cancelled from here.
 
         Raises:
             UsageError: a format is unknown or lacks its packages.
         """
         self.tally = ExportTally()
-        self._exporter = Exporter(output, choose(names), Originals((), sources), self.tally)
+        originals = Originals((), sources, links_may_leave=True)
+        self._exporter = Exporter(output, choose(names), originals, self.tally, run)
         self._run = run
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
         self._pool: BoundedPool | None = None
@@ -49,13 +50,12 @@ class RunExports:
     def start(self) -> None:
         """Begin to take documents."""
         if self._exporter.formats:
-            self._pool = BoundedPool(_THREADS, _ROOM, self._run, "export")
+            self._pool = BoundedPool(_THREADS, _MOST_WAITING, self._run, "export")
 
     def committed(self, rows: Sequence[Row]) -> None:
-        """Take note of pages whose end is safely in the ledger; waits for room."""
-        if self._pool is not None:
-            for name in {document_of(row.page_id): None for row in rows if row.state in {"ok", "failed"}}:
-                self._pool.submit(self._export, name)
+        """Take note of pages whose end is safely in the ledger; waits while there is much to do."""
+        for name in {document_of(row.page_id): None for row in rows if row.state in {"ok", "failed"}}:
+            self._submit(name)
 
     def finish(self) -> None:
         """Wait for what is under way; then, unless the run was cut short, make what is missing yet, and the tables."""
@@ -65,21 +65,25 @@ class RunExports:
         if self._goes_on:
             self.start()
             for document in documents_of(self._exporter.output):
-                if self._pool is not None and self._exporter.lacks(document):
-                    self._pool.submit(self._export, document[0])
+                if self._exporter.lacks(document):
+                    self._submit(document[0])
             self._drain()
         self._guarded(self._exporter.tables)
         if self._run.cancelled:
             self.tally.ended_early = "the run was cut short"
 
-    @property
-    def _goes_on(self) -> bool:
-        return not self._run.cancelled and not self.tally.ended_early
+    def _submit(self, name: str) -> None:
+        if self._pool is not None:
+            self._pool.submit(self._export, name)
 
     def _drain(self) -> None:
         if self._pool is not None:
             self._pool.close()
             self._pool = None
+
+    @property
+    def _goes_on(self) -> bool:
+        return not self._run.cancelled and not self.tally.ended_early
 
     def _export(self, name: str) -> None:
         """Export a document if all its pages have their end.

@@ -9,34 +9,59 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from tqdm import tqdm
 
-from quintet_client.cancellation import BoundedPool, Cancellation
+from quintet_client.cancellation import Cancellation
 from quintet_client.errors import UsageError
 from quintet_client.exports.documents import (
     Document,
     DocumentPage,
-    Original,
+    ExportError,
+    Rows,
     have_ended,
     in_documents,
     load_page,
 )
-from quintet_client.exports.failures import ExportError
-from quintet_client.exports.originals import Originals
-from quintet_client.run.formats import Format, choose
-from quintet_client.run.ledger import Ledger, Row
-from quintet_client.run.output import Output, replaced_whole
-from quintet_client.run.settings import ExportSettings
+from quintet_client.input.originals import NoOriginalError, Originals
+from quintet_client.output.folder import Output
+from quintet_client.output.formats import NAMES, Format, choose
+from quintet_client.output.ledger import Ledger
 
-# A document under way is in memory with its result and its file.
-_ROOM = 16
+# Documents that are handed to the threads together.
+_GROUP = 256
 _log = logging.getLogger(__name__)
 
-Rows = tuple[str, tuple[Row, ...]]
+
+@dataclass(frozen=True, slots=True)
+class ExportSettings:
+    """The settings of one `quintet export`.
+
+    Attributes:
+        output_path: folder with the results of `quintet read`.
+        formats: what to make of them; see `output.formats`.
+        input_path: where the files are now that were read; None: where they were then.
+        writers: threads that export.
+    """
+
+    output_path: Path
+    formats: tuple[str, ...]
+    input_path: Path | None = None
+    writers: int = 4
+
+    def __post_init__(self) -> None:
+        if not choose(self.formats):
+            raise UsageError(f"--to names no format; give some of {','.join(NAMES)}")
+        if self.writers < 1:
+            raise UsageError(f"--writers is {self.writers}; the least allowed is 1")
+        if self.input_path is not None and not self.input_path.exists():
+            raise UsageError(f"--input {self.input_path} does not exist; give what `quintet read` was given as INPUT")
 
 
 class ExportTally:
@@ -82,39 +107,38 @@ class ExportTally:
 
 @dataclass(frozen=True, slots=True)
 class Exporter:
-    """Makes the files of one document after the other; safe to share between threads.
-
-    Attributes:
-        output: the OUTPUT.
-        formats: what is to be made.
-        originals: finds the files that were read.
-        tally: what became of it.
-    """
+    """Makes the files of one document after the other; safe to share between threads."""
 
     output: Output
     formats: Sequence[Format]
     originals: Originals
     tally: ExportTally
+    cancellation: Cancellation
 
     def export(self, document: Rows) -> None:
-        """Make a document's files; a format that fails does so alone.
+        """Make a document's files, unless the run is cancelled; a format that fails does so alone.
 
         Raises:
             OutputUnwritableError: a file could not be written.
         """
+        if self.cancellation.cancelled:
+            return
         name, rows = document
         pages = tuple(load_page(row, self.output) for row in rows)
-        if any(page.state == "pending" for page in pages):
+        states = {page.state for page in pages}
+        if "pending" in states:
             self.tally.count("pending")
-            return
-        if not any(page.page for page in pages):
+        elif "ok" not in states:
             self.output.remove_exports(name)  # a failure is never an empty file
             self.tally.count("unread")
-            return
-        for form in self.formats:
-            if not form.whole_run:
-                self._make(form, Document(name, pages, self._original(form, name, rows)))
-        self.tally.count("exported")
+        else:
+            found = Document(name, pages, self._original(name), rows[0].size_bytes)
+            for form in self.formats:
+                if self.cancellation.cancelled:
+                    return
+                if not form.whole_run:
+                    self._make(form, found)
+            self.tally.count("exported")
 
     def tables(self) -> None:
         """Make the tables of the whole run.
@@ -124,10 +148,9 @@ class Exporter:
         """
         for form in self.formats:
             if form.whole_run:
-                paths = [self.output.exports / f"{table}{form.suffix}" for table in ("pages", "lines")]
-                with replaced_whole(paths[0]) as pages_path, replaced_whole(paths[1]) as lines_path:
-                    write = import_module(f"quintet_client.exports.{form.module}").write_tables
-                    write(self._all_pages(), pages_path, lines_path)
+                pages, lines = (self.output.replaced_table(f"{table}{form.suffix}") for table in ("pages", "lines"))
+                with pages as page_file, lines as line_file:
+                    _module_of(form).write_tables(self._all_pages(), page_file, line_file)
 
     def lacks(self, document: Rows) -> bool:
         """Whether a document that has its end was not exported in every format, as far as was tried."""
@@ -141,7 +164,7 @@ class Exporter:
 
     def _make(self, form: Format, document: Document) -> None:
         try:
-            content: bytes = import_module(f"quintet_client.exports.{form.module}").render(document)
+            content: bytes = _module_of(form).render(document)
         except ExportError as error:
             self.tally.fail(document.name, form.name, str(error))
         except Exception as error:  # noqa: BLE001 - one document's fault in one format, whatever library finds it
@@ -149,8 +172,13 @@ class Exporter:
         else:
             self.output.write_export(form, document.name, content)
 
-    def _original(self, form: Format, name: str, rows: Sequence[Row]) -> Original | None:
-        return self.originals.find(name, rows) if form.needs_original else None
+    def _original(self, name: str) -> Path | None:
+        if not any(form.needs_original for form in self.formats):
+            return None
+        try:
+            return self.originals.find(name)
+        except NoOriginalError:
+            return None
 
     def _all_pages(self) -> Iterator[DocumentPage]:
         for _name, rows in documents_of(self.output):
@@ -158,29 +186,14 @@ class Exporter:
                 yield load_page(row, self.output)
 
 
+def _module_of(form: Format) -> ModuleType:
+    return import_module(f"quintet_client.exports.{form.module}")
+
+
 def documents_of(output: Output) -> list[Rows]:
     """Return all documents of the ledger with their rows, sorted by name."""
     with Ledger.open(output.ledger) as ledger:
         return list(in_documents(ledger.all_rows()))
-
-
-def export_all(exporter: Exporter, documents: Sequence[Rows], writers: int, cancellation: Cancellation) -> None:
-    """Export documents with several threads, then the tables.
-
-    Args:
-        exporter: makes the files.
-        documents: what to export.
-        writers: threads; decoding, compressing and writing do not hold Python's lock.
-        cancellation: ends the work early, and has the cause if a file cannot be written.
-    """
-    pool = BoundedPool(writers, _ROOM, cancellation, "export")
-    for document in tqdm(documents, unit="document", file=sys.stderr, disable=not sys.stderr.isatty()):
-        if cancellation.cancelled:
-            break
-        pool.submit(exporter.export, document)
-    pool.close()
-    if not cancellation.cancelled:
-        exporter.tables()
 
 
 def export_results(settings: ExportSettings, cancellation: Cancellation) -> ExportTally:
@@ -196,12 +209,20 @@ def export_results(settings: ExportSettings, cancellation: Cancellation) -> Expo
         raise UsageError(
             f"{output.folder} holds no results (no {output.ledger.name}); give a folder `quintet read` wrote"
         )
-    tally = ExportTally()
     with output.claim():
         with Ledger.open(output.ledger) as ledger:
-            inputs = ledger.inputs() if settings.input_path is None else [str(settings.input_path)]
-        exporter = Exporter(output, choose(settings.formats), Originals(inputs), tally)
-        export_all(exporter, documents_of(output), settings.writers, cancellation)
+            inputs = list(map(Path, ledger.inputs())) if settings.input_path is None else [settings.input_path]
+        originals = Originals(inputs, links_may_leave=True)
+        exporter = Exporter(output, choose(settings.formats), originals, ExportTally(), cancellation)
+        documents = documents_of(output)
+        progress = tqdm(total=len(documents), unit="document", file=sys.stderr, disable=not sys.stderr.isatty())
+        # Decoding, compressing and writing do not hold Python's lock.
+        with progress, ThreadPoolExecutor(settings.writers) as pool:
+            for start in range(0, len(documents), _GROUP):
+                for _ in pool.map(exporter.export, documents[start : start + _GROUP]):
+                    progress.update()
+        if not cancellation.cancelled:
+            exporter.tables()
     if cancellation.cause is not None:
         raise cancellation.cause
-    return tally
+    return exporter.tally

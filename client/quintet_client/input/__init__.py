@@ -1,1 +1,4 @@
-"""TODO: what may be here."""
+"""What to read: files found and named, their pages counted, and loaded by torch's DataLoader.
+
+Only `loader` needs torch. Imports `service.page` and, for pages that are decoded here, `shared_memory.slabs`.
+"""

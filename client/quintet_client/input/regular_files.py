@@ -1,11 +1,11 @@
 """Files that are read whole or from any place: regular ones alone, and what tells one state of a file from another."""
 
+import errno
 import os
 import stat
 from typing import BinaryIO
 
-from quintet_client.service.page import UNKNOWN as UNKNOWN
-from quintet_client.service.page import FileStamp as FileStamp
+from quintet_client.service.page import UNKNOWN, FileStamp
 
 # Four times what the service takes: a larger file is not read into memory to be refused.
 MAX_FILE_BYTES = 256 * 1024 * 1024
@@ -35,6 +35,19 @@ def open_regular(path: str) -> tuple[BinaryIO, FileStamp]:
         file.close()
         raise
     return file, _stamp(status)
+
+
+def read_regular(path: str, most_bytes: int) -> bytes:
+    """Read a regular file whole.
+
+    Raises:
+        OSError, ValueError: it is none, cannot be read, or is longer (EFBIG).
+    """
+    file, stamp = open_regular(path)
+    with file:
+        if stamp.size_bytes > most_bytes:
+            raise OSError(errno.EFBIG, f"{stamp.size_bytes} bytes; at most {most_bytes} are read")
+        return file.read()
 
 
 def why_not(error: OSError | ValueError) -> str:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from quintet_client.errors import UsageError
 from quintet_client.input.page_ids import page_id_of
 from quintet_client.input.regular_files import stamp_of
-from quintet_client.service.page import FileStamp
+from quintet_client.service.page import UNKNOWN, FileStamp
 
 PDF_EXTENSION = ".pdf"
 TIFF_EXTENSIONS = (".tif", ".tiff")
@@ -35,7 +35,7 @@ class Source(NamedTuple):
 
     page_id: str
     path: str
-    stamp: FileStamp
+    stamp: FileStamp = UNKNOWN
     page: int = 0
     code: str = ""
     message: str = ""

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
-from quintet_client.run.ledger import Row
+from quintet_client.output.ledger import Row
 from quintet_client.run.report import Clock, Tally, client_version
 
 SCHEMA = "quintet.events/1"

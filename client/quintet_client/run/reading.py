@@ -16,10 +16,10 @@ from quintet_client.errors import ExitCode, QuintetError
 from quintet_client.exports.during_run import RunExports
 from quintet_client.input.loader import PageLoader
 from quintet_client.input.sources import find_sources
+from quintet_client.output.folder import Output, write_atomically
+from quintet_client.output.ledger import Ledger, Row
+from quintet_client.output.ledger_writer import LedgerWriter
 from quintet_client.run.events import Events
-from quintet_client.run.ledger import Ledger, Row
-from quintet_client.run.ledger_writer import LedgerWriter
-from quintet_client.run.output import Output, write_atomically
 from quintet_client.run.plan import Plan, make_plan
 from quintet_client.run.progress import Progress
 from quintet_client.run.report import Clock, Report, Tally

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from quintet_client.errors import ExitCode
-from quintet_client.run.ledger import Row
+from quintet_client.output.ledger import Row
 from quintet_client.run.settings import ReadSettings
 
 # Enough for a p95 to one part in a hundred; a run of a billion pages keeps no more.
@@ -26,11 +26,6 @@ def client_version() -> str:
         return version("quintet")
     except PackageNotFoundError:
         return "0+not.installed"
-
-
-def _text_of(path: Path) -> str:
-    # A path may hold bytes that are no UTF-8; standard output and JSON cannot.
-    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 class Stopwatch:
@@ -56,13 +51,8 @@ class Stopwatch:
         """Return count, total and percentiles in seconds; zeros when nothing was timed."""
         with self._lock:
             ordered = sorted(self._sample_s) or [0.0]
-            p50, p95 = (ordered[int(share * (len(ordered) - 1))] for share in (0.5, 0.95))
-            return {
-                "count": self._count,
-                "total_s": round(self._total_s, 4),
-                "p50_s": round(p50, 4),
-                "p95_s": round(p95, 4),
-            }
+            p50, p95 = (round(ordered[int(share * (len(ordered) - 1))], 4) for share in (0.5, 0.95))
+            return {"count": self._count, "total_s": round(self._total_s, 4), "p50_s": p50, "p95_s": p95}
 
 
 class Tally:
@@ -79,10 +69,8 @@ class Tally:
     def add(self, rows: Sequence[Row]) -> None:
         """Count committed rows; those of pages still under way do not count."""
         with self._lock:
-            for row in rows:
-                self._states[row.state] += 1
-                if row.state == "failed":
-                    self._codes[row.code] += 1
+            self._states.update(row.state for row in rows)
+            self._codes.update(row.code for row in rows if row.state == "failed")
 
     @property
     def ok(self) -> int:
@@ -101,6 +89,11 @@ class Tally:
             return dict(self._codes.most_common())
 
     @property
+    def done(self) -> int:
+        """Pages that came to their end in this run."""
+        return self.ok + self.failed
+
+    @property
     def skipped(self) -> int:
         """Pages that an earlier run had brought to their end."""
         return self.skipped_ok + self.skipped_failed
@@ -108,7 +101,7 @@ class Tally:
     @property
     def left(self) -> int:
         """Pages that have no end yet; below zero would be a page counted twice."""
-        return self.inputs - self.ok - self.failed - self.skipped
+        return self.inputs - self.done - self.skipped
 
 
 class Clock:
@@ -143,27 +136,19 @@ class Report:
     @property
     def pages_per_s(self) -> float:
         """Pages read or failed in this run, a second."""
-        return (self.tally.ok + self.tally.failed) / self.seconds if self.seconds > 0 else 0.0
+        return self.tally.done / self.seconds if self.seconds > 0 else 0.0
 
     def document(self) -> dict[str, Any]:
         """Return what report.json holds."""
-        tally = self.tally
-        settings = {
-            name: _text_of(value) if isinstance(value, Path) else value for name, value in asdict(self.settings).items()
-        }
+        tally, settings = self.tally, asdict(self.settings)
         return {
             "schema": "quintet.report/1",
             "version": client_version(),
             "started_at": self.clock.started_at.isoformat(timespec="milliseconds"),
             "finished_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "seconds": round(self.seconds, 3),
-            "inputs": tally.inputs,
-            "ok": tally.ok,
-            "failed": tally.failed,
-            "skipped": tally.skipped,
-            "skipped_ok": tally.skipped_ok,
-            "skipped_failed": tally.skipped_failed,
-            "left": tally.left,
+            **{name: getattr(tally, name) for name in ("inputs", "ok", "failed", "skipped")},
+            **{name: getattr(tally, name) for name in ("skipped_ok", "skipped_failed", "left")},
             "errors": tally.codes,
             "pages_per_s": round(self.pages_per_s, 3),
             "stages": {name: getattr(self.clock, name).summary() for name in ("load", "request", "write")},
@@ -171,7 +156,7 @@ class Report:
             "model": self.model,
             "exit_code": int(self.exit_code),
             "reason": self.reason,
-            "settings": settings,
+            "settings": {key: _text_of(value) if isinstance(value, Path) else value for key, value in settings.items()},
         }
 
     def to_json(self) -> bytes:
@@ -184,7 +169,7 @@ class Report:
         left = f" + left {tally.left}" if tally.left else ""
         lines = [
             f"inputs {tally.inputs} = ok {tally.ok} + failed {tally.failed} + skipped {tally.skipped}{left}",
-            f"{tally.ok + tally.failed} pages in {self.seconds:.1f} s: {self.pages_per_s:.2f} pages/s",
+            f"{tally.done} pages in {self.seconds:.1f} s: {self.pages_per_s:.2f} pages/s",
         ]
         if tally.skipped_failed:
             lines.append(f"{tally.skipped_failed} of the skipped failed earlier; --retry-failed reads them again")
@@ -194,3 +179,8 @@ class Report:
         if tally.left:
             lines.append("run the same command again to go on")
         return "\n".join([*lines, f"results in {_text_of(self.settings.output_path)}"]) + "\n"
+
+
+def _text_of(path: Path) -> str:
+    # A path may hold bytes that are no UTF-8; standard output and JSON cannot.
+    return str(path).encode("utf-8", "backslashreplace").decode()

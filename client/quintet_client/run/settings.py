@@ -7,7 +7,7 @@ from pathlib import Path
 from quintet.frame.frames import MAX_ITEMS
 
 from quintet_client.errors import UsageError
-from quintet_client.run.formats import NAMES, choose
+from quintet_client.output.formats import choose
 from quintet_client.service.transport import DEFAULT_SERVER, DEFAULT_TIMEOUT_S
 
 # TorchServe hands its worker 64 pages at a time; with two workers, three batches keep both fed while one travels.
@@ -47,7 +47,7 @@ class ReadSettings:
         overwrite: forget earlier results and start anew.
         limit: read only the first so many pages.
         null_names: names in a list end with NUL, not with a newline.
-        formats: what to export pages as when they come to their end; see `exports.registry`.
+        formats: what to export pages as when they come to their end; see `output.formats`.
         dpi: pixels an inch that pages of PDFs are rendered at.
     """
 
@@ -92,30 +92,6 @@ class ReadSettings:
         for name in ("timeout_s", "give_up_s"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; give seconds above 0")
-
-
-@dataclass(frozen=True, slots=True)
-class ExportSettings:
-    """The settings of one `quintet export`.
-
-    Attributes:
-        output_path: folder with the results of `quintet read`.
-        formats: what to make of them; see `exports.registry`.
-        input_path: where the files are now that were read; None: where they were then.
-        writers: threads that export.
-    """
-
-    output_path: Path
-    formats: tuple[str, ...]
-    input_path: Path | None = None
-    writers: int = 4
-
-    def __post_init__(self) -> None:
-        if not choose(self.formats):
-            raise UsageError(f"--to names no format; give some of {','.join(NAMES)}")
-        _at_least("writers", self.writers, 1)
-        if self.input_path is not None and not self.input_path.exists():
-            raise UsageError(f"--input {self.input_path} does not exist; give what `quintet read` was given as INPUT")
 
 
 def _at_least(name: str, value: int, least: int) -> None:

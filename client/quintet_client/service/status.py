@@ -4,6 +4,7 @@ TorchServe's own `/ping` says Healthy while workers load and while they crash, s
 a page: who answers it is reachable, has taken the token, and has all five models running.
 """
 
+import base64
 import json
 import time
 from dataclasses import asdict, dataclass, replace
@@ -13,33 +14,17 @@ from typing import Any
 from quintet_client.errors import ExitCode, UsageError
 from quintet_client.service.outcomes import Answered, Dropped, NotNow, Outcome, PageFailed, TryFailed, Unauthorised
 from quintet_client.service.page import Page
-from quintet_client.service.probe_page import draw_probe_page
 from quintet_client.service.tokens import FixedToken, TokenFile, TokenSource
 from quintet_client.service.transport import HttpTransport, describe_model
 
+# A PNG of 230 x 115 pixels that says READY in letters of 5 x 7 blocks, so that all five models have work.
+PROBE_PAGE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAOYAAABzCAAAAACpqiGXAAAAu0lEQVR42u3XQRLAEAwAQP//dPsBMkLbmcrmhhB7MdGuEtEwMTExMTExMTExMT"
+    "ExMTExMTExMTExMTExMTExMTExMTExMYfZnYhX45TUyb27YGJilmMO5+LC+b2zq5iYmJivMlOFMDExj2buNGzDlNm3NC/ExMQ8i7l4hWfaOUxM"
+    "TMy5ISYmJubn/83Fdi5uFDExMTH/HJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJilmDd4tfYzXKDP5gAAAABJRU5ErkJggg=="
+)
 # A probe does not wait for a key file to change: the next probe reads it anew.
 _NO_GRACE_S = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class StatusSettings:
-    """What is asked.
-
-    Attributes:
-        server: base URL of the inference address.
-        management: base URL of the management address; None asks for no workers.
-        token_file: TorchServe's key_file.json; a plain token serves where `management` is None.
-        timeout_s: longest silence of the server before it counts as not ready.
-    """
-
-    server: str
-    management: str | None = None
-    token_file: Path | None = None
-    timeout_s: float = 10.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.timeout_s < float("inf"):
-            raise UsageError(f"--timeout-s is {self.timeout_s}; give seconds above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,32 +95,35 @@ class Status:
         return f'ready: {self.server} read "{self.text}" in {self.latency_s:.3f} s, model {self.model}{workers}\n'
 
 
-def ask(settings: StatusSettings) -> Status:
+def ask(server: str, management: str | None, token_file: Path | None, timeout_s: float) -> Status:
     """Ask once; faults of network and server are in the answer.
 
+    Args:
+        server: base URL of the inference address.
+        management: base URL of the management address; None asks for no workers.
+        token_file: TorchServe's key_file.json; a plain token serves where `management` is None.
+        timeout_s: longest silence of the server before it counts as not ready.
+
     Raises:
-        UsageError: a URL or the token file is wrong.
+        UsageError: a URL, the token file or the time is wrong.
     """
-    transport = HttpTransport(settings.server, _tokens(settings.token_file, "inference"), settings.timeout_s)
-    workers = _ask_for_workers(settings)
-    if isinstance(workers, NotNow | Unauthorised):
-        return _not_read(Status(settings.server), workers)
-    begun = Status(settings.server, reachable=workers is not None, workers=workers)
-    if workers is not None and not workers.ready:
-        return replace(begun, authorised=True, reason=f"workers are {', '.join(workers.states) or 'none'}")
+    if not 0 < timeout_s < float("inf"):
+        raise UsageError(f"--timeout-s is {timeout_s}; give seconds above 0")
+    transport = HttpTransport(server, _tokens(token_file, "inference"), timeout_s)
+    begun = Status(server)
+    if management is not None:
+        came = describe_model(management, _tokens(token_file, "management").current(), timeout_s)
+        if not isinstance(came, dict):
+            return _not_read(begun, came)
+        workers = _workers(came)
+        begun = Status(server, reachable=True, workers=workers)
+        if not workers.ready:
+            return replace(begun, authorised=True, reason=f"workers are {', '.join(workers.states) or 'none'}")
     begin = time.monotonic()
-    outcome = transport.read(Page("status", draw_probe_page()))
+    outcome = transport.read(Page("status", PROBE_PAGE))
     if not isinstance(outcome, Answered):
         return _not_read(begun, outcome)
     return _read(begun, outcome, time.monotonic() - begin)
-
-
-def _ask_for_workers(settings: StatusSettings) -> Workers | NotNow | Unauthorised | None:
-    if settings.management is None:
-        return None
-    token = _tokens(settings.token_file, "management").current()
-    came = describe_model(settings.management, token, settings.timeout_s)
-    return _workers(came) if isinstance(came, dict) else came
 
 
 def _workers(description: dict[str, Any]) -> Workers:

@@ -14,7 +14,7 @@ from quintet.frame import frames
 from urllib3.exceptions import ReadTimeoutError
 
 from quintet_client.errors import UsageError
-from quintet_client.service.lost_requests import LostRequestDetector, watch
+from quintet_client.service.lost_requests import LostRequestDetector, mount_detector
 from quintet_client.service.outcomes import (
     Answered,
     Dropped,
@@ -84,7 +84,7 @@ class HttpTransport:
         self._sessions: WeakSet[requests.Session] = WeakSet()  # those of threads that have ended are gone
         self._sessions_lock = threading.Lock()
         self._frames_refused = threading.Event()
-        self._lost_requests = LostRequestDetector(timeout_s, self._comes_through)
+        self._lost_requests = LostRequestDetector(timeout_s, self._probe)
 
     @property
     def takes_frames(self) -> bool:
@@ -108,7 +108,7 @@ class HttpTransport:
         """Send a frame of any kind that is answered with `count` answers; otherwise as `read_many`."""
         return self._send(frame, frames.MEDIA_TYPE, lambda answer: _outcomes(answer, count))
 
-    def _comes_through(self) -> bool:
+    def _probe(self) -> bool:
         """Send an empty page; returns whether a worker answered it."""
         came = self.read(Page("", b""))
         return isinstance(came, Answered) or (isinstance(came, PageFailed) and came.code == "EMPTY_BODY")
@@ -154,7 +154,7 @@ class HttpTransport:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = _new_session()
-            watch(session, self._lost_requests)
+            mount_detector(session, self._lost_requests)
             with self._sessions_lock:
                 self._sessions.add(session)
         return session

@@ -13,7 +13,7 @@ from quintet.frame.shared_memory.buffers import SEALS
 from quintet.frame.shared_memory.handshake import (
     MOST_ANSWER_BYTES,
     TAKEN,
-    AttachError,
+    HandshakeError,
     Hello,
     connect,
     is_of_this_user,
@@ -27,7 +27,7 @@ ATTACH_TIMEOUT_S = 30.0
 _log = logging.getLogger(__name__)
 
 
-class Ring:
+class SharedBuffer:
     """Sealed memory without a name in any file system: gone when client and workers are, however they end.
 
     It is made before the loader's processes are forked, which inherit it, and attached after: so the connections are
@@ -44,7 +44,7 @@ class Ring:
             OSError: the kernel has none to give.
         """
         self._size_bytes = size_bytes
-        self._descriptor = os.memfd_create("quintet-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        self._descriptor = os.memfd_create("quintet-buffer", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(self._descriptor, size_bytes)
         fcntl.fcntl(self._descriptor, fcntl.F_ADD_SEALS, SEALS)
         self.view = memoryview(mmap.mmap(self._descriptor, size_bytes))
@@ -52,21 +52,14 @@ class Ring:
 
     @property
     def workers(self) -> int:
-        """How many workers hold the ring, as far as is known."""
+        """How many workers hold the buffer, as far as is known."""
         return len(self._workers)
 
     def attach(self, directory: Path, name: bytes) -> int:
-        """Offer the memory to every worker that does not hold it yet.
-
-        Args:
-            directory: of the workers' sockets.
-            name: what places will call the ring.
-
-        Returns:
-            How many workers have taken it now.
+        """Offer the memory, under a name, to every worker that does not hold it yet; returns how many took it.
 
         Raises:
-            AttachError: the directory is not this user's alone.
+            HandshakeError: the directory is not this user's alone.
             OSError: there is no such directory.
         """
         self._forget_the_dead()
@@ -96,7 +89,7 @@ class Ring:
             return
         try:
             self._introduce(connection, name)
-        except (AttachError, OSError) as error:
+        except (HandshakeError, OSError) as error:
             connection.close()
             _log.warning("a worker does not take the shared memory: %s", error)
         else:
@@ -107,15 +100,15 @@ class Ring:
         """Hand the memory over.
 
         Raises:
-            AttachError: the other end is not this user's, or refuses.
+            HandshakeError: the other end is not this user's, or refuses.
             OSError: it is gone or silent.
         """
         if not is_of_this_user(connection):
-            raise AttachError("the service runs as another user")
+            raise HandshakeError("the service runs as another user")
         send_hello(connection, Hello(name, self._size_bytes), self._descriptor)
         answer = connection.recv(MOST_ANSWER_BYTES)
         if answer != TAKEN:
-            raise AttachError(answer.decode("utf-8", "replace") or "it closed the connection")
+            raise HandshakeError(answer.decode("utf-8", "replace") or "it closed the connection")
 
     def _forget_the_dead(self) -> None:
         for socket_name, connection in list(self._workers.items()):

@@ -1,4 +1,4 @@
-"""Decodes pages into the ring, in the loader's processes. Needs NumPy and Pillow."""
+"""Decodes pages into the buffer, in the loader's processes. Needs NumPy and Pillow."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ def lay_down(bodies: Sequence[bytes], memory: memoryview, slab: Slab) -> tuple[l
 
     Args:
         bodies: P encoded pages.
-        memory: the whole ring.
+        memory: the whole buffer.
         slab: the part of it that may be written.
 
     Returns:

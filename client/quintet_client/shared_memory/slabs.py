@@ -1,4 +1,4 @@
-"""Which parts of the ring are free: lent to the loader, filled, under way, free again. Standard library alone.
+"""Which parts of the buffer are free: lent to the loader, filled, under way, free again. Standard library alone.
 
 A slab is lent to one batch of the loader. It is free again when the last of its pages has its end.
 """
@@ -20,7 +20,7 @@ _POLL_S = 0.2
 
 
 class Slab(NamedTuple):
-    """A part of the ring that one batch is decoded into; in bytes."""
+    """A part of the buffer that one batch is decoded into; in bytes."""
 
     offset: int
     size_bytes: int
@@ -35,21 +35,21 @@ class _Use:
 
 
 class Slabs:
-    """The slabs of one ring. Safe to share between threads.
+    """The slabs of one buffer. Safe to share between threads.
 
     `lend` may wait, in the very thread that feeds the senders. It waits only while all pages of some slab are with the
     senders: those have their end without that thread, so that a slab does come free. Otherwise it lends none, and the
     batch travels as encoded bytes. So nobody waits for ever, however few slabs there are.
 
     Attributes:
-        memory: the whole ring; the loader's processes have it too.
+        memory: the whole buffer; the loader's processes have it too.
     """
 
     def __init__(self, memory: memoryview, loaders: int, cancellation: Cancellation) -> None:
-        """Cut the ring.
+        """Cut the buffer.
 
         Args:
-            memory: the whole ring.
+            memory: the whole buffer.
             loaders: the loader's processes; torch has each work two batches ahead.
             cancellation: ends the waiting.
         """
@@ -59,7 +59,7 @@ class Slabs:
         self._free = deque(range(count))
         self._uses: dict[int, _Use] = {}
         self._page_bytes = self._size_bytes // FIRST_PAGES
-        self._halt = cancellation
+        self._cancellation = cancellation
         self._closed = False
         self._changed = threading.Condition()
 
@@ -70,7 +70,7 @@ class Slabs:
     def lend(self) -> Slab | None:
         """A slab to fill, or None if the next batch has to do without."""
         with self._changed:
-            while not self._free and self._will_come_free() and not self._closed and not self._halt.cancelled:
+            while not self._free and self._will_come_free() and not self._closed and not self._cancellation.cancelled:
                 self._changed.wait(_POLL_S)
             if self._closed or not self._free:
                 return None

@@ -11,17 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from quintet.frame import frames
-from quintet.frame.shared_memory.handshake import NAME_BYTES, AttachError
+from quintet.frame.shared_memory.handshake import NAME_BYTES, HandshakeError
 
 from quintet_client.cancellation import Cancellation
-from quintet_client.run.settings import ReadSettings
 from quintet_client.service.outcomes import Answered, Outcome, PageFailed
 from quintet_client.service.page import Page
 from quintet_client.service.transport import HttpTransport, Transport
-from quintet_client.shared_memory.buffer import Ring
+from quintet_client.shared_memory.buffer import SharedBuffer
 from quintet_client.shared_memory.slabs import Slabs
 
-# Attaching that finds no new worker although one does not know the ring: after so often the ring is of no use.
+# Attaching that finds no new worker although one does not know the buffer: after so often the buffer is of no use.
 MOST_IN_VAIN = 3
 # How often pages travel by their places before they travel as they are.
 _TRIES = 3
@@ -30,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def shared_memory(
-    http: HttpTransport, settings: ReadSettings, cancellation: Cancellation
+    http: HttpTransport, size_mb: int, loaders: int, cancellation: Cancellation
 ) -> Iterator[tuple[Transport, Slabs | None]]:
     """The transport that uses shared memory and the slabs to fill; plain HTTP and none where there can be no memory.
 
@@ -39,33 +38,26 @@ def shared_memory(
     try:
         from quintet_client.shared_memory import pictures  # noqa: F401, PLC0415 - needs Pillow, which plain HTTP does not
 
-        ring = Ring(settings.shared_memory_mb << 20)
+        buffer = SharedBuffer(size_mb << 20)
     except (ImportError, OSError) as error:
         _log.warning("no shared memory, pages travel over HTTP: %s", error)
         yield http, None
         return
-    slabs = Slabs(ring.view, settings.loaders, cancellation)
-    transport = SharedMemoryTransport(http, ring, slabs)
+    slabs = Slabs(buffer.view, loaders, cancellation)
+    transport = SharedMemoryTransport(http, buffer, slabs)
     try:
         yield transport, slabs
     finally:
         _log.info("%d pages travelled through shared memory", transport.carried)
-        ring.close()
+        buffer.close()
 
 
 class SharedMemoryTransport:
-    """Sends places where pages lie in the ring; otherwise, and once the ring is given up, what HTTP sends."""
+    """Sends places where pages lie in the buffer; otherwise, and once the buffer is given up, what HTTP sends."""
 
-    def __init__(self, http: HttpTransport, ring: Ring, slabs: Slabs) -> None:
-        """Prepare; nothing is attached yet.
-
-        Args:
-            http: carries the frames.
-            ring: the memory.
-            slabs: closed when the ring is given up, so that nothing is decoded in vain.
-        """
+    def __init__(self, http: HttpTransport, buffer: SharedBuffer, slabs: Slabs) -> None:
         self._http = http
-        self._ring = ring
+        self._buffer = buffer
         self._slabs = slabs
         self._lock = threading.RLock()
         self._name: bytes | None = None
@@ -99,7 +91,7 @@ class SharedMemoryTransport:
     def _by_places(self, pages: Sequence[Page]) -> list[Outcome] | Outcome | None:
         """What became of the pages; None if they have to travel as they are.
 
-        What is refused at its place travels again: by its place if a worker did not know the ring, else as it is. So
+        What is refused at its place travels again: by its place if a worker did not know the buffer, else as it is. So
         what is wrong with a page is always said of its encoded bytes, in the words that it would have had without us.
         """
         if not any(page.extent for page in pages):
@@ -108,7 +100,7 @@ class SharedMemoryTransport:
         if not isinstance(came, list):
             return came
         for _ in range(_TRIES - 1):
-            lost = [number for number, outcome in enumerate(came) if _is_of_unknown_ring(outcome)]
+            lost = [number for number, outcome in enumerate(came) if _is_of_unknown_buffer(outcome)]
             again, seen = self._attempt([pages[number] for number in lost], seen) if lost else (None, seen)
             for place, number in enumerate(lost):
                 came[number] = again[place] if isinstance(again, list) else again or came[number]
@@ -121,7 +113,7 @@ class SharedMemoryTransport:
         """One frame of places, once workers have been looked for more often than `seen`.
 
         Returns:
-            The outcome of each page, one of the request as a whole, or None if the ring has been given up; and how
+            The outcome of each page, one of the request as a whole, or None if the buffer has been given up; and how
             often workers had been looked for when the frame was sent.
         """
         trouble = self._attach(seen)
@@ -145,21 +137,23 @@ class SharedMemoryTransport:
 
     def _frame(self, pages: Sequence[Page]) -> bytes:
         name = self._name or bytes(NAME_BYTES)
-        return frames.pack_places([frames.Place(name, *page.extent) if page.extent else page.body for page in pages])
+        return frames.pack_slices(
+            [frames.BufferSlice(name, *page.extent) if page.extent else page.body for page in pages]
+        )
 
     def _attach(self, seen: int) -> Outcome | None:
-        """Ask where rings are taken and offer ours to every worker there that does not hold it.
+        """Ask where buffers are taken and offer ours to every worker there that does not hold it.
 
         Args:
             seen: how often that had been done when the reason for it came up; done since then, it is not done again.
 
         Returns:
-            What kept the service from answering for now, or None. Whatever lasts makes us give up the ring.
+            What kept the service from answering for now, or None. Whatever lasts makes us give up the buffer.
         """
         with self._lock:
             if self._attached != seen or self._given_up.is_set():
                 return None
-            came = self._http.send_frame(frames.pack_rings_question(), 1)
+            came = self._http.send_frame(frames.pack_buffers_question(), 1)
             answer = came[0] if isinstance(came, list) else came
             match answer:
                 case Answered():
@@ -172,20 +166,20 @@ class SharedMemoryTransport:
             return None
 
     def _offer(self, document: bytes) -> None:
-        """Offer the ring where the service says."""
+        """Offer the buffer where the service says."""
         try:
             answer = json.loads(document)
             # The first name stays: pages under way are called by it, and so they are at workers that come later.
             self._name = self._name or _name(answer["ring"])
-            taken = self._ring.attach(Path(answer["directory"]), self._name)
-        except (AttachError, OSError, KeyError, TypeError, ValueError) as error:
+            taken = self._buffer.attach(Path(answer["directory"]), self._name)
+        except (HandshakeError, OSError, KeyError, TypeError, ValueError) as error:
             self._give_up(f"the service's sockets cannot be reached from here: {error}")
             return
         self._in_vain = 0 if taken else self._in_vain + 1
-        if not self._ring.workers or self._in_vain >= MOST_IN_VAIN:
+        if not self._buffer.workers or self._in_vain >= MOST_IN_VAIN:
             self._give_up("there are workers that do not take it")
         elif taken:
-            _log.info("shared memory: taken by %d workers", self._ring.workers)
+            _log.info("shared memory: taken by %d workers", self._buffer.workers)
 
     def _give_up(self, reason: str) -> None:
         """Use HTTP from now on, and say so once."""
@@ -194,16 +188,16 @@ class SharedMemoryTransport:
                 return
             self._given_up.set()
             self._slabs.close()
-            self._ring.detach()
+            self._buffer.detach()
         _log.warning("no shared memory from now on, pages travel over HTTP: %s", reason)
 
 
 def _name(text: str) -> bytes:
     name = bytes.fromhex(text)
     if len(name) != NAME_BYTES:
-        raise ValueError(f"a ring's name has {NAME_BYTES} bytes")
+        raise ValueError(f"a buffer's name has {NAME_BYTES} bytes")
     return name
 
 
-def _is_of_unknown_ring(outcome: Outcome) -> bool:
+def _is_of_unknown_buffer(outcome: Outcome) -> bool:
     return isinstance(outcome, PageFailed) and outcome.code == "UNKNOWN_RING"

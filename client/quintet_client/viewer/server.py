@@ -33,11 +33,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, site: Site, port: int = 0) -> None:
-        """Listen.
-
-        Args:
-            site: what answers.
-            port: 0 for a free one.
+        """Listen; port 0 is a free one.
 
         Raises:
             UsageError: the port is taken.

@@ -8,14 +8,13 @@ from itertools import islice
 from typing import Any
 
 from quintet_client.api.results import Line, PageResult
-from quintet_client.viewer.account import Entry, Filter, Place
-from quintet_client.viewer.charts import bar_chart, safe, speed_chart
-from quintet_client.viewer.matches import Term, parts_of, terms_of
-from quintet_client.viewer.originals import NoPictureError
-from quintet_client.viewer.pictures import PILLOW_MISSING, check, for_browser, pillow_is_there
-from quintet_client.viewer.run import Run
-from quintet_client.viewer.search import Index
-from quintet_client.viewer.summary import Summary, summarise
+from quintet_client.viewer.data.ledger import Entry, Filter, Place
+from quintet_client.viewer.data.pictures import NoPictureError, check, for_browser
+from quintet_client.viewer.data.run import Run
+from quintet_client.viewer.data.search import Index, Term, parts_of, terms_of
+from quintet_client.viewer.data.speed import Sitting
+from quintet_client.viewer.data.summary import summarise
+from quintet_client.viewer.drawing import bar_chart, safe, speed_chart
 from quintet_client.viewer.thumbnails import Thumbnails
 
 PAGES_A_SCREEN = 60
@@ -23,7 +22,8 @@ HITS_A_SCREEN = 20
 LINES_A_HIT = 4
 _MOST_A_SCREEN = 500
 _MOST_RAW_CHARS = 100_000
-_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_SAID = ("name", "counts", "pages", "equation", "codes", "facts", "note")
+_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 Query = Mapping[str, str]
 
@@ -50,20 +50,15 @@ class Site:
             "api/chart/speed": self._speed_chart,
             "api/chart/stages": self._stages_chart,
             "api/pages": self._pages,
-            "api/page": self._page,
+            "api/page": self._of_page(self._page),
             "api/index": self._warm_up,
             "api/search": self._search,
-            "thumbnail": self._thumbnail,
-            "image": self._image,
+            "thumbnail": self._of_page(self._thumbnail),
+            "image": self._of_page(self._image),
         }
 
     def answer(self, path: str, query: Query) -> Response:
-        """Answer one request.
-
-        Args:
-            path: below the viewer's root, without a leading slash; "" is the start.
-            query: its parameters.
-        """
+        """Answer one request: a path below the viewer's root, without a leading slash, "" being the start."""
         if path in self._routes:
             return self._routes[path](query)
         return self._files.get(path or "index.html") or _error(404, "there is no such page")
@@ -74,24 +69,24 @@ class Site:
         self._index.close()
         self._run.close()
 
+    def _of_page(self, answer: Callable[[Entry, Query], Response]) -> Callable[[Query], Response]:
+        def find(query: Query) -> Response:
+            entry = self._run.ledger.find(query.get("id", ""))
+            return answer(entry, query) if entry else _error(404, "the ledger knows no such page")
+
+        return find
+
     def _overview(self, _query: Query) -> Response:
         summary = summarise(self._run)
-        missing = self._run.originals.missing or ("" if pillow_is_there() else PILLOW_MISSING)
         last = summary.sittings[-1] if summary.sittings else None
         return _json(
             {
-                "name": summary.name,
-                "counts": summary.counts,
-                "pages": summary.pages,
-                "equation": summary.equation,
-                "codes": summary.codes,
-                "sittings": [_sitting_name(summary, number) for number in range(len(summary.sittings))],
+                **{name: getattr(summary, name) for name in _SAID},
+                "sittings": list(map(_sitting_name, summary.sittings)),
                 "seconds": last.seconds if last else 0,
                 "pages_per_s": last.pages_per_s if last else 0,
                 "stages": len(summary.stages),
-                "facts": summary.facts,
-                "note": summary.note,
-                "no_pictures": missing,
+                "no_pictures": self._run.pictures.missing,
             }
         )
 
@@ -109,26 +104,15 @@ class Site:
     def _pages(self, query: Query) -> Response:
         chosen, start = _filter(query), _number(query.get("from", ""), 0)
         count = min(_number(query.get("count", ""), PAGES_A_SCREEN), _MOST_A_SCREEN)
-        entries = self._run.account.entries(chosen, start, count)
-        return _json(
-            {
-                "total": self._run.account.count(chosen),
-                "from": start,
-                "count": count,
-                "pages": [asdict(entry) for entry in entries],
-            }
-        )
+        entries = [asdict(entry) for entry in self._run.ledger.entries(chosen, start, count)]
+        return _json({"total": self._run.ledger.count(chosen), "from": start, "count": count, "pages": entries})
 
-    def _page(self, query: Query) -> Response:
-        entry = self._run.account.find(query.get("id", ""))
-        if entry is None:
-            return _error(404, "the ledger knows no such page")
+    def _page(self, entry: Entry, query: Query) -> Response:
         page = self._run.page(entry.page_id) if entry.state == "ok" else None
-        place = self._place(entry.page_id, query)
         return _json(
             {
                 "entry": asdict(entry),
-                "place": asdict(place),
+                "place": asdict(self._place(entry.page_id, query)),
                 "page": _drawable(page, terms_of(query.get("q", ""))) if page else None,
                 "raw": self._raw(entry) if page is None and entry.state == "ok" else "",
                 "no_picture": self._why_no_picture(entry.page_id),
@@ -139,7 +123,7 @@ class Site:
         """Where a page stands: among the hits of a search if it is one (`at` counts them from 0), else by name."""
         at = _number(query.get("at", ""), -1)
         if at < 0:
-            return self._run.account.place(page_id, _filter(query))
+            return self._run.ledger.place(page_id, _filter(query))
         found = self._index.search(query.get("q", ""), max(0, at - 1), 3)
         hits = found.page_ids if at else (None, *found.page_ids)  # the one before, this one, the one after
         return Place(at + 1, max(at + 1, found.total), hits[0] if hits else None, hits[2] if len(hits) > 2 else None)
@@ -153,7 +137,7 @@ class Site:
 
     def _why_no_picture(self, page_id: str) -> str:
         try:
-            check(self._run.originals.picture(page_id))
+            check(self._run.pictures.get(page_id))
         except NoPictureError as error:
             return str(error)
         return ""
@@ -168,9 +152,7 @@ class Site:
         terms = terms_of(asked)
         return _json(
             {
-                "total": found.total,
-                "indexed": found.indexed,
-                "complete": found.complete,
+                **{name: getattr(found, name) for name in ("total", "indexed", "complete")},
                 "count": HITS_A_SCREEN,
                 "hits": [self._hit(page_id, terms) for page_id in found.page_ids],
             }
@@ -178,36 +160,29 @@ class Site:
 
     def _hit(self, page_id: str, terms: Sequence[Term]) -> dict[str, Any]:
         page = self._run.page(page_id)
-        entry = self._run.account.find(page_id)
+        entry = self._run.ledger.find(page_id)
         cut = (parts_of(line.text, terms) for line in (page.lines if page else ()))
         lines = list(islice((parts for parts in cut if any(hit for _text, hit in parts)), LINES_A_HIT))
         version = entry.updated_at if entry else ""
         return {"page_id": page_id, "updated_at": version, "name": parts_of(page_id, terms), "lines": lines}
 
-    def _thumbnail(self, query: Query) -> Response:
-        entry = self._run.account.find(query.get("id", ""))
-        if entry is None:
-            return _error(404, "the ledger knows no such page")
+    def _thumbnail(self, entry: Entry, _query: Query) -> Response:
         made = self._thumbnails.get(entry.page_id, entry.updated_at)
         if made.jpeg:
             return Response(200, "image/jpeg", made.jpeg)
         # An image that says so: a browser would report a missing one as a fault of the page.
         return Response(200, "image/svg+xml", _placeholder(made.reason).encode())
 
-    def _image(self, query: Query) -> Response:
-        entry = self._run.account.find(query.get("id", ""))
-        if entry is None:
-            return _error(404, "the ledger knows no such page")
+    def _image(self, entry: Entry, _query: Query) -> Response:
         try:
-            return Response(200, *for_browser(self._run.originals.picture(entry.page_id)))
+            return Response(200, *for_browser(self._run.pictures.get(entry.page_id)))
         except NoPictureError as error:
             return _error(404, str(error))
 
 
 def our_files() -> dict[str, Response]:
     """Return the viewer's own files by name: nothing but these is ever served as it is."""
-    folder = files("quintet_client.viewer") / "static"
-    known = [(file, "." + file.name.rpartition(".")[2]) for file in folder.iterdir()]
+    known = [(file, file.name.rpartition(".")[2]) for file in (files(__package__) / "static").iterdir()]
     return {
         file.name: Response(200, f"{_TYPES[ending]}; charset=utf-8", file.read_bytes())
         for file, ending in known
@@ -232,8 +207,7 @@ def _drawable_line(line: Line, terms: Sequence[Term]) -> dict[str, Any]:
     return asdict(line) | {"parts": parts, "hit": any(hit for _text, hit in parts)}
 
 
-def _sitting_name(summary: Summary, number: int) -> str:
-    sitting = summary.sittings[number]
+def _sitting_name(sitting: Sitting) -> str:
     return f"{sitting.started_at:%Y-%m-%d %H:%M} UTC, {sitting.ok + sitting.failed:,} pages"
 
 

@@ -4,11 +4,10 @@ import os
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from quintet_client.viewer.originals import NoPictureError
-from quintet_client.viewer.pictures import thumbnail
-from quintet_client.viewer.run import Run
+from quintet_client.viewer.data.pictures import NoPictureError, thumbnail
+from quintet_client.viewer.data.run import Run
 
 # Sharp at 180 CSS pixels on a screen with two pixels to one.
 SIDE_PX = 360
@@ -18,8 +17,7 @@ DPI = 72
 KEPT_BYTES = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Thumbnail:
+class Thumbnail(NamedTuple):
     """A small JPEG, or why there is none."""
 
     jpeg: bytes
@@ -33,53 +31,41 @@ class Thumbnails:
         self._run = run
         self._most = kept_bytes
         self._lock = threading.Lock()
-        self._bytes = 0
-        self._kept: OrderedDict[tuple[str, str], Thumbnail] = OrderedDict()
-        self._under_way: dict[tuple[str, str], Future[Thumbnail]] = {}
+        self._kept: OrderedDict[tuple[str, str], Future[Thumbnail]] = OrderedDict()
         # Pillow decodes outside the interpreter's lock; a large page takes some 100 MB meanwhile.
         self._pool = ThreadPoolExecutor(max_workers=max(2, min(4, os.cpu_count() or 2)), thread_name_prefix="thumbnail")
 
     def get(self, page_id: str, version: str) -> Thumbnail:
-        """Return a page's thumbnail, waiting for it if it has to be made.
-
-        Args:
-            page_id: the page, as the ledger has it.
-            version: changes when the page is read again.
-        """
+        """Return a page's thumbnail, waiting for it if it has to be made; another version is another reading of it."""
         key = (page_id, version)
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-            if key not in self._under_way:
-                self._under_way[key] = self._pool.submit(self._make, key)
-            waiting = self._under_way[key]
-        return waiting.result()
+            is_new = key not in self._kept
+            if is_new:
+                self._kept[key] = self._pool.submit(self._make, page_id)
+            self._kept.move_to_end(key)
+            waiting = self._kept[key]
+        made = waiting.result()
+        if is_new:
+            self._let_go_of_the_oldest()
+        return made
 
     def close(self) -> None:
         """Let go of what has not begun."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _make(self, key: tuple[str, str]) -> Thumbnail:
-        made = Thumbnail(b"", "the image cannot be drawn")
+    def _make(self, page_id: str) -> Thumbnail:
         try:
-            made = self._drawn(key[0])
-        finally:
-            self._keep(key, made)
-        return made
-
-    def _drawn(self, page_id: str) -> Thumbnail:
-        try:
-            picture = self._run.originals.picture(page_id, DPI)
+            picture = self._run.pictures.get(page_id, DPI)
             return Thumbnail(thumbnail(picture, self._run.angle_deg(page_id), SIDE_PX))
         except NoPictureError as error:
             return Thumbnail(b"", str(error))
 
-    def _keep(self, key: tuple[str, str], made: Thumbnail) -> None:
+    def _let_go_of_the_oldest(self) -> None:
         with self._lock:
-            del self._under_way[key]
-            self._kept[key] = made
-            self._bytes += len(made.jpeg)
-            while self._bytes > self._most and len(self._kept) > 1:
-                _, oldest = self._kept.popitem(last=False)
-                self._bytes -= len(oldest.jpeg)
+            done = [key for key, made in self._kept.items() if made.done() and not made.exception()]
+            sizes = [len(self._kept[key].result().jpeg) for key in done]
+            too_many = sum(sizes) - self._most
+            for key, size in zip(done[:-1], sizes, strict=False):
+                if too_many > 0:
+                    del self._kept[key]
+                    too_many -= size

@@ -1,1 +1,4 @@
-"""TODO: what may be here."""
+"""Where and how networks run: device, number format, weights, calls, copies, CUDA graphs, timings.
+
+May import `quintet.errors`. Knows no chain: which networks there are, whoever makes an `Engine` says.
+"""

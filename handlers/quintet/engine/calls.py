@@ -1,56 +1,21 @@
 """How a batch is cut into calls of a network: equal sizes together, each call within a budget. Planned on the host."""
 
-from __future__ import annotations
-
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
-class Budgets:
-    """What one call of a network may hold; a single item above it goes alone.
-
-    Attributes:
-        pages: of layout.
-        detection_pixels: canvas pixels of text detection.
-        line_columns: crop columns of line orientation and of recognition.
-        map_pixels: canvas pixels of text detection in whose maps lines are looked for together.
-        few_sizes: whether calls of recognition hold 1, 4, 16 … lines and no other number.
-    """
-
-    pages: int
-    detection_pixels: int
-    line_columns: int
-    map_pixels: int = sys.maxsize
-    few_sizes: bool = False
-
-    def within(self, other: Budgets) -> Budgets:
-        """The smaller of both, one by one."""
-        return Budgets(
-            min(self.pages, other.pages),
-            min(self.detection_pixels, other.detection_pixels),
-            min(self.line_columns, other.line_columns),
-            min(self.map_pixels, other.map_pixels),
-            self.few_sizes or other.few_sizes,
-        )
-
-
 def plan_calls(sizes_px: Tensor, budget_px: int, *, few_sizes: bool = False) -> list[Tensor]:
-    """Item numbers of each call.
+    """Item numbers of each call, int64 on the host; items of equal size in their order.
+
+    Larger sizes come first, so that calls that run side by side end at about the same time.
 
     Args:
         sizes_px: (N, K) int64 on the host; what an item costs is the product of its row.
         budget_px: what a call may cost; an item above it goes alone.
         few_sizes: calls hold 1, 4, 16 … items, as many as the budget allows: more calls of fewer shapes.
-
-    Returns:
-        int64 tensors on the host; items of equal size in their order. Larger sizes come first, so that calls that run
-        side by side end at about the same time.
     """
     if not len(sizes_px):
         return []

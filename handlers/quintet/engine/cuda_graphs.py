@@ -5,8 +5,6 @@ memory, replayed, and copied out. On a CPU the same code runs, with the network 
 all but the recording is tested there.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections import OrderedDict
@@ -16,7 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-Work = Callable[[Tensor], tuple[Tensor, ...]]
+Outputs = tuple[Tensor, ...]
+Work = Callable[[Tensor], Outputs]
 ItemShape = tuple[int, int, int]  # channels, height, width
 Shape = tuple[int, int, int, int]
 
@@ -33,7 +32,7 @@ class _Recording:
     """One shape: where its input goes, what plays it, and when it was last used, in calls."""
 
     batch: Tensor
-    replay: Callable[[], tuple[Tensor, ...]]
+    replay: Callable[[], Outputs]
     last_call: int = 0
 
 
@@ -63,8 +62,7 @@ class Recorder:
         replay = self._captured(work, batch) if self._device.type == "cuda" else _repeated(work, batch)
         return _Recording(batch, replay)
 
-    def _captured(self, work: Work, batch: Tensor) -> Callable[[], tuple[Tensor, ...]]:
-        """The work as a CUDA graph."""
+    def _captured(self, work: Work, batch: Tensor) -> Callable[[], Outputs]:
         torch.cuda.synchronize(self._device)
         with torch.cuda.stream(self._aside):
             for _ in range(_CALLS_BEFORE):
@@ -74,7 +72,7 @@ class Recorder:
         with torch.cuda.graph(graph, pool=self._pool, stream=self._aside, capture_error_mode="thread_local"):
             outputs = work(batch)
 
-        def replay() -> tuple[Tensor, ...]:
+        def replay() -> Outputs:
             graph.replay()
             return outputs
 
@@ -106,7 +104,7 @@ class CudaGraphs:
         self._calls = 0
 
     @torch.inference_mode()
-    def __call__(self, batch: Tensor) -> tuple[Tensor, ...]:
+    def __call__(self, batch: Tensor) -> Outputs:
         """The work's outputs, in memory of their own."""
         with self._recorder.lock:
             count, channels, height, width = batch.shape
@@ -125,11 +123,7 @@ class CudaGraphs:
     def record_all(self, deadline: float) -> int:
         """Record all sizes of all shapes, the largest first, since smaller ones then fit into the same memory.
 
-        Args:
-            deadline: of `time.monotonic`; nothing is begun after it.
-
-        Returns:
-            How many there was no time or no room for.
+        Begins nothing after the deadline of `time.monotonic`; returns how many there was no time or no room for.
         """
         sizes = {(count, *item) for item, most in self._most.items() for count in counts_up_to(most)}
         wanted = sorted(sizes - set(self._recordings), key=lambda shape: -torch.Size(shape).numel())
@@ -178,11 +172,11 @@ def counts_up_to(most: int) -> list[int]:
     return sorted({padded_count(count, most) for count in range(1, most + 1)})
 
 
-def _repeated(work: Work, batch: Tensor) -> Callable[[], tuple[Tensor, ...]]:
+def _repeated(work: Work, batch: Tensor) -> Callable[[], Outputs]:
     """The work where there are no graphs: like a graph it reads one memory and overwrites one set of outputs."""
     outputs = tuple(output.clone() for output in work(batch))
 
-    def replay() -> tuple[Tensor, ...]:
+    def replay() -> Outputs:
         for output, value in zip(outputs, work(batch), strict=True):
             output.copy_(value)
         return outputs

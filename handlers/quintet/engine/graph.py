@@ -10,8 +10,6 @@ earlier ``size`` node: sizes are Python integers when the network runs and symbo
 torch.export nor torch.compile nor a CUDA graph ever waits for the device or sees a shape baked in.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,13 +22,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, fx, nn
 
+from quintet.errors import WeightsError
+
 FORMAT = "quintet.graph/1"
 
 Attribute = int | float | Sequence[int | str]
-
-
-class WeightsError(RuntimeError):
-    """A network's files are missing, damaged or not what was pinned: says what, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -45,27 +41,20 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """A network: nodes in the order they run, and its tensors (float32) by name.
+    """A network: nodes in the order they run, and its tensors (float32) by name."""
 
-    Attributes:
-        inputs: shape of each input; a string is a dimension that may vary, such as "N".
-        nodes: each uses only inputs, tensors and nodes before it.
-        outputs: names of the nodes the network returns.
-        tensors: weights, by the name under which nodes take them.
-    """
-
-    inputs: Mapping[str, tuple[int | str, ...]]
-    nodes: tuple[Node, ...]
-    outputs: tuple[str, ...]
-    tensors: Mapping[str, Tensor]
+    inputs: Mapping[str, tuple[int | str, ...]]  # shapes; a string, such as "N", is a dimension that may vary
+    nodes: tuple[Node, ...]  # each uses only inputs, tensors and nodes before it
+    outputs: tuple[str, ...]  # names of the nodes the network returns
+    tensors: Mapping[str, Tensor]  # weights, by the name under which nodes take them
 
 
 class Operator(NamedTuple):
     """What a node's name stands for: the function, the numbers of inputs it takes, the attributes it must have."""
 
     function: Callable[..., Any]
-    arity: tuple[int, ...] = (1,)
-    attributes: frozenset[str] = frozenset()
+    arity: tuple[int, ...]
+    attributes: frozenset[str]
 
 
 def _add(x: Tensor, y: Tensor | float) -> Tensor:
@@ -78,10 +67,6 @@ def _multiply(x: Tensor, y: Tensor | float) -> Tensor:
 
 def _concat(*tensors: Tensor, dim: int) -> Tensor:
     return torch.cat(tensors, dim)
-
-
-def _permute(x: Tensor, dims: list[int]) -> Tensor:
-    return x.permute(dims)
 
 
 def _size(x: Tensor, dim: int) -> int:
@@ -133,7 +118,7 @@ OPERATORS: Mapping[str, Operator] = {
     "narrow": _takes(torch.narrow, "dim", "start", "length"),
     "pad_lowest": _takes(_pad_lowest, "amounts"),
     "pad_zero": _takes(_pad_zero, "amounts"),
-    "permute": _takes(_permute, "dims"),
+    "permute": _takes(torch.permute, "dims"),
     "relu": _takes(F.relu),
     "reshape": _takes(torch.reshape, "shape"),
     "select": _takes(torch.select, "dim", "index"),
@@ -145,18 +130,12 @@ OPERATORS: Mapping[str, Operator] = {
     "unsqueeze": _takes(torch.unsqueeze, "dim"),
     "upsample_nearest": _takes(_upsample_nearest, "factor"),
 }
-# F.layer_norm takes its shape before its weights; every other function takes the inputs first.
-_BY_KEYWORD: Mapping[str, tuple[str, ...]] = {"layer_norm": ("input", "weight", "bias")}
 
 
 def build_module(graph: Graph) -> fx.GraphModule:
     """Build the network: eval mode, float32 parameters that need no gradient, moved and cast with ``.to`` as usual.
 
-    Args:
-        graph: the network.
-
-    Returns:
-        A module that takes the graph's inputs in order and returns one tensor, or a tuple where there are several.
+    It takes the graph's inputs in order and returns one tensor, or a tuple where there are several.
 
     Raises:
         WeightsError: an operation is unknown or wrongly set, a name is undefined or taken twice, a tensor is unused.
@@ -190,11 +169,15 @@ def _call(built: fx.Graph, node: Node, values: Mapping[str, fx.Node]) -> fx.Node
             f"not {len(node.inputs)} and {sorted(node.attributes)}; run `make models` again"
         )
     inputs = tuple(_value(name, values, node.name) for name in node.inputs)
-    attributes = {key: _attribute(value, values, node.name) for key, value in node.attributes.items()}
-    if node.op in _BY_KEYWORD:
-        return built.call_function(
-            operator.function, (), dict(zip(_BY_KEYWORD[node.op], inputs, strict=True)) | attributes
-        )
+    attributes: dict[str, Any] = {
+        key: [_value(item, values, node.name) if isinstance(item, str) else item for item in value]
+        if isinstance(value, Sequence)
+        else value
+        for key, value in node.attributes.items()
+    }
+    if node.op == "layer_norm":  # takes its shape before its weights; every other function takes the inputs first
+        by_keyword = dict(zip(("input", "weight", "bias"), inputs, strict=True))
+        return built.call_function(operator.function, (), by_keyword | attributes)
     return built.call_function(operator.function, inputs, attributes)
 
 
@@ -204,20 +187,8 @@ def _value(name: str, values: Mapping[str, fx.Node], user: str) -> fx.Node:
     return values[name]
 
 
-def _attribute(attribute: Attribute, values: Mapping[str, fx.Node], user: str) -> Any:  # noqa: ANN401 (fx's arguments)
-    if isinstance(attribute, Sequence):
-        return [_value(item, values, user) if isinstance(item, str) else item for item in attribute]
-    return attribute
-
-
 def save_graph(graph: Graph, json_path: Path, tensors_path: Path) -> None:
-    """Write the structure as JSON, one node a line, and the tensors as safetensors.
-
-    Args:
-        graph: the network.
-        json_path: where the structure goes.
-        tensors_path: where the tensors go.
-    """
+    """Write the structure as JSON, one node a line, and the tensors as safetensors."""
     head = {
         "format": FORMAT,
         "inputs": {name: list(shape) for name, shape in graph.inputs.items()},
@@ -235,14 +206,7 @@ def save_graph(graph: Graph, json_path: Path, tensors_path: Path) -> None:
 
 
 def load_graph(json_path: Path, tensors_path: Path) -> Graph:
-    """Read a graph and its tensors, which must be exactly those the structure declares.
-
-    Args:
-        json_path: the structure.
-        tensors_path: the tensors.
-
-    Returns:
-        The graph, tensors on the CPU in float32.
+    """Read a graph and its tensors, which must be exactly those the structure declares: on the CPU, in float32.
 
     Raises:
         WeightsError: a file is missing or damaged, or a tensor is missing, unused, mis-shaped or not float32.
@@ -266,21 +230,3 @@ def load_graph(json_path: Path, tensors_path: Path) -> Graph:
         outputs=tuple(stored["outputs"]),
         tensors={name: tensors[name] for name in declared},
     )
-
-
-def without_final_softmax(graph: Graph) -> Graph:
-    """Return the network up to its logits: argmax and log-probabilities need no softmax over thousands of classes.
-
-    Args:
-        graph: a network with one output.
-
-    Returns:
-        The same network without its last node.
-
-    Raises:
-        WeightsError: the network does not end with a softmax.
-    """
-    last = graph.nodes[-1]
-    if graph.outputs != (last.name,) or last.op != "softmax":
-        raise WeightsError(f"the network ends with {last.op!r}, not with a softmax: its output cannot be logits")
-    return Graph(graph.inputs, graph.nodes[:-1], last.inputs, graph.tensors)

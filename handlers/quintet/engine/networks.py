@@ -1,10 +1,13 @@
-"""What a network is to the chain, whichever engine runs it."""
+"""How networks run: PyTorch or OpenVINO behind one callable."""
 
-from __future__ import annotations
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
-from collections.abc import Callable
-
-from torch import Tensor
+import numpy as np
+import torch
+from torch import Tensor, fx
 
 # (N, 3, H, W) in; the outputs, or what was made of them.
 Network = Callable[[Tensor], tuple[Tensor, ...]]
@@ -16,3 +19,46 @@ Shrinking = Callable[[Tensor, Shrink], tuple[Tensor, ...]]
 def as_they_are(*outputs: Tensor) -> tuple[Tensor, ...]:
     """Shrink nothing."""
     return outputs
+
+
+def torch_network(module: fx.GraphModule, device: torch.device, dtype: torch.dtype) -> Shrinking:
+    """A network in PyTorch, channels last."""
+    module = module.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
+
+    def run(batch: Tensor, shrink: Shrink) -> tuple[Tensor, ...]:
+        outputs = module(batch.to(memory_format=torch.channels_last))
+        return shrink(*(outputs if isinstance(outputs, tuple) else (outputs,)))
+
+    return run
+
+
+class OpenVino:
+    """Compiles networks for the CPU with one stream a thread: as many calls as there are threads run at once."""
+
+    def __init__(self, threads: int, dtype: str) -> None:
+        """Prepare for so many threads of all networks together; nothing is compiled yet. `dtype` is the setting."""
+        import openvino  # other machines need not have it
+
+        self._core = openvino.Core()
+        # The first array crosses into OpenVINO here, alone. pybind11 looks NumPy up in a static initialiser and lets go
+        # of the GIL meanwhile: of two threads whose first arrays cross together each waited for what the other held.
+        openvino.Tensor(np.zeros(1, np.float32)).element_type.to_dtype()
+        self._options: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": threads}
+        # Left to itself OpenVINO takes bfloat16 where the CPU computes in it: half the time, as many words right.
+        if dtype != "auto":
+            self._options["INFERENCE_PRECISION_HINT"] = {"float32": "f32", "bfloat16": "bf16"}[dtype]
+
+    def network(self, onnx_path: Path, options: Mapping[str, str]) -> Shrinking:
+        """Compile one network with dynamic shapes; its callable may be called by several threads at once."""
+        compiled = self._core.compile_model(onnx_path, "CPU", {**self._options, **options})
+        own = threading.local()
+
+        def run(batch: Tensor, shrink: Shrink) -> tuple[Tensor, ...]:
+            if not hasattr(own, "request"):
+                own.request = compiled.create_infer_request()
+            # Views of memory that this thread's next call overwrites: outputs that are not shrunk are copied.
+            outputs = own.request.infer(batch.contiguous().numpy(), share_inputs=True, share_outputs=True)
+            views = [torch.from_numpy(np.asarray(outputs[i])) for i in range(len(compiled.outputs))]
+            return tuple(view.clone() for view in views) if shrink is as_they_are else shrink(*views)
+
+        return run

@@ -5,17 +5,32 @@ by events in the device's own queue, which cost microseconds; they are read when
 event tells is when the device got there: the time between two includes what the device spent waiting for the host.
 """
 
-from __future__ import annotations
-
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import torch
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Timed(Generic[P, T]):
+    """A stage that is timed; otherwise it is as it was, with the attributes that it has."""
+
+    def __init__(self, work: Callable[P, T], timing: Callable[[], AbstractContextManager[None]]) -> None:
+        self._work = work
+        self._timing = timing
+
+    def __call__(self, *arguments: P.args, **options: P.kwargs) -> T:
+        """Do the work."""
+        with self._timing():
+            return self._work(*arguments, **options)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the stage has
+        return getattr(self._work, name)
 
 
 class StageTimer:
@@ -27,15 +42,9 @@ class StageTimer:
         self._marks: list[tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
 
     def timed(self, stage: str, work: Callable[P, T], *, on_host: bool = False) -> Timed[P, T]:
-        """The same work, timed; several works may share a stage.
-
-        Args:
-            stage: its name.
-            work: a stage, or a part of one.
-            on_host: whether the host does it, also where there is a device.
-        """
+        """The same work, timed; several works may share a stage. `on_host`: the host does it, also on CUDA."""
         by_events = self._device.type == "cuda" and not on_host
-        return Timed(work, stage, self._by_events if by_events else self._by_clock)
+        return Timed(work, lambda: self._by_events(stage) if by_events else self._by_clock(stage))
 
     def take(self) -> dict[str, float]:
         """Seconds of each stage since the last time, for all batches together; call it between batches.
@@ -53,41 +62,16 @@ class StageTimer:
             return {}  # the device has failed: that is told with the pages
         return dict(taken)
 
-    def _by_clock(self, stage: str) -> Callable[[], None]:
-        """Begin; the result ends it."""
+    @contextmanager
+    def _by_clock(self, stage: str) -> Iterator[None]:
         begin = time.perf_counter()
+        yield
+        self._seconds[stage] += time.perf_counter() - begin
 
-        def end() -> None:
-            self._seconds[stage] += time.perf_counter() - begin
-
-        return end
-
-    def _by_events(self, stage: str) -> Callable[[], None]:
-        """The same on the device."""
+    @contextmanager
+    def _by_events(self, stage: str) -> Iterator[None]:
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         begin.record()
-
-        def finish() -> None:
-            end.record()
-            self._marks.append((stage, begin, end))
-
-        return finish
-
-
-class Timed(Generic[P, T]):
-    """A stage that is timed; otherwise it is as it was, with the attributes that it has."""
-
-    def __init__(self, work: Callable[P, T], stage: str, begin: Callable[[str], Callable[[], None]]) -> None:
-        self._work = work
-        self._stage = stage
-        self._begin = begin
-
-    def __call__(self, *arguments: P.args, **options: P.kwargs) -> T:
-        """Do the work."""
-        end = self._begin(self._stage)
-        done = self._work(*arguments, **options)
-        end()
-        return done
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the stage has
-        return getattr(self._work, name)
+        yield
+        end.record()
+        self._marks.append((stage, begin, end))

@@ -8,9 +8,10 @@ Standard library alone, so that the client has the same code as the service. All
 
 All lengths stand before the first item, so that a frame that was cut anywhere is known to be cut before an item is
 looked at. Items are not aligned: they are encoded images and JSON, which nobody reads in words.
-"""
 
-from __future__ import annotations
+What packs raises `FrameError` where there is no item, or too many or too large ones for one frame; what unpacks or
+checks, where the bytes are anything else than one whole frame of its kind.
+"""
 
 import struct
 from collections.abc import Sequence
@@ -27,9 +28,9 @@ MAX_ITEMS = 256
 
 _HEADER = struct.Struct("<8sHHI")
 _ENTRY = struct.Struct("<II")
-_PLACE = struct.Struct("<16sQQ")
+_SLICE = struct.Struct("<16sQQ")
 _U32 = 2**32
-_IS_PLACE = 1
+_IS_SLICE = 1
 
 
 class Kind(IntEnum):
@@ -37,23 +38,17 @@ class Kind(IntEnum):
 
     PAGES = 1
     ANSWERS = 2
-    PLACES = 3
-    RINGS = 4
+    SLICES = 3
+    BUFFERS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a page lies in memory that client and service share.
+class BufferSlice:
+    """Where a page lies in memory that client and service share."""
 
-    Attributes:
-        ring: the ring's name, 16 bytes.
-        offset: from the ring's first byte, in bytes.
-        length: in bytes.
-    """
-
-    ring: bytes
-    offset: int
-    length: int
+    buffer: bytes  # the buffer's name, 16 bytes
+    offset: int  # bytes from the buffer's first
+    length: int  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,80 +68,52 @@ def is_packed(content_type: str | None) -> bool:
     return (content_type or "").partition(";")[0].strip().lower() == MEDIA_TYPE
 
 
-def pack_pages(bodies: Sequence[bytes]) -> bytes:
-    """Frame the bodies of a request; an empty one is a page without bytes.
+def kind_of(frame: bytes | bytearray) -> int:
+    """The kind that a frame's header names; 0 if it is too short to name one. Nothing is checked."""
+    return int(_HEADER.unpack_from(frame)[2]) if len(frame) >= _HEADER.size else 0
 
-    Raises:
-        FrameError: there are none, or too many or too large ones for one frame.
-    """
+
+def pack_pages(bodies: Sequence[bytes]) -> bytes:
+    """Frame the bodies of a request; an empty one is a page without bytes."""
     return _pack(Kind.PAGES, [Answer(0, body) for body in bodies])
 
 
 def unpack_pages(frame: bytes | bytearray) -> list[bytes]:
-    """Undo `pack_pages`.
-
-    Raises:
-        FrameError: the bytes are anything else than one whole frame of pages.
-    """
+    """Undo `pack_pages`."""
     items = _unpack(Kind.PAGES, frame)
     if any(item.status for item in items):
         raise FrameError("a page has a status; pages have status 0")
     return [item.body for item in items]
 
 
-def pack_places(pages: Sequence[bytes | Place]) -> bytes:
-    """Frame the pages of a request, those in shared memory by their places, the others as they are.
-
-    Raises:
-        FrameError: as for `pack_pages`.
-    """
-    return _pack(Kind.PLACES, [_place_item(page) if isinstance(page, Place) else Answer(0, page) for page in pages])
+def pack_slices(pages: Sequence[bytes | BufferSlice]) -> bytes:
+    """Frame the pages of a request, those in shared memory by their slices, the others as they are."""
+    return _pack(Kind.SLICES, [Answer(0, page) if isinstance(page, bytes) else _slice_item(page) for page in pages])
 
 
-def unpack_places(frame: bytes | bytearray) -> list[bytes | Place]:
-    """Undo `pack_places`; whether there is anything at a place is for others to say.
-
-    Raises:
-        FrameError: the bytes are anything else than one whole frame of places.
-    """
-    return [_page_or_place(item) for item in _unpack(Kind.PLACES, frame)]
+def unpack_slices(frame: bytes | bytearray) -> list[bytes | BufferSlice]:
+    """Undo `pack_slices`; whether there is anything in a slice is for others to say."""
+    return [_page_or_slice(item) for item in _unpack(Kind.SLICES, frame)]
 
 
-def pack_rings_question() -> bytes:
-    """Frame the question where rings are taken; it has one empty item, for the one answer."""
-    return _pack(Kind.RINGS, [Answer(0, b"")])
+def pack_buffers_question() -> bytes:
+    """Frame the question where shared buffers are taken; it has one empty item, for the one answer."""
+    return _pack(Kind.BUFFERS, [Answer(0, b"")])
 
 
-def check_rings_question(frame: bytes | bytearray) -> None:
-    """Make sure that a frame is that question.
-
-    Raises:
-        FrameError: it is anything else.
-    """
-    if _unpack(Kind.RINGS, frame) != [Answer(0, b"")]:
+def check_buffers_question(frame: bytes | bytearray) -> None:
+    """Make sure that a frame is that question."""
+    if _unpack(Kind.BUFFERS, frame) != [Answer(0, b"")]:
         raise FrameError("a frame of this kind has one item, which is empty")
 
 
-def kind_of(frame: bytes | bytearray) -> int:
-    """The kind that a frame's header names; 0 if it is too short to name one. Nothing is checked."""
-    return int(_HEADER.unpack_from(frame)[2]) if len(frame) >= _HEADER.size else 0
-
-
 def pack_answers(answers: Sequence[Answer]) -> bytes:
-    """Frame the answers to the pages of one request, in their order.
-
-    Raises:
-        FrameError: as for `pack_pages`.
-    """
+    """Frame the answers to the pages of one request, in their order."""
     return _pack(Kind.ANSWERS, answers)
 
 
 def unpack_answers(frame: bytes | bytearray) -> list[Answer]:
-    """Undo `pack_answers`.
-
-    Raises:
-        FrameError: the bytes are anything else than one whole frame of answers.
-    """
+    """Undo `pack_answers`."""
     return _unpack(Kind.ANSWERS, frame)
 
 
@@ -163,27 +130,15 @@ def _unpack(kind: Kind, frame: bytes | bytearray) -> list[Answer]:
     start = _HEADER.size + count * _ENTRY.size
     if len(frame) < start:
         raise FrameError(f"the frame is cut: {len(frame)} bytes do not hold the table of {count} items")
-    table = list(_ENTRY.iter_unpack(memoryview(frame)[_HEADER.size : start]))
+    view = memoryview(frame)
+    table = list(_ENTRY.iter_unpack(view[_HEADER.size : start]))
     ends = list(accumulate((length for _status, length in table), initial=start))
     if len(frame) != ends[-1]:
         raise FrameError(f"the frame has {len(frame)} bytes; its table announces {ends[-1]}")
-    view = memoryview(frame)
-    slots = [bytes(view[begin:end]) for begin, end in pairwise(ends)]
-    return [Answer(status, body) for (status, _length), body in zip(table, slots, strict=True)]
-
-
-def _place_item(place: Place) -> Answer:
-    return Answer(_IS_PLACE, _PLACE.pack(place.ring, place.offset, place.length))
-
-
-def _page_or_place(item: Answer) -> bytes | Place:
-    if item.status == 0:
-        return item.body
-    if item.status != _IS_PLACE or len(item.body) != _PLACE.size:
-        raise FrameError(
-            f"an item has status {item.status} and {len(item.body)} bytes; a place has {_IS_PLACE} and {_PLACE.size}"
-        )
-    return Place(*_PLACE.unpack(item.body))
+    return [
+        Answer(status, bytes(view[begin:end]))
+        for (status, _length), (begin, end) in zip(table, pairwise(ends), strict=True)
+    ]
 
 
 def _read_header(kind: Kind, frame: bytes | bytearray) -> int:
@@ -202,3 +157,17 @@ def _read_header(kind: Kind, frame: bytes | bytearray) -> int:
 def _check_count(count: int) -> None:
     if not 1 <= count <= MAX_ITEMS:
         raise FrameError(f"the frame has {count} items; allowed are 1 to {MAX_ITEMS}")
+
+
+def _slice_item(part: BufferSlice) -> Answer:
+    return Answer(_IS_SLICE, _SLICE.pack(part.buffer, part.offset, part.length))
+
+
+def _page_or_slice(item: Answer) -> bytes | BufferSlice:
+    if item.status == 0:
+        return item.body
+    if item.status != _IS_SLICE or len(item.body) != _SLICE.size:
+        raise FrameError(
+            f"an item has status {item.status} and {len(item.body)} bytes; a slice has {_IS_SLICE} and {_SLICE.size}"
+        )
+    return BufferSlice(*_SLICE.unpack(item.body))

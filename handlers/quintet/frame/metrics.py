@@ -3,17 +3,15 @@
 Each name stands in handlers/metrics.yaml with its kind and its label; docs/operations.md says what each is for.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from quintet.errors import Code, Failure
+from quintet.frame.chain import Outcome
 
 # Reading it costs a system call and, on CUDA, a driver call: too much for every batch of a page.
 MEMORY_EVERY_S = 5.0
@@ -21,38 +19,23 @@ MEMORY_EVERY_S = 5.0
 
 @dataclass(frozen=True)
 class Metric:
-    """One number.
-
-    Attributes:
-        name: of the metric.
-        kind: counter, gauge or histogram.
-        value: what is added to a counter, set as a gauge, or observed.
-        labels: values of the metric's own labels, in the order of metrics.yaml.
-    """
+    """One number."""
 
     name: str
-    kind: str
-    value: float
-    labels: tuple[str, ...] = ()
+    kind: str  # counter, gauge or histogram
+    value: float  # what is added to a counter, set as a gauge, or observed
+    labels: tuple[str, ...] = ()  # values of the metric's own labels, in the order of metrics.yaml
 
 
 @dataclass(frozen=True)
 class BatchStats:
-    """What became of the requests that a server handed over together.
+    """What became of the requests that a server handed over together."""
 
-    Attributes:
-        sizes: pages of each call of the chain.
-        outcomes: of all pages.
-        refusals: of requests that were refused as a whole.
-        body_bytes: of all encoded pages.
-        stage_seconds: of the chain's stages; empty if the chain does not time itself.
-    """
-
-    sizes: Sequence[int]
-    outcomes: Sequence[Mapping[str, Any] | Failure]
-    refusals: Sequence[Failure]
-    body_bytes: int
-    stage_seconds: Mapping[str, float]
+    sizes: Sequence[int]  # pages of each call of the chain
+    outcomes: Sequence[Outcome]  # of all pages
+    refusals: Sequence[Failure]  # of requests that were refused as a whole
+    body_bytes: int  # of all encoded pages
+    stage_seconds: Mapping[str, float]  # of the chain's stages; empty if the chain does not time itself
 
     @property
     def codes(self) -> Counter[str]:
@@ -61,26 +44,19 @@ class BatchStats:
 
 
 class Metrics:
-    """The numbers of one worker."""
+    """The numbers of one worker, whose name is the same after a restart."""
 
     def __init__(self, worker: str, device_memory: Callable[[], Mapping[str, int]]) -> None:
-        """Prepare.
-
-        Args:
-            worker: names this worker among those of the service, the same after a restart.
-            device_memory: bytes on the device by kind.
-        """
         self._worker = worker
         self._device_memory = device_memory
         self._memory_told_at = float("-inf")
 
     def at_start(self) -> list[Metric]:
         """Every counter at zero and every gauge: what is not there cannot be asked for."""
-        outcomes = ["ok", *(code.value for code in Code)]
         return [
-            *(_count(0, "quintet_pages_total", outcome) for outcome in outcomes),
-            *(_count(0, "quintet_refused_requests_total", code.value) for code in Code),
-            _count(0, "quintet_body_bytes_total"),
+            *_counters("quintet_pages_total", dict.fromkeys(["ok", *Code], 0)),
+            *_counters("quintet_refused_requests_total", dict.fromkeys(Code, 0)),
+            Metric("quintet_body_bytes_total", "counter", 0),
             self.in_progress(0),
             *self._memory(),
         ]
@@ -89,15 +65,14 @@ class Metrics:
         """How many pages this worker has in hand."""
         return Metric("quintet_pages_in_progress", "gauge", pages, (self._worker,))
 
-    def of_batch(self, account: BatchStats) -> list[Metric]:
+    def of_batch(self, stats: BatchStats) -> list[Metric]:
         """What is told of one batch of requests."""
-        refused = Counter(refusal.code.value for refusal in account.refusals)
-        stages = account.stage_seconds.items()
+        stages = stats.stage_seconds.items()
         return [
-            *(_count(count, "quintet_batches_total", str(size)) for size, count in Counter(account.sizes).items()),
-            *(_count(count, "quintet_pages_total", code) for code, count in account.codes.items()),
-            *(_count(count, "quintet_refused_requests_total", code) for code, count in refused.items()),
-            _count(account.body_bytes, "quintet_body_bytes_total"),
+            *_counters("quintet_batches_total", Counter(map(str, stats.sizes))),
+            *_counters("quintet_pages_total", stats.codes),
+            *_counters("quintet_refused_requests_total", Counter(refusal.code.value for refusal in stats.refusals)),
+            Metric("quintet_body_bytes_total", "counter", stats.body_bytes),
             *(Metric("quintet_stage_seconds", "histogram", round(s, 6), (stage,)) for stage, s in stages),
             self.in_progress(0),
             *self._memory(),
@@ -110,12 +85,11 @@ class Metrics:
             return []
         self._memory_told_at = now
         kinds = {"resident": _resident_bytes(), **{f"device_{kind}": n for kind, n in self._device_memory().items()}}
-        worker = self._worker
-        return [Metric("quintet_memory_bytes", "gauge", size, (kind, worker)) for kind, size in kinds.items()]
+        return [Metric("quintet_memory_bytes", "gauge", size, (kind, self._worker)) for kind, size in kinds.items()]
 
 
-def _count(value: int, name: str, *labels: str) -> Metric:
-    return Metric(name, "counter", value, labels)
+def _counters(name: str, counts: Mapping[str, int]) -> list[Metric]:
+    return [Metric(name, "counter", count, (str(label),)) for label, count in counts.items()]
 
 
 def _resident_bytes() -> int:

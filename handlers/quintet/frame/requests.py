@@ -1,24 +1,19 @@
 """What requests carry and how they are answered: one body or a frame of many, one outcome a page. Knows no server.
 
-A page may stand in a frame by its place in a ring, and a frame may ask where rings are taken. A batch of requests
-becomes one flat list of pages for the chain, and the outcomes find their way back to the requests.
+A page may stand in a frame by its slice of a shared buffer, and a frame may ask where buffers are taken. A batch of
+requests becomes one flat list of pages for the chain, and the outcomes find their way back to the requests.
 """
-
-from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Self
 
-from quintet.errors import HTTP_STATUS, Code, Failure, SettingsError
+from quintet.errors import HTTP_STATUS, Code, Failure
 from quintet.frame import frames
-from quintet.frame.frames import Kind, Place
+from quintet.frame.chain import Body, Outcome
+from quintet.frame.frames import BufferSlice, Kind
 from quintet.frame.shared_memory.buffers import SharedBuffers
-
-Outcome = dict[str, Any] | Failure
-# Encoded bytes, or a bare picture in a ring.
-Body = bytes | memoryview
 
 _JSON = "application/json"
 _NO_BYTES = Failure(
@@ -27,65 +22,13 @@ _NO_BYTES = Failure(
 
 
 @dataclass(frozen=True)
-class Intake:
-    """How much the service takes on at once; these two settings stand beside `chain` in model-config.yaml.
-
-    Attributes:
-        pages_per_batch: most pages the chain is called with.
-        pages_at_once: most pages of all requests that the server hands over together. All of them are answered when the
-            last has been read, so that their time together must stay below the server's responseTimeout.
-    """
-
-    pages_per_batch: int = 64
-    pages_at_once: int = 512
-
-    @classmethod
-    def taken_from(cls, options: dict[str, Any]) -> Intake:
-        """Take the intake's keys out of the handler's options, and leave the chain's.
-
-        Raises:
-            SettingsError: a value is out of range.
-        """
-        return cls(**{key: options.pop(key) for key in ("pages_per_batch", "pages_at_once") if key in options})
-
-    def __post_init__(self) -> None:
-        for key, value in (("pages_per_batch", self.pages_per_batch), ("pages_at_once", self.pages_at_once)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise SettingsError(f"{key} is {value!r}; allowed are whole numbers from 1: correct model-config.yaml")
-
-    def admit(self, requests: Sequence[Request]) -> list[Request]:
-        """The requests, those beyond `pages_at_once` refused as BUSY; the first is never refused."""
-        admitted, pages = [], 0
-        for request in requests:
-            fits = not pages or pages + len(request.bodies) <= self.pages_at_once
-            admitted.append(request if fits else request.refused(self._busy()))
-            pages += len(request.bodies) if fits else 0
-        return admitted
-
-    def batches(self, bodies: Sequence[Body]) -> Iterator[Sequence[Body]]:
-        """Neighbouring bodies, as many as the chain is called with."""
-        for start in range(0, len(bodies), self.pages_per_batch):
-            yield bodies[start : start + self.pages_per_batch]
-
-    def _busy(self) -> Failure:
-        return Failure(Code.BUSY, f"{self.pages_at_once} pages are being read already: send these again in a moment")
-
-
-@dataclass(frozen=True)
 class Request:
-    """One request.
+    """One request."""
 
-    Attributes:
-        request_id: the client's, or one made for it.
-        items: its pages; of those that need not be read, the outcome.
-        packed: whether they came in a frame, and so does the answer.
-        refusal: why the request as a whole is refused; then it has no items.
-    """
-
-    request_id: str
-    items: tuple[Body | Outcome, ...] = ()
-    packed: bool = False
-    refusal: Failure | None = None
+    request_id: str  # the client's, or one made for it
+    items: tuple[Body | Outcome, ...] = ()  # its pages; of those that need not be read, the outcome
+    packed: bool = False  # whether they came in a frame, and so does the answer
+    refusal: Failure | None = None  # why the request as a whole is refused; then it has no items
 
     @property
     def bodies(self) -> list[Body]:
@@ -102,9 +45,9 @@ class Request:
         """The outcome of every item, in order, of which those of the bodies are taken from `read`."""
         return [next(read) if isinstance(item, bytes | memoryview) else item for item in self.items]
 
-    def refused(self, refusal: Failure) -> Request:
+    def refused(self, refusal: Failure) -> Self:
         """The same request without its pages."""
-        return Request(self.request_id, packed=self.packed, refusal=refusal)
+        return type(self)(self.request_id, packed=self.packed, refusal=refusal)
 
 
 @dataclass(frozen=True)
@@ -118,57 +61,62 @@ class Reply:
     headers: Mapping[str, str]
 
 
-def parse_request(body: object, content_type: str | None, request_id: str, rings: SharedBuffers) -> Request:
+def parse_request(body: object, content_type: str | None, request_id: str, buffers: SharedBuffers) -> Request:
     """Look into one request; what cannot be read becomes its refusal.
 
-    Args:
-        body: bytes, or whatever else the server made of a body that was not sent as bytes.
-        content_type: as the client sent it.
-        request_id: names the request in answers and logs.
-        rings: where places are looked up.
+    The body is bytes, or whatever else the server made of one that was not sent as bytes; slices are looked up in the
+    buffers.
     """
     if not isinstance(body, bytes | bytearray):
         return Request(request_id, refusal=_NO_BYTES)
     if not frames.is_packed(content_type):
         return Request(request_id, (bytes(body),))
     try:
-        return Request(request_id, tuple(_items(body, rings)), packed=True)
+        return Request(request_id, tuple(_items(body, buffers)), packed=True)
     except frames.FrameError as error:
         return Request(request_id, packed=True, refusal=Failure(Code.INVALID_PARAMETER, str(error)))
 
 
-def _items(frame: bytes | bytearray, rings: SharedBuffers) -> Sequence[Body | Outcome]:
-    """What a frame holds, by its kind.
-
-    Raises:
-        FrameError: it is no frame of a kind that is sent to a service.
-    """
+def _items(frame: bytes | bytearray, buffers: SharedBuffers) -> Sequence[Body | Outcome]:
+    """What a frame holds, by its kind; FrameError if that is none that is sent to a service."""
     match frames.kind_of(frame):
-        case Kind.PLACES:
-            return [rings.find(page) if isinstance(page, Place) else page for page in frames.unpack_places(frame)]
-        case Kind.RINGS:
-            frames.check_rings_question(frame)
-            return [rings.invitation()]
+        case Kind.SLICES:
+            pages = frames.unpack_slices(frame)
+            return [buffers.find(page) if isinstance(page, BufferSlice) else page for page in pages]
+        case Kind.BUFFERS:
+            frames.check_buffers_question(frame)
+            return [buffers.invitation()]
     return frames.unpack_pages(frame)
 
 
-def respond(requests: Sequence[Request], outcomes: Sequence[Outcome], head: Mapping[str, str]) -> list[Reply]:
-    """Answer the requests with the outcomes of all their pages.
+def admit(requests: Sequence[Request], pages_at_once: int) -> list[Request]:
+    """The requests, those beyond `pages_at_once` refused as BUSY; the first is never refused."""
+    busy = Failure(Code.BUSY, f"{pages_at_once} pages are being read already: send these again in a moment")
+    admitted, pages = [], 0
+    for request in requests:
+        fits = not pages or pages + len(request.bodies) <= pages_at_once
+        admitted.append(request if fits else request.refused(busy))
+        pages += len(request.bodies) if fits else 0
+    return admitted
 
-    Args:
-        requests: E requests.
-        outcomes: one a body, in the order of the requests and their bodies.
-        head: what every result begins with.
+
+def batches_of(bodies: Sequence[Body], most: int) -> list[Sequence[Body]]:
+    """Neighbouring bodies, at most as many as the chain is called with."""
+    return [bodies[start : start + most] for start in range(0, len(bodies), most)]
+
+
+def respond(requests: Sequence[Request], outcomes: Sequence[Outcome], head: Mapping[str, str]) -> list[Reply]:
+    """Answer the requests with the outcomes of all their pages, one a body, in the order of the requests.
+
+    Results begin with `head`: schema and model.
     """
     left = iter(outcomes)
     return [_respond_to(request, request.outcomes(left), head) for request in requests]
 
 
 def _respond_to(request: Request, outcomes: Sequence[Outcome], head: Mapping[str, str]) -> Reply:
-    if request.refusal is not None:
-        return _reply(request.refusal, request.request_id, head)
-    if not request.packed:
-        return _reply(outcomes[0], request.request_id, head)
+    if request.refusal is not None or not request.packed:
+        return _reply(request.refusal or outcomes[0], request.request_id, head)
     replies = [_reply(outcome, f"{request.request_id}.{number}", head) for number, outcome in enumerate(outcomes)]
     frame = frames.pack_answers([frames.Answer(reply.status, reply.body) for reply in replies])
     return Reply(200, "OK", frames.MEDIA_TYPE, frame, {})

@@ -3,8 +3,6 @@
 The archive is complete: it starts on a machine that has the packages and nothing else of this project.
 """
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 import subprocess
@@ -12,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from quintet.engine import weights
+from quintet.pages.weights import networks_in
 
 HANDLERS = Path(__file__).resolve().parents[2]
 MODEL_STORE = HANDLERS.parent / "model_store"
@@ -28,30 +26,29 @@ def pack(
         WeightsError: the networks are missing or not what their provenance says.
         CalledProcessError: the archiver refused; its words are on stderr.
     """
-    weights.verify_store(model_store)
+    networks_in(model_store).verify()
     with tempfile.TemporaryDirectory(prefix="quintet-archive-") as scratch:
         staged = _stage(Path(scratch) / "extra", model_store)
         # The archiver deletes $TMPDIR/<model name> without asking, so it gets a TMPDIR of its own.
         private = Path(scratch) / "tmp"
         private.mkdir()
         command = [
-            *(
-                sys.executable,
-                "-c",
-                "from model_archiver.model_packaging import generate_model_archive as pack; pack()",
-            ),
+            *(sys.executable, "-c", "from model_archiver.model_packaging import generate_model_archive as f; f()"),
             *("--model-name", "quintet", "--version", "1.0", "--force"),
             *("--handler", str(HANDLERS / "chain_handler.py"), "--extra-files", str(staged)),
             *("--config-file", str(model_config), "--export-path", scratch),
         ]
         subprocess.run(command, check=True, env={"TMPDIR": str(private), "PATH": ""})  # noqa: S603 - our own words
-        _replace(Path(scratch) / "quintet.mar", archive)
+        # In place whole: a server that starts meanwhile sees the old one or the new one.
+        beside = archive.with_suffix(".part")
+        shutil.copyfile(Path(scratch) / "quintet.mar", beside)
+        beside.replace(archive)
     record_hash(archive)
     return archive
 
 
 def record_hash(archive: Path) -> Path:
-    """Write the archive's SHA-256 beside it, in the form of `sha256sum`: the service starts nothing else.
+    """Write the archive's SHA-256 beside it, as `sha256sum` does: the service starts nothing else.
 
     Returns:
         The file, named like the archive with `.sha256` behind it.
@@ -65,18 +62,11 @@ def record_hash(archive: Path) -> Path:
 
 def _stage(folder: Path, model_store: Path) -> Path:
     """Lay out what stands beside the handler: the archiver takes the content of this folder, not the folder."""
-    ignored = shutil.ignore_patterns("__pycache__", "conversion", "operations")
+    ignored = shutil.ignore_patterns("__pycache__", "conversion", "operations", "models.py")
     shutil.copytree(HANDLERS / "quintet", folder / "quintet", ignore=ignored)
     shutil.copytree(model_store / "networks", folder / "networks")
     shutil.copy2(model_store / "provenance.json", folder)
     return folder
-
-
-def _replace(source: Path, target: Path) -> None:
-    """Put the archive in place whole: a server that starts meanwhile sees the old one or the new one."""
-    beside = target.with_suffix(".part")
-    shutil.copyfile(source, beside)
-    beside.replace(target)
 
 
 if __name__ == "__main__":

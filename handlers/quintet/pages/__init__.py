@@ -1,1 +1,4 @@
-"""TODO: what may be here."""
+"""The page chain: pages into text through five networks. `chain.py` is the main path, `stages` its five steps.
+
+Tensors and their records, no server and no file. May import `quintet.engine` and `quintet.errors`.
+"""

@@ -4,8 +4,6 @@ Engines prepare their kernels for each shape when it comes first: lines of many 
 counts that leave calls part-filled. And they take their memory: in pieces, as canvases grow, it has holes in the end.
 """
 
-from __future__ import annotations
-
 import io
 import itertools
 
@@ -23,20 +21,16 @@ _TEXT = "Quintet 0123456789 reads this page before it reads yours, and then forg
 
 
 def draw_pages(count: int) -> list[bytes]:
-    """Encoded pages with lines from a word to the width of the page.
+    """JPEGs with lines from a word to the width of the page.
 
     Args:
         count: how many with the largest canvas, and how many others, whose sizes and turns alternate.
-
-    Returns:
-        JPEGs, as most pages are.
     """
     others = itertools.islice(itertools.cycle(itertools.product(_SIZES_PX, _TURNS_DEG)), count)
     return [_draw(size_px, turn_deg) for size_px, turn_deg in [(_LARGEST_PX, 0)] * count + list(others)]
 
 
 def _draw(size_px: tuple[int, int], turn_deg: int) -> bytes:
-    """One page, its content turned clockwise."""
     page = Image.new("RGB", size_px, "white")
     pen, font = ImageDraw.Draw(page), ImageFont.load_default(_FONT_PX)
     tops = range(_MARGIN_PX, size_px[1] - 2 * _MARGIN_PX, _LINE_STEP_PX)

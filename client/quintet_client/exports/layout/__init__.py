@@ -1,1 +1,4 @@
-"""TODO: what may be here."""
+"""What is on a page, for all formats alike: blocks of lines, rows and columns, words within lines.
+
+Geometry and text alone: imports nothing but typed results.
+"""

@@ -8,9 +8,7 @@ import unicodedata
 from dataclasses import dataclass
 from itertools import groupby
 
-from quintet_client.api.results import Line, PointPx
-
-Quad = tuple[PointPx, PointPx, PointPx, PointPx]
+from quintet_client.api.results import Line, PointPx, QuadPx
 
 # Helvetica's advance widths in em, rounded; what is not listed is taken as 0.56, capitals as 0.69.
 _WIDTHS_EM = {
@@ -29,20 +27,18 @@ _WIDTHS_EM = {
     for character in characters
 }
 _RIGHT_TO_LEFT = frozenset({"R", "AL"})
+_STRONG = _RIGHT_TO_LEFT | {"L"}
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word of a line.
+    """One word of a line, its corners clockwise from the line's top-left.
 
-    Attributes:
-        text: without white space.
-        quad_px: its corners, in the frame of the line's, clockwise from the line's top-left.
-        leftward: whether its characters run against the line's first edge, as Hebrew and Arabic do.
+    `leftward` ones run against the line's first edge, as Hebrew and Arabic do.
     """
 
     text: str
-    quad_px: Quad
+    quad_px: QuadPx
     leftward: bool = False
 
 
@@ -58,11 +54,7 @@ def advance_em(character: str) -> float:
 
 
 def words_of(line: Line) -> tuple[Word, ...]:
-    """Cut a line into words, in logical order.
-
-    Returns:
-        Words whose boxes share the line's edges and leave the spaces free; () for a line without text.
-    """
+    """Cut a line into words, in logical order, whose boxes share the line's edges and leave the spaces free."""
     texts = line.text.split()
     directions = [_leftward(text) for text in texts]
     widths = [max(sum(map(advance_em, text)), 0.1) for text in texts]
@@ -76,7 +68,7 @@ def words_of(line: Line) -> tuple[Word, ...]:
     return tuple(words[place] for place in range(len(texts)))
 
 
-def part_of(quad_px: tuple[PointPx, ...], start: float, end: float) -> Quad:
+def part_of(quad_px: QuadPx, start: float, end: float) -> QuadPx:
     """Return the part of a quad between two shares of its length, 0 at the text's start and 1 at its end."""
     top_left, top_right, bottom_right, bottom_left = quad_px
     return (
@@ -93,19 +85,13 @@ def _between(first: PointPx, second: PointPx, share: float) -> PointPx:
 
 def _leftward(text: str) -> bool:
     """Whether the first character with a direction of its own runs from right to left."""
-    for character in text:
-        direction = unicodedata.bidirectional(character)
-        if direction == "L":
-            return False
-        if direction in _RIGHT_TO_LEFT:
-            return True
-    return False
+    directions = map(unicodedata.bidirectional, text)
+    return next((direction in _RIGHT_TO_LEFT for direction in directions if direction in _STRONG), False)
 
 
 def _left_to_right(leftward: list[bool]) -> list[int]:
     """Order words as they stand on paper: the Unicode bidirectional algorithm's reordering, a word as its unit."""
     runs = [list(run) for _direction, run in groupby(range(len(leftward)), key=leftward.__getitem__)]
-    whole_line = bool(leftward) and leftward[0]
-    if whole_line:
+    if leftward and leftward[0]:  # so does the whole line
         runs.reverse()
     return [place for run in runs for place in (run[::-1] if leftward[run[0]] else run)]

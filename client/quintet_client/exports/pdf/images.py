@@ -33,14 +33,9 @@ _TURNS: dict[int, Matrix] = {
 
 @dataclass(frozen=True, slots=True)
 class PageImage:
-    """An image ready to be painted.
+    """An image ready to be painted: sizes as a viewer shows it, samples as its filter wants them.
 
-    Attributes:
-        size_px: width and height as a viewer shows it.
-        size_pt: the same in points.
-        paint: from the unit square to the page, in points.
-        data: the image's samples as the filter wants them.
-        head: the image's dictionary in PDF's words.
+    `paint` leads from the unit square to the page, in points; `head` is the image's dictionary in PDF's words.
     """
 
     size_px: tuple[int, int]
@@ -55,11 +50,7 @@ class PageImage:
 
 
 def page_image(body: bytes, number: int) -> PageImage:
-    """Prepare one image of a file.
-
-    Args:
-        body: the whole file.
-        number: which of its images, from 1.
+    """Prepare one image of a file, counted from 1.
 
     Raises:
         OSError, ValueError, EOFError: it holds no such image that could be decoded.

@@ -1,4 +1,4 @@
-"""Pages of an original PDF: the frame they are displayed in, whether they hold text, room for a layer of our own."""
+"""Pages of an original PDF: the frame they are displayed in, and whether they hold text already."""
 
 import pikepdf
 from pikepdf import Name
@@ -25,10 +25,8 @@ def settled(page: pikepdf.Page) -> None:
 def _inherited(node: pikepdf.Object, key: str) -> pikepdf.Object | None:
     """Look a page's attribute up through the page tree."""
     for _level in range(_DEEPEST_TREE):
-        if key in node:
-            return node[key]
-        if "/Parent" not in node:
-            return None
+        if key in node or "/Parent" not in node:
+            return node.get(key)
         node = node["/Parent"]
     return None
 
@@ -36,12 +34,8 @@ def _inherited(node: pikepdf.Object, key: str) -> pikepdf.Object | None:
 def displayed_frame(page: pikepdf.Page, width_px: int, height_px: int) -> Matrix:
     """Return the transform from the page as a viewer shows it, in pixels, to the page's own space.
 
-    A viewer shows the crop box, as far as it lies within the media box, turned clockwise by `/Rotate`.
-
-    Args:
-        page: the page.
-        width_px: width of the picture that was made of it.
-        height_px: height of that picture.
+    A viewer shows the crop box, as far as it lies within the media box, turned clockwise by `/Rotate`. The size is
+    that of the picture that was made of it.
     """
     left, bottom, right, top = _displayed_box(page)
     width, height = right - left, top - bottom
@@ -70,12 +64,7 @@ def _ordered(box: pikepdf.Array) -> tuple[float, float, float, float]:
 
 
 def holds_text(page: pikepdf.Page, characters: int) -> bool:
-    """Whether a page shows about as much text by itself as was read on it: a second layer would double every word.
-
-    Args:
-        page: the page.
-        characters: how many were read.
-    """
+    """Whether a page shows about as much text by itself as was read on it: a second layer would double every word."""
     return _characters(page, _inherited(page.obj, "/Resources"), 0) >= max(1, _OWN_TEXT_SHARE * characters)
 
 

@@ -5,19 +5,17 @@ Pages show upright: what page orientation found is set as `/Rotate`, the picture
 """
 
 import io
-import os
-import stat
 
 import pikepdf
 from pikepdf import Dictionary, Name
 
 from quintet_client.api.results import PageResult
-from quintet_client.exports.documents import Document, DocumentPage, Original
-from quintet_client.exports.failures import ExportError
+from quintet_client.exports.documents import Document, DocumentPage, ExportError
 from quintet_client.exports.pdf.glyphless import GlyphlessFont
 from quintet_client.exports.pdf.images import page_image
 from quintet_client.exports.pdf.pages import displayed_frame, holds_text, settled
 from quintet_client.exports.pdf.text import FONT_NAME, Matrix, numbers, text_layer
+from quintet_client.input.regular_files import open_regular, why_not
 
 _PDF_MAGIC = b"%PDF-"
 _NOTICE_PAGE_PT = (595.0, 842.0)
@@ -29,10 +27,7 @@ def render(document: Document) -> bytes:
     Raises:
         ExportError: the original is not there, or is not what was read.
     """
-    if document.original is None:
-        raise ExportError("the file it was read from is not known; say where it is with --input")
-    body = _body_of(document.original)
-    builder = _Builder(body)
+    builder = _Builder(_body_of(document))
     for page in document.pages:
         builder.add(page)
     return builder.finished(document.name)
@@ -113,21 +108,20 @@ class _Builder:
         target.Contents = self._pdf.make_stream(b"BT /Notice 12 Tf 72 720 Td " + text + b" ET")
 
 
-def _body_of(original: Original) -> bytes:
+def _body_of(document: Document) -> bytes:
     """Read the original.
 
     Raises:
         ExportError: it is not there, or not the file that was read.
     """
+    if document.original is None:
+        raise ExportError("the file it was read from is not known; say where it is with --input")
     try:
-        status = os.stat(original.path)  # noqa: PTH116 - surrogate-escaped names stay plain strings here
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, "not a regular file")
-        with open(original.path, "rb") as file:  # noqa: PTH123 - the same
+        file, _stamp = open_regular(str(document.original))
+        with file:
             body = file.read()
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ExportError(f"its file cannot be read ({reason}); say where it is with --input") from error
-    if original.size_bytes not in {-1, len(body)}:
-        raise ExportError(f"its file has {len(body)} bytes, {original.size_bytes} were read; read it again")
+        raise ExportError(f"its file cannot be read ({why_not(error)}); say where it is with --input") from error
+    if document.original_bytes not in {-1, len(body)}:
+        raise ExportError(f"its file has {len(body)} bytes, {document.original_bytes} were read; read it again")
     return body

@@ -13,8 +13,10 @@ from typing import BinaryIO, Protocol
 
 from quintet_client.errors import PageError
 from quintet_client.input.documents.codes import DocumentCode
-from quintet_client.input.documents.messages import Answer, answer_packed, unpacked
-from quintet_client.input.regular_files import UNKNOWN, FileStamp, open_regular, why_not
+from quintet_client.input.documents.messages import MOST_PAGES, Answer, answer_packed, unpacked
+from quintet_client.input.regular_files import open_regular, why_not
+from quintet_client.input.sources import TIFF_EXTENSIONS
+from quintet_client.service.page import UNKNOWN, FileStamp
 
 # The parent ends what takes too long. This ends it when there is no parent any more to do so, whatever native code is
 # doing, and so a while later.
@@ -26,7 +28,7 @@ _STATM = Path("/proc/self/statm")
 class _Pages(Protocol):
     """An open document."""
 
-    def __len__(self) -> int: ...
+    def numbers(self, most: int) -> tuple[int, ...]: ...
 
     def render(self, number: int, dpi: int) -> tuple[bytes, str]: ...
 
@@ -40,19 +42,13 @@ class Shelf:
         self._held: tuple[str, FileStamp, _Pages] | None = None
 
     def answer(self, path: str, page: int, dpi: int) -> Answer:
-        """Count a document's pages, or render one of them.
-
-        Args:
-            path: the document.
-            page: from 1; 0 counts.
-            dpi: pixels an inch, for a PDF.
-        """
+        """Number a document's pages (for page 0), or render one of them."""
         stamp = UNKNOWN
         try:
             file, stamp = open_regular(path)
             pages = self._open(path, file, stamp)
             if not page:
-                return Answer(stamp, pages=len(pages))
+                return Answer(stamp, pages=pages.numbers(MOST_PAGES + 1))
             body, note = pages.render(page, dpi)
             return Answer(stamp, note=note, body=body)
         except PageError as error:
@@ -67,7 +63,7 @@ class Shelf:
             return self._held[2]
         self.let_go()
         try:
-            pages = _opened(file)
+            pages = _opened(file, path)
         except BaseException:
             file.close()
             raise
@@ -81,10 +77,12 @@ class Shelf:
             self._held = None
 
 
-def _opened(file: BinaryIO) -> _Pages:
-    """Open a document as what it is, whatever it is called: a link may lead to a file of another name."""
+def _opened(file: BinaryIO, path: str) -> _Pages:
+    """Open a document as what it is: a link called .pdf may lead to a TIFF. What is only called so is no document."""
     is_tiff = file.read(4) in _TIFF_MARKS
     file.seek(0)
+    if not is_tiff and path.lower().endswith(TIFF_EXTENSIONS):
+        raise PageError(DocumentCode.DOCUMENT_DAMAGED, "the file is no TIFF")
     try:
         if is_tiff:
             from quintet_client.input.documents.tiff import TiffPages  # noqa: PLC0415 - NumPy takes a while
@@ -131,25 +129,20 @@ def _answers_alone() -> BinaryIO:
     return answers
 
 
-def _exactly(requests: BinaryIO, count: int) -> bytes:
-    read = requests.read(count)
+def _exactly(count: int) -> bytes:
+    read = sys.stdin.buffer.read(count)
     if len(read) < count:
         raise EOFError  # the parent has gone, or wants no more
     return read
 
 
 def main(memory_bytes: int, page_s: float) -> None:
-    """Answer until the parent closes the pipe, or dies.
-
-    Args:
-        memory_bytes: most address space.
-        page_s: what the parent waits for an answer.
-    """
+    """Answer until the parent, which waits so long for each answer, closes the pipe or dies."""
     _limited(memory_bytes)
     answers, shelf = _answers_alone(), Shelf()
     while True:
         try:
-            request, _ = unpacked(lambda count: _exactly(sys.stdin.buffer, count))
+            request, _ = unpacked(_exactly)
         except EOFError:
             return
         signal.setitimer(signal.ITIMER_REAL, page_s + _ORPHAN_S)

@@ -5,29 +5,32 @@ import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from quintet_client.input.regular_files import UNKNOWN, FileStamp
 from quintet_client.service.outcomes import one_line
+from quintet_client.service.page import UNKNOWN, FileStamp
 
 _LENGTHS = struct.Struct(">II")
 # The service takes 64 MiB a request, the frame around the page included.
 MOST_BODY_BYTES = 60 * 1024 * 1024
-_MOST_HEAD_BYTES = 64 * 1024
+# A PDF may claim a million pages that it has not, and each would be a failure of its own.
+MOST_PAGES = 100_000
+# The numbers of so many pages, and one more.
+_MOST_HEAD_BYTES = 1024 * 1024
 
 
 class Answer(NamedTuple):
-    """What became of a request.
+    """What became of a request for the numbers of a document's pages, or for one page as an encoded image.
 
     Attributes:
         stamp: the state of the file that was opened.
-        pages: how many pages the document has, if that was asked.
+        pages: at most `MOST_PAGES` and one more.
         code: why there is none; empty if all went well.
         message: the same for a person.
         note: what is to be said of a page that was rendered all the same.
-        body: an encoded image, if a page was asked for.
+        body: the image.
     """
 
     stamp: FileStamp = UNKNOWN
-    pages: int = 0
+    pages: tuple[int, ...] = ()
     code: str = ""
     message: str = ""
     note: str = ""
@@ -41,14 +44,10 @@ def packed(head: dict[str, Any], body: bytes = b"") -> bytes:
 
 
 def unpacked(take: Callable[[int], bytes], most_bytes: int = 0) -> tuple[dict[str, Any], bytes]:
-    """Read one message.
-
-    Args:
-        take: gives exactly so many bytes, or raises.
-        most_bytes: of the body.
+    """Read one message out of `take`, which gives exactly so many bytes, or raises.
 
     Raises:
-        ValueError: it is longer, or no JSON.
+        ValueError: its body is longer than `most_bytes`, or its head is no JSON.
     """
     head, body = _LENGTHS.unpack(take(_LENGTHS.size))
     if head > _MOST_HEAD_BYTES or body > most_bytes:
@@ -64,13 +63,11 @@ def answer_packed(answer: Answer) -> bytes:
 def answer_unpacked(take: Callable[[int], bytes]) -> Answer:
     """Read an answer, from a process that a document may have taken over.
 
-    Args:
-        take: as in `unpacked`.
-
     Raises:
         ValueError, TypeError, KeyError: it is none.
     """
     head, body = unpacked(take, MOST_BODY_BYTES)
     size_bytes, mtime_ns = head["stamp"]
     code, message, note = (one_line(head[name]) for name in ("code", "message", "note"))
-    return Answer(FileStamp(int(size_bytes), int(mtime_ns)), int(head["pages"]), code, message, note, body)
+    pages = tuple(map(int, head["pages"]))
+    return Answer(FileStamp(int(size_bytes), int(mtime_ns)), pages, code, message, note, body)

@@ -42,19 +42,16 @@ class PdfPages:
         except pypdfium2.PdfiumError as error:
             raise _not_opened(error) from error
 
-    def __len__(self) -> int:
-        return len(self._pdf)
+    def numbers(self, most: int) -> tuple[int, ...]:
+        """Number its pages, no more than `most`."""
+        return tuple(range(1, min(len(self._pdf), most) + 1))
 
     def close(self) -> None:
         """Let go of it, and of its file."""
         self._pdf.close()
 
     def render(self, number: int, dpi: int) -> tuple[bytes, str]:
-        """Render one page.
-
-        Args:
-            number: from 1.
-            dpi: pixels an inch; fewer where the service would take no more.
+        """Render one page at so many pixels an inch, or at fewer where the service would take no more.
 
         Returns:
             The encoded image, and what is to be said about it, if anything.

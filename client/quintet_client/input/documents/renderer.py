@@ -9,11 +9,12 @@ import sys
 import threading
 import time
 from collections import Counter
-from typing import IO
+from typing import IO, cast
 
 from quintet_client.input.documents.codes import DocumentCode
 from quintet_client.input.documents.messages import Answer, answer_unpacked, packed
-from quintet_client.input.regular_files import UNKNOWN, stamp_of
+from quintet_client.input.regular_files import stamp_of
+from quintet_client.service.page import UNKNOWN
 
 # A page of 100 megapixels takes a few seconds; what takes a minute is made to.
 PAGE_S = 60.0
@@ -27,6 +28,7 @@ _CHUNK_BYTES = 1024 * 1024
 # These go away while the file stays as it is, so that the next run tries again.
 _NOT_THE_FILES_FAULT = {DocumentCode.UNREADABLE_FILE, DocumentCode.RENDERER_MISSING}
 _log = logging.getLogger(__name__)
+_Pipes = tuple[IO[bytes], IO[bytes]]
 
 
 class _DiedError(Exception):
@@ -44,12 +46,7 @@ class Renderer:
     """
 
     def __init__(self, page_s: float = PAGE_S, memory_bytes: int = MEMORY_BYTES) -> None:
-        """Prepare.
-
-        Args:
-            page_s: longest time for one page, or for opening and counting.
-            memory_bytes: most address space of the process.
-        """
+        """Prepare; a page, or opening and counting, has so many seconds, and the process so much address space."""
         self._page_s = page_s
         self._memory_bytes = memory_bytes
         self._child: _Child | None = None
@@ -63,25 +60,11 @@ class Renderer:
         return child.pid if child else None
 
     def count(self, path: str) -> Answer:
-        """Count the pages of a PDF: how many, or why there are none. Never raises for what a document holds."""
-        return self._ask(path, 0, 0)
+        """Number the pages of a PDF or TIFF, or say why there are none. Never raises for what a document holds."""
+        return self.render(path, 0, 0)
 
     def render(self, path: str, page: int, dpi: int) -> Answer:
-        """Render a page of a PDF or TIFF: an encoded image, or why there is none.
-
-        Args:
-            path: the document; undecodable bytes of the name as surrogates.
-            page: from 1.
-            dpi: pixels an inch, for a PDF; a TIFF has its own.
-        """
-        return self._ask(path, page, dpi)
-
-    def close(self) -> None:
-        """End the process. Another request starts a new one."""
-        with self._lock:
-            self._end_child()
-
-    def _ask(self, path: str, page: int, dpi: int) -> Answer:
+        """Render a page, from 1, of a PDF or TIFF, which has its own resolution; or say why there is no image."""
         with self._lock:
             stamp = stamp_of(path)
             if self._stalls[path] >= _STALLS_A_DOCUMENT:
@@ -92,6 +75,11 @@ class Renderer:
             if answer.code in _NOT_THE_FILES_FAULT:
                 return answer._replace(stamp=UNKNOWN)
             return answer if answer.stamp != UNKNOWN else answer._replace(stamp=stamp)
+
+    def close(self) -> None:
+        """End the process. Another request starts a new one."""
+        with self._lock:
+            self._end_child()
 
     def _answer(self, request: dict[str, str | int]) -> Answer:
         """Ask, once more if the process dies; what did not survive is replaced."""
@@ -134,35 +122,24 @@ class _Child:
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         )
         self.pid = self._process.pid
+        self._requests, self._answers = cast("_Pipes", (self._process.stdin, self._process.stdout))
 
     def ask(self, message: bytes, within_s: float) -> Answer:
-        """Send a request and wait for its answer.
-
-        Raises:
-            _DiedError: the process is gone, or its answer is none.
-            _StalledError: no answer came in time.
-        """
-        requests, answers = self._pipes()
+        """Send a request and wait for its answer, as long as the process lives and there is time."""
         ends_at = time.monotonic() + within_s
         try:
-            requests.write(message)
-            return answer_unpacked(lambda count: _taken(answers, count, ends_at))
+            self._requests.write(message)
+            return answer_unpacked(lambda count: _taken(self._answers, count, ends_at))
         except (BrokenPipeError, ValueError, TypeError, KeyError) as error:
             raise _DiedError from error
 
     def end(self) -> str:
         """Kill the process unless it is dead already; says how it ended."""
-        for pipe in self._pipes():
-            pipe.close()
+        self._requests.close()
+        self._answers.close()
         self._process.kill()
         status = self._process.wait()
         return f"died of {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
-
-    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
-        requests, answers = self._process.stdin, self._process.stdout
-        if requests is None or answers is None:
-            raise _DiedError  # they were asked for when it was started
-        return requests, answers
 
 
 def _taken(answers: IO[bytes], count: int, ends_at: float) -> bytes:

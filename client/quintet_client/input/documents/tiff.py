@@ -1,9 +1,10 @@
 """Pages of a TIFF as the service would read each of them alone. In the child alone."""
 
+import struct
 from typing import BinaryIO
 
 import quintet.errors
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 from quintet.errors import Code
 from quintet.pages.pixels.images import check_size, load_image
 from quintet.pages.settings import Settings
@@ -14,57 +15,55 @@ from quintet_client.input.documents.encoding import encoded
 from quintet_client.input.documents.messages import MOST_BODY_BYTES
 
 _LIMITS = Settings()
+_BIG_TIFF = 43
+_NEW_SUBFILE_TYPE = 254
+# Bit 0: a smaller version of another image, bit 2: a mask (TIFF 6.0, section 8).
+_NO_PAGE = 1 | 4
+_NOWHERE = -1
 
 
 class TiffPages:
     """One TIFF, open."""
 
     def __init__(self, file: BinaryIO) -> None:
-        """Open it.
-
-        Raises:
-            PageError: it is damaged.
-        """
         self._file = file
-        self._reopen()
+        self._image: Image.Image | None = None
 
-    def __len__(self) -> int:
-        return getattr(self._image, "n_frames", 1)
+    def numbers(self, most: int) -> tuple[int, ...]:
+        """Tell which images are pages and no thumbnails or masks, from the directories alone.
 
-    def close(self) -> None:
-        """Let go of it, and of its file."""
-        self._image.close()
-        self._file.close()
+        A chain of directories that is broken has one page more at its end, which fails when it is read: what is
+        missing is not passed over. No numbers at all if the very first directory is damaged.
+        """
+        self._file.seek(0)
+        head = self._file.read(16)
+        try:
+            directory = TiffImagePlugin.ImageFileDirectory_v2(head if head[2] == _BIG_TIFF else head[:8])
+        except struct.error:  # there is no more than a beginning
+            return ()
+        pages, seen = list[int](), set[int]()
+        while (at := directory.next) and at not in seen and len(pages) < most:
+            seen.add(at)
+            if not self._load(directory):
+                return (*pages, len(seen)) if len(seen) > 1 else ()
+            kind: object = directory.get(_NEW_SUBFILE_TYPE, 0)
+            if not (isinstance(kind, int) and kind & _NO_PAGE):
+                pages.append(len(seen))
+        return tuple(pages)
 
     def render(self, number: int, _dpi: int) -> tuple[bytes, str]:
-        """Decode one page, at its own resolution.
-
-        Args:
-            number: which of its images, from 1.
-
-        Returns:
-            The encoded image; there is nothing to be said about it.
+        """Decode one page, at its own resolution; there is nothing to be said about it.
 
         Raises:
             PageError: it is damaged, or too large or small.
         """
-        if self._image.tell() == number - 1:
-            self._reopen()  # Pillow turns an image in place as it loads it: it is to be turned once
+        if self._image is None or self._image.tell() == number - 1:
+            self._image = self._opened()  # Pillow turns an image in place as it loads it: it is to be turned once
         try:
             self._image.seek(number - 1)
         except Exception as error:  # Pillow's codecs raise many types on damaged input; each is this page's own failure
             message = f"image {number} of the TIFF is missing or damaged ({type(error).__name__})"
             raise PageError(Code.IMAGE_DECODE_FAILED, message) from error
-        return self._decoded(), ""
-
-    def _reopen(self) -> None:
-        self._file.seek(0)
-        try:
-            self._image = Image.open(self._file, formats=("TIFF",))
-        except Exception as error:  # as above
-            raise PageError(DocumentCode.DOCUMENT_DAMAGED, "the file is no TIFF, or a damaged one") from error
-
-    def _decoded(self) -> bytes:
         try:
             check_size(self._image.size, _LIMITS)
             bilevel = self._image.mode == "1"
@@ -73,4 +72,27 @@ class TiffPages:
             raise PageError(error.failure.code, error.failure.message) from error
         if len(body) > MOST_BODY_BYTES:
             raise PageError(Code.IMAGE_TOO_LARGE, f"the page has {len(body)} bytes; at most {MOST_BODY_BYTES} are sent")
-        return body
+        return body, ""
+
+    def close(self) -> None:
+        """Let go of it, and of its file."""
+        if self._image is not None:
+            self._image.close()
+        self._file.close()
+
+    def _load(self, directory: TiffImagePlugin.ImageFileDirectory_v2) -> bool:
+        """Read the directory that `next` leads to; False if it is not whole, of which Pillow only warns."""
+        at, directory.next = directory.next, _NOWHERE
+        try:
+            self._file.seek(at)
+            directory.load(self._file)
+        except (OSError, OverflowError):
+            return False
+        return bool(directory.next != _NOWHERE)
+
+    def _opened(self) -> Image.Image:
+        self._file.seek(0)
+        try:
+            return Image.open(self._file, formats=("TIFF",))
+        except Exception as error:  # as above
+            raise PageError(DocumentCode.DOCUMENT_DAMAGED, "the file is no TIFF, or a damaged one") from error

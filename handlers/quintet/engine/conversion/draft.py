@@ -1,10 +1,8 @@
 """A network half-way between ONNX and our graph: what `onnx_import` writes and `fusion` reads.
 
-The draft speaks the operations of `quintet.engine.graph`, with constants still as operands, and a few elementary ones that
-only make sense as parts of a pattern: clamp, divide, erf, sqrt, square, subtract.
+The draft speaks the operations of `quintet.engine.graph`, with constants still as operands, and a few elementary ones
+that only make sense as parts of a pattern: clamp, divide, erf, sqrt, square, subtract.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quintet.engine.graph import Attribute, Node, WeightsError
+from quintet.engine.graph import Attribute, Node
+from quintet.errors import WeightsError
 
 Size = int | str  # a number, or the name of the ``size`` node that gives it
 Sizes = list[Size] | str  # sizes one by one, or the name of the value whose whole shape this is
@@ -37,21 +36,14 @@ class OnnxNode:
 
 @dataclass
 class Draft:
-    """A network being read.
+    """A network being read."""
 
-    Attributes:
-        inputs: shape of each input; a string is a dimension that may vary.
-        nodes: in the order they run.
-        outputs: names of the values returned.
-        constants: every constant met so far, by name.
-        sizes: every value met so far that holds sizes, by name.
-    """
-
+    # Shape of each input; a string is a dimension that may vary.
     inputs: dict[str, tuple[Size, ...]] = field(default_factory=dict)
-    nodes: dict[str, Node] = field(default_factory=dict)
-    outputs: tuple[str, ...] = ()
-    constants: dict[str, Array] = field(default_factory=dict)
-    sizes: dict[str, Sizes] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)  # in the order they run
+    outputs: tuple[str, ...] = ()  # names of the values returned
+    constants: dict[str, Array] = field(default_factory=dict)  # every constant met so far, by name
+    sizes: dict[str, Sizes] = field(default_factory=dict)  # every value met so far that holds sizes, by name
 
     def emit(self, name: str, op: str, *inputs: str, **attributes: Attribute) -> str:
         """Add a node and return its name."""
@@ -64,7 +56,7 @@ class Draft:
         return name
 
     def emit_size(self, source: str, dim: int) -> str:
-        """Return the node that gives one dimension of a value, made once."""
+        """The node that gives one dimension of a value, made once."""
         name = f"{source}:size{dim}"
         return name if name in self.nodes else self.emit(name, "size", source, dim=dim)
 
@@ -73,7 +65,7 @@ class Draft:
         return index < len(node.inputs) and node.inputs[index] in self.constants
 
     def constant(self, node: OnnxNode, index: int) -> Array:
-        """Return an input that must be a constant.
+        """An input that must be a constant.
 
         Raises:
             WeightsError: it is absent, or computed by the network.

@@ -5,8 +5,6 @@ same in fewer steps, with the name of a value the node only repeats, or with Non
 rewritten; what nothing uses any more is left out at the end. Constants are float64 until then, and rounded once.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,27 +19,22 @@ WEIGHTED = frozenset({"conv2d", "conv_transpose2d", "linear"})
 
 
 class Fusion:
-    """A draft on its way to a graph.
-
-    Attributes:
-        constants: constants by name, those made on the way included.
-        made: nodes rewritten so far, by name, in running order.
-        uses: how many nodes of the draft, and outputs, take a value.
-    """
+    """A draft on its way to a graph."""
 
     def __init__(self, draft: Draft) -> None:
-        self.constants: dict[str, Array] = dict(draft.constants)
-        self.made: dict[str, Node] = {}
+        self.constants: dict[str, Array] = dict(draft.constants)  # those made on the way included
+        self.made: dict[str, Node] = {}  # nodes rewritten so far, in running order
+        # How many nodes of the draft, and outputs, take a value.
         self.uses = Counter(name for node in draft.nodes.values() for name in used_by(node))
         self.uses.update(draft.outputs)
 
     def made_by(self, name: str, op: str) -> Node | None:
-        """Return the node that made a value, when it is such an operation."""
+        """The node that made a value, when it is such an operation."""
         node = self.made.get(name)
         return node if node is not None and node.op == op else None
 
     def scalar(self, node: Node | None) -> float | None:
-        """Return the one number a node adds or multiplies with, if that is what it does."""
+        """The one number a node adds or multiplies with, if that is what it does."""
         operand = None if node is None else self.constants.get(node.inputs[-1])
         return float(operand.item()) if operand is not None and operand.size == 1 else None
 
@@ -50,14 +43,9 @@ Rule = Callable[[Fusion, Node], Node | str | None]
 
 
 def fuse(draft: Draft) -> Graph:
-    """Turn a draft into a graph of `quintet.engine.graph`'s operations.
+    """Turn a draft into a graph of `quintet.engine.graph`'s operations, equal to it up to float32 rounding.
 
-    Args:
-        draft: a network as `quintet.engine.conversion.onnx_import` reads it.
-
-    Returns:
-        The graph, equal to the draft up to float32 rounding. An elementary operation that was part of no pattern stays
-        in it, and `quintet.engine.graph.build_module` refuses it by name.
+    An elementary operation that was part of no pattern stays in it, and `build_module` refuses it by name.
     """
     fusion = Fusion(draft)
     same: dict[str, str] = {}
@@ -72,7 +60,7 @@ def fuse(draft: Draft) -> Graph:
 
 
 def used_by(node: Node) -> Iterable[str]:
-    """Return the names of the values a node takes, sizes among its attributes included."""
+    """The names of the values a node takes, sizes among its attributes included."""
     yield from node.inputs
     for attribute in node.attributes.values():
         if isinstance(attribute, Sequence):
@@ -117,12 +105,9 @@ def fold_into_weights(fusion: Fusion, node: Node) -> Node | None:
 
 
 def per_channel(constant: Array, channels: int, *, trailing: int) -> Array | None:
-    """Return a constant as one float64 number a channel, (channels,), or None where it varies along something else.
+    """A constant as one float64 number a channel, (channels,), or None where it varies along something else.
 
-    Args:
-        constant: any shape that broadcasts.
-        channels: how many channels there are.
-        trailing: dimensions behind the channels: 2 for maps, 0 for features.
+    Behind the channels stand `trailing` dimensions: 2 for maps, 0 for features.
     """
     if constant.size == 1:
         return np.full(channels, constant.item(), dtype=np.float64)
@@ -221,7 +206,7 @@ def select(fusion: Fusion, node: Node) -> Node | None:
 
 
 def both_ways(pair: tuple[str, ...]) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Return two names in both orders."""
+    """Two names in both orders."""
     left, right = pair
     return (left, right), (right, left)
 

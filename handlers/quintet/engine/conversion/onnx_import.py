@@ -2,9 +2,11 @@
 
 What is read is what the five networks use; anything else is refused by name, never guessed. BatchNormalization becomes
 a Mul and an Add, a division by a constant a Mul, a subtraction of one an Add, so that `fusion` has fewer forms to know.
-"""
 
-from __future__ import annotations
+Shape chains (Shape → Slice → Concat → Reshape) are followed here, so that no tensor of sizes stays in a network: their
+values are lists of integers and of names of ``size`` nodes, Python numbers when the network runs, symbols when it is
+traced.
+"""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -12,25 +14,22 @@ from functools import partial
 import numpy as np
 import onnx
 
-from quintet.engine.conversion.draft import Array, Draft, OnnxNode, Size
-from quintet.engine.conversion.onnx_sizes import is_about_sizes, read_sizes, sizes_of
-from quintet.engine.graph import WeightsError
+from quintet.engine.conversion.draft import Array, Draft, OnnxNode, Size, Sizes
+from quintet.errors import WeightsError
 
 
 def import_onnx(model: onnx.ModelProto) -> Draft:
-    """Read a model's main graph.
-
-    Args:
-        model: an ONNX model, opset 11 to 17, float32.
-
-    Returns:
-        The draft, to be given to `quintet.engine.conversion.fusion.fuse`.
+    """Read the main graph of an ONNX model, opset 11 to 17, float32.
 
     Raises:
         WeightsError: an operator, or a way of using one, that the importer does not know.
     """
     draft = Draft(constants={t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer})
-    draft.inputs = {v.name: _declared_shape(v) for v in model.graph.input if v.name not in draft.constants}
+    draft.inputs = {
+        value.name: tuple(dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim)
+        for value in model.graph.input
+        if value.name not in draft.constants
+    }
     same: dict[str, str] = {}
     for proto in model.graph.node:
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
@@ -43,15 +42,13 @@ def import_onnx(model: onnx.ModelProto) -> Draft:
     return draft
 
 
-def _declared_shape(value: onnx.ValueInfoProto) -> tuple[Size, ...]:
-    return tuple(d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim)
-
-
 def _read(draft: Draft, node: OnnxNode) -> None:
     if node.op == "Constant":
         draft.constants[node.output] = onnx.numpy_helper.to_array(node.attributes["value"])
-    elif is_about_sizes(draft, node):
-        read_sizes(draft, node)
+    elif _is_about_sizes(draft, node):
+        if node.op not in SIZE_READERS:
+            raise WeightsError(f"{node.op} of sizes ({node.output!r}) has no counterpart; add it to onnx_import.py")
+        draft.sizes[node.output] = SIZE_READERS[node.op](draft, node)
     elif all(name in draft.constants for name in node.inputs):
         draft.constants[node.output] = _folded(draft, node)
     elif node.op in READERS:
@@ -71,6 +68,12 @@ def _folded(draft: Draft, node: OnnxNode) -> Array:
 
 def _plain(op: str, draft: Draft, node: OnnxNode) -> None:
     draft.emit(node.output, op, *node.inputs)
+
+
+def _with_dim(op: str, draft: Draft, node: OnnxNode) -> None:
+    # Of Softmax: before opset 13 an axis other than the last means several dimensions at once; the five networks only
+    # use the last, which the check of the outputs confirms.
+    draft.emit(node.output, op, *node.inputs, dim=node.attributes["axis"])
 
 
 def _padding(node: OnnxNode) -> tuple[list[int], list[int]]:
@@ -187,12 +190,6 @@ def _matmul(draft: Draft, node: OnnxNode) -> None:
     draft.emit(node.output, "linear", node.inputs[0], draft.emit_constant(f"{node.output}:transposed", weight.T))
 
 
-def _softmax(draft: Draft, node: OnnxNode) -> None:
-    # Before opset 13 an axis other than the last means several dimensions at once; the five networks only use the last,
-    # which the check of the outputs confirms.
-    draft.emit(node.output, "softmax", node.inputs[0], dim=node.attributes["axis"])
-
-
 def _resize(draft: Draft, node: OnnxNode) -> None:
     mode = tuple(node.attributes.get(key) for key in ("mode", "coordinate_transformation_mode", "nearest_mode"))
     scales = draft.constant(node, 2).reshape(-1).tolist() if len(node.inputs) == 3 else []
@@ -200,10 +197,6 @@ def _resize(draft: Draft, node: OnnxNode) -> None:
     if mode != (b"nearest", b"asymmetric", b"floor") or scales != [1, 1, factor, factor]:
         raise WeightsError(f"Resize {node.output!r}: only whole factors, nearest, asymmetric, floor, are read")
     draft.emit(node.output, "upsample_nearest", node.inputs[0], factor=factor)
-
-
-def _concat(draft: Draft, node: OnnxNode) -> None:
-    draft.emit(node.output, "concat", *node.inputs, dim=node.attributes["axis"])
 
 
 def _split(draft: Draft, node: OnnxNode) -> None:
@@ -236,7 +229,7 @@ def _transpose(draft: Draft, node: OnnxNode) -> None:
 
 
 def _reshape(draft: Draft, node: OnnxNode) -> None:
-    sizes = sizes_of(draft, node.inputs[1])
+    sizes = _sizes_of(draft, node.inputs[1])
     shape = [draft.emit_size(node.inputs[0], dim) if size == 0 else size for dim, size in enumerate(sizes)]
     draft.emit(node.output, "reshape", node.inputs[0], shape=shape)
 
@@ -246,7 +239,7 @@ READERS: Mapping[str, Callable[[Draft, OnnxNode], object]] = {
     "AveragePool": partial(_pool, "avg_pool2d", "pad_zero"),
     "BatchNormalization": _batch_norm,
     "Clip": _clip,
-    "Concat": _concat,
+    "Concat": partial(_with_dim, "concat"),
     "Conv": partial(_convolution, "conv2d"),
     "ConvTranspose": partial(_convolution, "conv_transpose2d"),
     "Div": partial(_inverse, "divide", "multiply"),
@@ -264,11 +257,53 @@ READERS: Mapping[str, Callable[[Draft, OnnxNode], object]] = {
     "Resize": _resize,
     "Sigmoid": partial(_plain, "sigmoid"),
     "Slice": _slice,
-    "Softmax": _softmax,
+    "Softmax": partial(_with_dim, "softmax"),
     "Split": _split,
     "Sqrt": partial(_plain, "sqrt"),
     "Squeeze": partial(_single_axis, "squeeze"),
     "Sub": partial(_inverse, "subtract", "add"),
     "Transpose": _transpose,
     "Unsqueeze": partial(_single_axis, "unsqueeze"),
+}
+
+
+def _is_about_sizes(draft: Draft, node: OnnxNode) -> bool:
+    """Whether a node computes sizes, not pixels: it takes a shape, or what was made of one."""
+    considered = node.inputs if node.op == "Concat" else node.inputs[:1]
+    return node.op == "Shape" or any(name in draft.sizes for name in considered)
+
+
+def _sizes_of(draft: Draft, name: str) -> list[Size]:
+    """A value that is used as a shape, one size at a time."""
+    if name in draft.constants:
+        return [int(value) for value in draft.constants[name].reshape(-1)]
+    sizes = draft.sizes.get(name)
+    if not isinstance(sizes, list):
+        raise WeightsError(f"{name!r} is used as a shape, and its sizes are not known one by one")
+    return sizes
+
+
+def _same_sizes(draft: Draft, node: OnnxNode) -> Sizes:
+    # Cast, Squeeze, Unsqueeze and Reshape to a scalar change how a list of sizes is stored, not what it says.
+    return draft.sizes[node.inputs[0]]
+
+
+def _slice_sizes(draft: Draft, node: OnnxNode) -> Sizes:
+    start, end = (int(draft.constant(node, index).item()) for index in (1, 2))
+    sizes = draft.sizes[node.inputs[0]]
+    if isinstance(sizes, list):
+        return sizes[start:end]
+    if not 0 <= start < end:
+        raise WeightsError(f"Slice {node.output!r}: of a whole shape, only [start:end] from the front is read")
+    return [draft.emit_size(sizes, dim) for dim in range(start, end)]
+
+
+SIZE_READERS: Mapping[str, Callable[[Draft, OnnxNode], Sizes]] = {
+    "Cast": _same_sizes,
+    "Concat": lambda draft, node: [size for name in node.inputs for size in _sizes_of(draft, name)],
+    "Reshape": _same_sizes,
+    "Shape": lambda _draft, node: node.inputs[0],
+    "Slice": _slice_sizes,
+    "Squeeze": _same_sizes,
+    "Unsqueeze": _same_sizes,
 }

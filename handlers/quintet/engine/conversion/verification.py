@@ -1,9 +1,8 @@
 """A converted network run beside its original: the same numbers, at several batches and sizes, or an error."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import onnxruntime
@@ -11,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import fx
 
-from quintet.engine.graph import WeightsError
+from quintet.errors import WeightsError
 
 MAX_ABS_ERROR = 1e-4
 BATCHES = (1, 3)
@@ -19,65 +18,51 @@ BATCHES = (1, 3)
 FREE_SIZES = ({"H": 192, "W": 160}, {"H": 320, "W": 352})
 
 Array = NDArray[np.float32]
+Shapes = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far a converted network is from its original.
+    """How far a converted network is from its original."""
 
-    Attributes:
-        max_abs_error: over all outputs of all trials, of the network and of its patched ONNX.
-        trials: shapes of the inputs.
-        outputs: shapes of the last trial's outputs.
-    """
-
-    max_abs_error: float
-    trials: tuple[tuple[int, ...], ...]
-    outputs: tuple[tuple[int, ...], ...]
+    max_abs_error: float  # over all outputs of all trials, of the network and of its patched ONNX
+    trials: Shapes  # shapes of the inputs
+    outputs: Shapes  # shapes of the last trial's outputs
 
 
 def compare(
-    stage: str, original: bytes, patched: bytes, module: fx.GraphModule, shape: Sequence[int | str]
+    name: str, original: bytes, patched: bytes, module: fx.GraphModule, shape: Sequence[int | str]
 ) -> Comparison:
     """Compare the converted network, and the patched ONNX, with the original run image by image.
 
-    Args:
-        stage: for the error's text.
-        original: the ONNX file as it came.
-        patched: the ONNX file with its batch freed.
-        module: the converted network.
-        shape: of the input; strings may vary, the first one is the batch.
-
-    Returns:
-        The largest difference, which is at most `MAX_ABS_ERROR`.
+    Of the input's shape, strings may vary; the first one is the batch.
 
     Raises:
-        WeightsError: outputs differ by more, in shape, or are not finite.
+        WeightsError: outputs differ by more than `MAX_ABS_ERROR`, in shape, or are not finite.
     """
     reference, freed = (onnxruntime.InferenceSession(model) for model in (original, patched))
     errors: list[float] = []
     trials: list[tuple[int, ...]] = []
-    outputs: tuple[tuple[int, ...], ...] = ()
+    outputs: Shapes = ()
     for image in _inputs(shape):
         expected = _image_by_image(reference, image)
         outputs = tuple(value.shape for value in expected)
         trials.append(image.shape)
         for actual in (_run_torch(module, image), freed.run(None, {freed.get_inputs()[0].name: image})):
             if tuple(value.shape for value in actual) != outputs:
-                raise WeightsError(f"{stage}: at {image.shape} outputs have other shapes than the original's {outputs}")
+                raise WeightsError(f"{name}: at {image.shape} outputs have other shapes than the original's {outputs}")
             errors += [float(np.abs(a - b).max()) for a, b in zip(actual, expected, strict=True)]
     error = float(np.max(errors))  # NaN if one is, which Python's own max would pass over
     if not error <= MAX_ABS_ERROR:  # so written, NaN is refused too
-        raise WeightsError(f"{stage}: the converted network is off by {error:.1e}, allowed is {MAX_ABS_ERROR:.0e}")
+        raise WeightsError(f"{name}: the converted network is off by {error:.1e}, allowed is {MAX_ABS_ERROR:.0e}")
     return Comparison(error, tuple(trials), outputs)
 
 
 def _inputs(shape: Sequence[int | str]) -> Iterator[Array]:
     random = np.random.default_rng(0)
     sizes = dict.fromkeys(tuple(free.get(str(dim), dim) for dim in shape[1:]) for free in FREE_SIZES)
-    for size in sizes:
-        for batch in BATCHES:
-            yield random.standard_normal((batch, *map(int, size)), dtype=np.float32)
+    for size, batch in product(sizes, BATCHES):
+        yield random.standard_normal((batch, *map(int, size)), dtype=np.float32)
 
 
 def _image_by_image(session: onnxruntime.InferenceSession, images: Array) -> list[Array]:

@@ -3,12 +3,12 @@
 Standard library alone, so that the client has the same code. The socket keeps message boundaries (SOCK_SEQPACKET), so
 that there are no half messages. Little-endian:
 
-    hello    magic 8 bytes | version u16 | 6 bytes of nothing | ring's name 16 bytes | its size u64
+    hello    magic 8 bytes | version u16 | 6 bytes of nothing | the buffer's name 16 bytes | its size u64
              and with it one descriptor
-    answer   the word `taken`, or a sentence that says why not; it names no ring
-"""
+    answer   the word `taken`, or a sentence that says why not; it names no buffer
 
-from __future__ import annotations
+Where the other end is gone, silent or not there, functions raise OSError.
+"""
 
 import array
 import contextlib
@@ -25,7 +25,7 @@ VERSION = 1
 NAME_BYTES = 16
 TAKEN = b"taken"
 _SUFFIX = ".sock"
-# Places begin at multiples of this: a cache line, and whole 32-bit words.
+# Slices begin at multiples of this: a cache line, and whole 32-bit words.
 ALIGNMENT_BYTES = 64
 MOST_ANSWER_BYTES = 512
 
@@ -36,29 +36,20 @@ _BACKLOG = 64
 _MOST_DESCRIPTORS = 4
 
 
-class AttachError(Exception):
-    """A ring is not taken: the reason, in words that name no ring."""
+class HandshakeError(Exception):
+    """A buffer is not taken: the reason, in words that name no buffer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """What a client says of its memory.
-
-    Attributes:
-        name: the ring's, 16 bytes.
-        size_bytes: all of it.
-    """
+    """What a client says of its memory: the buffer's name, 16 bytes, and the size of all of it."""
 
     name: bytes
     size_bytes: int
 
 
 def send_hello(connection: socket.socket, hello: Hello, descriptor: int) -> None:
-    """Offer memory to a worker.
-
-    Raises:
-        OSError: the worker is gone.
-    """
+    """Offer memory to a worker."""
     message = _HELLO.pack(MAGIC, VERSION, hello.name, hello.size_bytes)
     socket.send_fds(connection, [message], [descriptor])
 
@@ -67,8 +58,7 @@ def receive_hello(connection: socket.socket) -> tuple[Hello, int]:
     """What a client offers, and a descriptor that is the caller's to close.
 
     Raises:
-        AttachError: it is anything else than one whole hello with one descriptor; then all are closed.
-        OSError: nothing came in time, or the client closed the connection without a word.
+        HandshakeError: it is anything else than one whole hello with one descriptor; then all are closed.
     """
     ancillary = socket.CMSG_SPACE(_MOST_DESCRIPTORS * array.array("i").itemsize)
     message, controls, flags, _address = connection.recvmsg(_HELLO.size + 1, ancillary, socket.MSG_CMSG_CLOEXEC)
@@ -78,12 +68,30 @@ def receive_hello(connection: socket.socket) -> tuple[Hello, int]:
     try:
         hello = _read_hello(message)
         if len(descriptors) != 1 or flags & socket.MSG_CTRUNC:
-            raise AttachError("a ring comes with one descriptor, neither none nor several")
-    except AttachError:
+            raise HandshakeError("a shared buffer comes with one descriptor, neither none nor several")
+    except HandshakeError:
         for descriptor in descriptors:
             os.close(descriptor)
         raise
     return hello, descriptors[0]
+
+
+def _read_hello(message: bytes) -> Hello:
+    if len(message) != _HELLO.size:
+        raise HandshakeError(f"a hello has {_HELLO.size} bytes")
+    magic, version, name, size_bytes = _HELLO.unpack(message)
+    if (magic, version) != (MAGIC, VERSION):
+        raise HandshakeError(f"a hello begins with its magic and version {VERSION}")
+    return Hello(name, size_bytes)
+
+
+def _descriptors(controls: list[tuple[int, int, bytes]]) -> list[int]:
+    """All descriptors that came with a message, open now in this process."""
+    found = array.array("i")
+    for level, kind, content in controls:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            found.frombytes(content[: len(content) - len(content) % found.itemsize])
+    return list(found)
 
 
 def is_of_this_user(connection: socket.socket) -> bool:
@@ -96,15 +104,14 @@ def open_directory(path: Path) -> int:
     """A descriptor of the sockets' directory, which is the caller's to close.
 
     Raises:
-        AttachError: it belongs to somebody else, or others may enter it.
-        OSError: it is not there, or no directory.
+        HandshakeError: it belongs to somebody else, or others may enter it.
     """
     descriptor = os.open(path, os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     status = os.fstat(descriptor)
     if status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & 0o077:
         return descriptor
     os.close(descriptor)
-    raise AttachError(f"the directory of the sockets is not this user's alone (mode 0700): {path}")
+    raise HandshakeError(f"the directory of the sockets is not this user's alone (mode 0700): {path}")
 
 
 def socket_names(directory: int) -> list[str]:
@@ -113,11 +120,7 @@ def socket_names(directory: int) -> list[str]:
 
 
 def connect(directory: int, name: str, timeout_s: float) -> socket.socket:
-    """A connection to one of the sockets in an opened directory.
-
-    Raises:
-        OSError: nobody listens there.
-    """
+    """A connection to one of the sockets in an opened directory."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         connection.settimeout(timeout_s)
@@ -129,14 +132,10 @@ def connect(directory: int, name: str, timeout_s: float) -> socket.socket:
 
 
 def listen(path: Path) -> socket.socket:
-    """A listening socket under a name of its own in a directory that all workers of the service share.
-
-    Args:
-        path: the directory, made if it is not there.
+    """A listening socket of its own in a directory that all workers of the service share, made if it is not there.
 
     Raises:
-        AttachError: as `open_directory`.
-        OSError: the directory cannot be made or written.
+        HandshakeError: as `open_directory`.
     """
     path.mkdir(mode=0o700, exist_ok=True)
     directory = open_directory(path)
@@ -159,7 +158,6 @@ def _address(directory: int, name: str) -> str:
 
 
 def _sweep(directory: int) -> None:
-    """Remove the sockets of workers that are gone."""
     for name in socket_names(directory):
         try:
             connect(directory, name, timeout_s=1.0).close()
@@ -168,21 +166,3 @@ def _sweep(directory: int) -> None:
                 os.unlink(name, dir_fd=directory)
         except OSError:  # gone meanwhile, or too busy to say: not ours to judge
             continue
-
-
-def _read_hello(message: bytes) -> Hello:
-    if len(message) != _HELLO.size:
-        raise AttachError(f"a hello has {_HELLO.size} bytes")
-    magic, version, name, size_bytes = _HELLO.unpack(message)
-    if (magic, version) != (MAGIC, VERSION):
-        raise AttachError(f"a hello begins with its magic and version {VERSION}")
-    return Hello(name, size_bytes)
-
-
-def _descriptors(controls: list[tuple[int, int, bytes]]) -> list[int]:
-    """All descriptors that came with a message, open now in this process."""
-    found = array.array("i")
-    for level, kind, content in controls:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            found.frombytes(content[: len(content) - len(content) % found.itemsize])
-    return list(found)

@@ -1,7 +1,5 @@
 """Crops of lines: how quads become what the line networks see."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
@@ -32,18 +30,9 @@ def crop_widths(quads_px: Tensor, max_width_px: int) -> Tensor:
 def crop_lines(
     pages: UprightPages, quads_px: Tensor, page: Tensor, widths_px: Tensor, canvas_px: int, dtype: torch.dtype
 ) -> Tensor:
-    """Rectify quads from the full-resolution pages, in one bilinear step.
+    """Rectify quads from the full-resolution pages, in one bilinear step: (n, 3, 48, canvas_px), values -1 to 1.
 
-    Args:
-        pages: the batch.
-        quads_px: (n, 4, 2) in the upright frame.
-        page: (n,) int64.
-        widths_px: (n,) int64, filled width of each crop; the rest of the canvas is zero.
-        canvas_px: common width of the crops.
-        dtype: of the result.
-
-    Returns:
-        (n, 3, 48, canvas_px), values -1 to 1.
+    Of (n, 4, 2) quads on (n,) pages each crop is filled up to its width of (n,); the rest of the canvas is zero.
     """
     content = torch.stack([widths_px, torch.full_like(widths_px, HEIGHT_PX)], dim=1)
     to_upright = geometry.rectangle_to_quad(quads_px, content.to(quads_px.dtype))

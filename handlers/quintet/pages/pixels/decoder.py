@@ -1,10 +1,8 @@
 """Bytes to pixels on the device. Nothing else does that."""
 
-from __future__ import annotations
-
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -37,14 +35,18 @@ class Decoder:
         self._pool = ThreadPoolExecutor(settings.decode_threads or engine.threads, thread_name_prefix="decode")
 
     def open(self, bodies: Sequence[bytes | memoryview]) -> list[Opened | RawPicture | Failure]:
-        """The header of each body, or why not; nothing is decoded yet. What comes as a memoryview is a bare picture."""
+        """The header of each body, or why not; nothing is decoded yet. What comes as a memoryview is a raw picture."""
         return list(self._pool.map(self._open, bodies))
 
     def __call__(self, pages: Sequence[Opened | RawPicture | Failure]) -> list[AnyPicture | Failure]:
         """The pixels of each page as a viewer shows them, or why not: the device and the host work side by side."""
-        for_host = [None if self._is_for_device(page) else self._pool.submit(_load, page) for page in pages]
-        jpegs = [page for page, at in zip(pages, for_host, strict=True) if at is None and isinstance(page, Opened)]
-        on_device = iter(self._decode_jpegs(jpegs))
+        device = self._device_jpeg
+        jpegs = [page for page in pages if device and isinstance(page, Opened) and is_plain(page)]
+        plain = set(map(id, jpegs))
+        for_host = [None if id(page) in plain else self._pool.submit(_load, page) for page in pages]
+        pictures = device(jpegs) if device else []
+        # If the device refuses them all go to the host, where each fails or succeeds by itself.
+        on_device = iter(self._pool.map(_load, jpegs) if pictures is None else pictures)
         return [next(on_device) if future is None else future.result() for future in for_host]
 
     def to_pages(self, pictures: Sequence[AnyPicture]) -> Pages:
@@ -62,17 +64,16 @@ class Decoder:
         """All pixels on the device, in the order of `_SOURCES`."""
         on_device = [picture for picture in pictures if isinstance(picture, DevicePicture)]
         hosted = [picture for picture in pictures if isinstance(picture, Picture)]
-        bare = [picture for picture in pictures if isinstance(picture, RawPicture)]
+        raw = [picture for picture in pictures if isinstance(picture, RawPicture)]
         parts = [self._engine.to_device(self._staged(hosted))] if hosted else []
         # Page-locked where the engine could do so: the copies run beside the host's work, and are done before any
-        # result of theirs can come back, which is before the ring may be unmapped.
-        parts += [self._engine.to_device(_as_tensor(picture)) for picture in bare]
+        # result of theirs can come back, which is before the buffer may be unmapped.
+        parts += [self._engine.to_device(_as_tensor(picture)) for picture in raw]
         parts += [packed_words(on_device)] if on_device else []
         # On a CPU the copy is what keeps the pages as they are, whatever the client does to its memory meanwhile.
-        return parts[0] if len(parts) == 1 and not bare else torch.cat(parts)
+        return parts[0] if len(parts) == 1 and not raw else torch.cat(parts)
 
     def _staged(self, pictures: Sequence[Picture]) -> Tensor:
-        """Pictures in one staging area of the host."""
         ends = np.cumsum([math.prod(picture.size_px) for picture in pictures])
         staging = self._engine.staging(int(ends[-1]), torch.int32)
         list(self._pool.map(Picture.copy_to, pictures, np.split(staging.numpy(), ends[:-1])))
@@ -85,18 +86,8 @@ class Decoder:
         except PageError as error:
             return error.failure
 
-    def _is_for_device(self, page: Opened | RawPicture | Failure) -> bool:
-        """Whether the device decodes a page."""
-        return self._device_jpeg is not None and isinstance(page, Opened) and is_plain(page)
-
-    def _decode_jpegs(self, pages: Sequence[Opened]) -> Iterable[AnyPicture | Failure]:
-        """JPEGs on the device; if it refuses them all go to the host, where each fails or succeeds by itself."""
-        pictures = self._device_jpeg(pages) if self._device_jpeg else None
-        return self._pool.map(_load, pages) if pictures is None else pictures
-
 
 def _load(page: Opened | RawPicture | Failure) -> Picture | RawPicture | Failure:
-    """One page on the host."""
     try:
         return Picture(load_image(page.image)) if isinstance(page, Opened) else page
     except PageError as error:
@@ -104,7 +95,7 @@ def _load(page: Opened | RawPicture | Failure) -> Picture | RawPicture | Failure
 
 
 def _as_tensor(picture: RawPicture) -> Tensor:
-    """The words of a bare picture where they lie; not to be written to."""
+    """The words of a raw picture where they lie; not to be written to."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch has no read-only tensors, and says so
         return torch.from_numpy(picture.words)

@@ -6,8 +6,6 @@ where libjpeg smooths it. So the decoder, like engine and number format, is not 
 way to compute the same answer, and black on white has no colour to smooth.
 """
 
-from __future__ import annotations
-
 import io
 import logging
 import struct
@@ -27,7 +25,7 @@ from quintet.pages.pixels.images import Opened
 logger = logging.getLogger(__name__)
 
 _EXIF_ORIENTATION = 0x0112
-_BASELINE, _PROGRESSIVE = 0xFFC0, 0xFFC2
+_HUFFMAN_CODED = {0xFFC0, 0xFFC2}  # baseline and progressive
 # All frames that T.81 knows; 0xFFC4, 0xFFC8 and 0xFFCC are tables.
 _FRAMES = frozenset(range(0xFFC0, 0xFFD0)) - {0xFFC4, 0xFFC8, 0xFFCC}
 _FIRST_SEGMENT, _LAST_SEGMENT = 0xFFC0, 0xFFFE
@@ -43,13 +41,9 @@ _TOLERANCE = 4.0
 
 @dataclass(frozen=True)
 class DevicePicture:
-    """One decoded page on the device.
+    """One decoded page on the device."""
 
-    Attributes:
-        planes: (3, H, W) uint8, RGB.
-    """
-
-    planes: Tensor
+    planes: Tensor  # (3, H, W) uint8, RGB
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -64,13 +58,9 @@ class DeviceJpeg:
         self._engine = engine
 
     def __call__(self, pages: Sequence[Opened]) -> list[DevicePicture] | None:
-        """Decode plain JPEGs in one call.
+        """Decode plain JPEGs, of which `is_plain` holds, in one call; the caller bounds their pixels, at 3 bytes each.
 
-        Args:
-            pages: of which `is_plain` holds; their pixels together are the caller's to bound, at 3 bytes a pixel.
-
-        Returns:
-            The pictures in order; None where the decoder refuses, since it does not say which page it means.
+        None where the decoder refuses, since it does not say which page it means.
         """
         if not pages:
             return []
@@ -88,11 +78,9 @@ class DeviceJpeg:
 
 
 def choose_device_jpeg(asked: str, engine: Engine) -> DeviceJpeg | None:
-    """The decoder on the device, or None where the host decodes everything.
+    """The decoder on the engine's device, or None where the host decodes everything.
 
-    Args:
-        asked: the setting `jpeg`; `auto` is the device on CUDA, where its decoder works, and the host elsewhere.
-        engine: whose device it is.
+    The setting `auto` is the device on CUDA, where its decoder works, and the host elsewhere.
 
     Raises:
         SettingsError: `device` is asked for, and there is no decoder, or it does not see what Pillow sees.
@@ -117,7 +105,7 @@ def is_plain(page: Opened) -> bool:
     image = page.image
     if image.format != "JPEG" or not isinstance(image, JpegImagePlugin.JpegImageFile):
         return False
-    if bytes(page.body[-2:]) != _END or _frame_marker(page.body) not in {_BASELINE, _PROGRESSIVE}:
+    if bytes(page.body[-2:]) != _END or _frame_marker(page.body) not in _HUFFMAN_CODED:
         return False
     try:
         upright = image.getexif().get(_EXIF_ORIENTATION, 1) == 1
@@ -197,8 +185,8 @@ def _known_pages() -> list[Opened]:
     rows, columns = np.mgrid[0:1:199j, 0:1:311j]
     smooth = np.stack([255 * rows, 255 * columns, 255 * (1 - rows * columns)], axis=2).astype(np.uint8)
     colour = Image.fromarray(smooth)
-    kinds: list[tuple[str, dict[str, int]]]
-    kinds = [("RGB", {"subsampling": 2}), ("RGB", {"subsampling": 0}), ("RGB", {"progressive": 1}), ("L", {})]
+    kinds: tuple[tuple[str, dict[str, int]], ...]
+    kinds = (("RGB", {"subsampling": 2}), ("RGB", {"subsampling": 0}), ("RGB", {"progressive": 1}), ("L", {}))
     pages = []
     for number, (mode, options) in enumerate(kinds * 4):
         body = io.BytesIO()

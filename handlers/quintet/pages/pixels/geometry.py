@@ -1,20 +1,11 @@
 """Pure tensor transforms between frames. Frames, shapes and the pixel convention are in `records`."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
 
 def scaling(scales: Tensor) -> Tensor:
-    """Homographies that multiply x and y.
-
-    Args:
-        scales: (N, 2) factors of x and y.
-
-    Returns:
-        (N, 3, 3) float32.
-    """
+    """Homographies that multiply x and y by (N, 2) factors: (N, 3, 3)."""
     ones = torch.ones_like(scales[:, :1])
     return torch.diag_embed(torch.cat([scales, ones], dim=1))
 
@@ -27,14 +18,11 @@ def translation(offsets: Tensor) -> Tensor:
 
 
 def upright_to_image(quarter_turns: Tensor, sizes_px: Tensor) -> Tensor:
-    """Where a point of the upright page lies in the image whose content is turned clockwise.
+    """Where a point of the upright page lies in the image whose content is turned clockwise: (P, 3, 3) float32.
 
     Args:
         quarter_turns: (P,) int64, clockwise turns of 90 degrees that the content shows in the image.
         sizes_px: (P, 2) float32, width and height of the image.
-
-    Returns:
-        (P, 3, 3) float32, upright frame to image frame.
     """
     # One clockwise turn takes the upright point (x, y) to (W - y, x), W being the image's width; and so on.
     # Computed, not looked up: a table would be copied to the device at each call, and the host would wait for that.
@@ -50,16 +38,13 @@ def upright_to_image(quarter_turns: Tensor, sizes_px: Tensor) -> Tensor:
 
 
 def rectangle_to_quad(quads: Tensor, sizes_px: Tensor) -> Tensor:
-    """Homographies from rectangles with a corner at the origin to quads.
+    """Homographies from rectangles with a corner at the origin to quads: (N, 3, 3) float32, finite in any case.
 
     Source: P. Heckbert, Fundamentals of Texture Mapping and Image Warping (1989), section 2.2.3.
 
     Args:
         quads: (N, 4, 2) float32 corners; the rectangle's (0, 0), (w, 0), (w, h), (0, h) map to them in this order.
         sizes_px: (N, 2) float32 width and height of the rectangles, positive.
-
-    Returns:
-        (N, 3, 3) float32. Degenerate quads give finite matrices.
     """
     first, second, third, fourth = quads.unbind(1)
     d1, d2, d3 = second - third, fourth - third, first - second + third - fourth
@@ -74,15 +59,7 @@ def rectangle_to_quad(quads: Tensor, sizes_px: Tensor) -> Tensor:
 
 
 def map_points(matrices: Tensor, points: Tensor) -> Tensor:
-    """Points moved by one homography an item.
-
-    Args:
-        matrices: (N, 3, 3).
-        points: (N, K, 2).
-
-    Returns:
-        (N, K, 2).
-    """
+    """(N, K, 2) points moved by one homography an item, (N, 3, 3)."""
     moved = points @ matrices[:, :, :2].transpose(1, 2) + matrices[:, None, :, 2]
     return moved[..., :2] / moved[..., 2:]
 
@@ -105,5 +82,4 @@ def box_corners(boxes: Tensor) -> Tensor:
 
 
 def _cross(first: Tensor, second: Tensor) -> Tensor:
-    """The z component of the cross product of plane vectors, (N, 2) x (N, 2) to (N,)."""
     return first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]

@@ -3,8 +3,6 @@
 Colour images are held as one 32-bit word a pixel: R, G, B and one byte that nobody reads.
 """
 
-from __future__ import annotations
-
 import io
 from dataclasses import dataclass
 
@@ -25,15 +23,10 @@ _ARITHMETIC = (b"\xff\xc9", b"\xff\xca")
 
 @dataclass(frozen=True)
 class Opened:
-    """One encoded page whose header has been read and is within the limits; its pixels are not decoded yet.
-
-    Attributes:
-        body: all of it.
-        image: what Pillow read of its header.
-    """
+    """One encoded page whose header has been read and is within the limits; its pixels are not decoded yet."""
 
     body: bytes
-    image: Image.Image
+    image: Image.Image  # what Pillow read of its header
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -43,13 +36,9 @@ class Opened:
 
 @dataclass(frozen=True)
 class Picture:
-    """One decoded page on the host.
+    """One decoded page on the host."""
 
-    Attributes:
-        image: mode RGB.
-    """
-
-    image: Image.Image
+    image: Image.Image  # mode RGB
 
     @property
     def size_px(self) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Bare pictures: decoded pages in memory that client and service share. Needs NumPy and Pillow alone.
+"""Raw pictures: decoded pages in memory that client and service share. Needs NumPy and Pillow alone.
 
     header   magic 8 bytes | width u32 | height u32 | encoded u64 | 8 bytes of nothing
     words    width x height times 32 bits, row by row: R, G, B and one byte that nobody reads
@@ -7,8 +7,6 @@ Little-endian. `encoded` is how many bytes the page had before it was decoded: t
 limit as a body. Whoever wrote the memory may change it at any time, so the header is copied out once and only the copy
 is believed; the words are pixels, of which any value will do.
 """
-
-from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
@@ -29,15 +27,10 @@ _WORD_BYTES = 4
 
 @dataclass(frozen=True)
 class RawPicture:
-    """One page that lies decoded in shared memory.
+    """One page that lies decoded in shared memory."""
 
-    Attributes:
-        words: (H x W,) int32, read only; the memory itself, not a copy.
-        size_px: width and height.
-    """
-
-    words: NDArray[np.int32]
-    size_px: tuple[int, int]
+    words: NDArray[np.int32]  # (H x W,) int32, read only; the memory itself, not a copy
+    size_px: tuple[int, int]  # width and height
 
     def copy_to(self, words: NDArray[np.int32]) -> None:
         """Write the pixels, row by row, into width x height words."""
@@ -50,26 +43,19 @@ def bytes_needed(size_px: tuple[int, int]) -> int:
 
 
 def write_raw(image: Image.Image, encoded_bytes: int, memory: memoryview) -> None:
-    """Lay a picture down.
+    """Lay an RGB picture down that had `encoded_bytes` before it was decoded.
 
-    Args:
-        image: mode RGB, W x H pixels.
-        encoded_bytes: what the page had before it was decoded.
-        memory: `bytes_needed` bytes, writable, aligned for 32-bit words.
+    The memory has `bytes_needed` bytes, writable, aligned for 32-bit words.
     """
     _HEADER.pack_into(memory, 0, MAGIC, *image.size, encoded_bytes)
     Picture(image).copy_to(np.frombuffer(memory, np.int32, offset=_HEADER.size))
 
 
 def read_raw(memory: memoryview, settings: Settings) -> RawPicture:
-    """The picture that lies in the memory, without copying its pixels.
-
-    Args:
-        memory: exactly what the picture takes.
-        settings: the limits of a page.
+    """The picture that takes exactly this memory, without copying its pixels.
 
     Raises:
-        PageError: it is none, its size is not the memory's, or it is beyond the limits.
+        PageError: it is none, its size is not the memory's, or it is beyond the limits of a page.
     """
     header = bytes(memory[: _HEADER.size])
     if len(header) < _HEADER.size or not header.startswith(MAGIC):

@@ -5,9 +5,8 @@ item and gets it for the whole batch in a handful of gathers. The page is read o
 scaling, cropping and rectifying are composed before the first pixel is touched.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -22,11 +21,11 @@ class Normalisation:
     scale: tuple[float, float, float]
     bias: tuple[float, float, float]
 
-    @staticmethod
-    def of(mean: tuple[float, float, float], std: tuple[float, float, float]) -> Normalisation:
+    @classmethod
+    def of(cls, mean: tuple[float, float, float], std: tuple[float, float, float]) -> Self:
         """From the mean and standard deviation of values in 0 to 1, in the order in which the network meets them."""
         scale = (1 / (255 * std[0]), 1 / (255 * std[1]), 1 / (255 * std[2]))
-        return Normalisation(scale, (-mean[0] / std[0], -mean[1] / std[1], -mean[2] / std[2]))
+        return cls(scale, (-mean[0] / std[0], -mean[1] / std[1], -mean[2] / std[2]))
 
 
 IMAGENET = Normalisation.of((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -47,7 +46,7 @@ def sample(
     projective: bool = False,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Look at pages through homographies.
+    """Look at pages through homographies: (N, 3, H, W) in BGR.
 
     Points outside a page take the colour of its border. No antialiasing: the models were measured without it.
 
@@ -60,9 +59,6 @@ def sample(
         content_px: (N, 2) width and height of what is filled; the rest is zero after normalisation. All, if None.
         projective: whether the last rows of `to_image` differ from (0, 0, 1).
         dtype: of the result.
-
-    Returns:
-        (N, 3, H, W) in BGR.
     """
     width, height = size_px
     sampled = to_image.new_empty((len(page), 3, height, width), dtype=dtype)

@@ -1,1 +1,1 @@
-"""TODO: what may be here."""
+"""Maps of probabilities into quads, in batched tensors alone. May import the records of `pages`."""

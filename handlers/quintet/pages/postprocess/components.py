@@ -6,8 +6,6 @@ treated at once, whatever their sizes, and there is no Python loop over maps, ro
 Shapes: S pixels of all maps, P maps, R rows of all maps, N runs, K components (legend in records.py).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
@@ -21,23 +19,14 @@ ROUNDS_PER_CHECK = 8
 
 @dataclass(frozen=True)
 class Runs:
-    """Horizontal runs of true pixels, in the order in which they lie in the flat tensor, and their components.
+    """Horizontal runs of true pixels, in the order in which they lie in the flat tensor, and their components."""
 
-    Attributes:
-        start: (N,) int64, first column of the run in its map.
-        stop: (N,) int64, last column of the run, inclusive.
-        row: (N,) int64, row in its map.
-        page: (N,) int64, index of the map.
-        component: (N,) int64, 0 … K-1 in raster order of each component's first run.
-        component_page: (K,) int64, index of each component's map.
-    """
-
-    start: Tensor
-    stop: Tensor
-    row: Tensor
-    page: Tensor
-    component: Tensor
-    component_page: Tensor
+    start: Tensor  # (N,) int64, first column of the run in its map
+    stop: Tensor  # (N,) int64, last column of the run, inclusive
+    row: Tensor  # (N,) int64, row in its map
+    page: Tensor  # (N,) int64, index of the map
+    component: Tensor  # (N,) int64, 0 … K-1 in raster order of each component's first run
+    component_page: Tensor  # (K,) int64, index of each component's map
 
 
 @dataclass(frozen=True)
@@ -56,7 +45,7 @@ class _Rows:
 
 
 def threshold_and_dilate(probabilities: Raster, threshold: float) -> Raster:
-    """Mark pixels above the threshold, and those right of, below, and below right of them.
+    """Mark pixels whose probability exceeds the threshold, and those right of, below, and below right of them.
 
     The same as ``cv2.dilate(map > threshold, ones((2, 2)))``, which RapidOCR's DBPostProcess applies: each pixel is an
     OR with its left, upper and upper left neighbours. Nothing crosses the border of a row or of a map. Three
@@ -64,10 +53,10 @@ def threshold_and_dilate(probabilities: Raster, threshold: float) -> Raster:
 
     Args:
         probabilities: P maps, values (S,) of any float dtype; together they cover all S elements.
-        threshold: probability that a text pixel must exceed.
+        threshold: a probability.
 
     Returns:
-        Raster of the same P maps, values (S,) bool.
+        The same P maps, values (S,) bool.
     """
     rows = _rows_of(probabilities)
     mask = probabilities.values > threshold
@@ -78,19 +67,13 @@ def threshold_and_dilate(probabilities: Raster, threshold: float) -> Raster:
 
 
 def label_runs(mask: Raster) -> Runs:
-    """Find the horizontal runs of a batch of masks and the 8-connected component of each.
+    """Find the horizontal runs of P masks, values (S,) bool, and the 8-connected component of each.
 
     The partition is that of ``cv2.connectedComponents(connectivity=8)``. Only outer components are found: RapidOCR's
     ``cv2.findContours(RETR_LIST)`` also returns the contours of holes; the tensor ports of DB leave them out.
 
     Host syncs, whatever the number of maps and components: rows (1), run ends (2), one convergence check in eight
     rounds (1; 2 on adversarial masks), components (1).
-
-    Args:
-        mask: P masks, values (S,) bool; together they cover all S elements.
-
-    Returns:
-        N runs in K components.
     """
     rows = _rows_of(mask)
     begin, end = _run_ends(mask.values, rows)

@@ -8,8 +8,6 @@ Shapes: P maps, N runs, K components, L lines that are kept, M points, A angles 
 of each map, pixel centres at integer + 0.5, y down; OpenCV's coordinates are smaller by 0.5.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -33,34 +31,21 @@ EXTRA_SIDE_PX = 2
 
 @dataclass(frozen=True)
 class Rectangles:
-    """Rotated rectangles, in the frame of their maps.
+    """Rotated rectangles, in the frame of their maps."""
 
-    Attributes:
-        centre: (K, 2) float32, x and y in pixels.
-        size: (K, 2) float32, width and height in pixels: extents between pixel centres, as OpenCV counts them.
-        angle: (K,) float32, radians from the x axis to the width, clockwise on the screen.
-        page: (K,) int64, index of the map.
-    """
-
-    centre: Tensor
-    size: Tensor
-    angle: Tensor
-    page: Tensor
+    centre: Tensor  # (K, 2) float32, x and y in pixels
+    size: Tensor  # (K, 2) float32, width and height in pixels: extents between pixel centres, as OpenCV counts them
+    angle: Tensor  # (K,) float32, radians from the x axis to the width, clockwise on the screen
+    page: Tensor  # (K,) int64, index of the map
 
 
 @dataclass(frozen=True)
 class TextQuads:
-    """Quads of text lines, those of one map together, maps in order.
+    """Quads of text lines, those of one map together, maps in order."""
 
-    Attributes:
-        quads: (L, 4, 2) float32, clockwise from the top left; may reach beyond the map by the unclipping.
-        scores: (L,) float32, mean probability inside.
-        page: (L,) int64, index of the map.
-    """
-
-    quads: Tensor
-    scores: Tensor
-    page: Tensor
+    quads: Tensor  # (L, 4, 2) float32, clockwise from the top left; may reach beyond the map by the unclipping
+    scores: Tensor  # (L,) float32, mean probability inside
+    page: Tensor  # (L,) int64, index of the map
 
 
 @dataclass(frozen=True)
@@ -81,7 +66,7 @@ def text_quads(
     min_side_px: float = 3.0,
     dilate: bool = True,
 ) -> TextQuads:
-    """Find the text lines of a batch of probability maps.
+    """Find the text lines of a batch of probability maps, in the frame of their maps.
 
     Nothing is dropped before the one filter at the end. Host syncs, whatever the number of maps and lines: dilation 3,
     runs 5, rectangles 2, the filter 1 — 11 in all (8 without dilation), and one more for every eight rounds of
@@ -91,12 +76,9 @@ def text_quads(
         probabilities: P maps, values (S,) of any float dtype; together they cover all S elements.
         threshold: probability that a text pixel must exceed.
         box_threshold: smallest mean probability of a line.
-        unclip_ratio: how far a line grows, see ``unclip``.
+        unclip_ratio: how far a line grows, see `unclip`.
         min_side_px: smallest side of a rectangle; 2 px more once it has grown.
         dilate: whether to dilate the mask by 2 x 2, as RapidOCR does.
-
-    Returns:
-        L quads, in the frame of their maps.
     """
     if dilate:
         mask = threshold_and_dilate(probabilities, threshold)
@@ -114,16 +96,10 @@ def text_quads(
 
 
 def rectangles_around(runs: Runs) -> Rectangles:
-    """Find each component's rectangle of least area among a fan of angles.
+    """Find each component's rectangle of least area among a fan of angles, K of them in the order of the components.
 
     The rectangle is that of ``cv2.minAreaRect``, moved by 0.5 px: 45 angles over 90 degrees, then two finer fans
     around the best. Two host syncs: the number of rows of all components, and of points on their hulls.
-
-    Args:
-        runs: N runs of K components.
-
-    Returns:
-        K rectangles in the order of the components.
     """
     points = _hull_points(runs)
     angle = torch.zeros(runs.component_page.shape[0], device=runs.start.device)
@@ -136,18 +112,11 @@ def rectangles_around(runs: Runs) -> Rectangles:
 
 
 def rectangle_scores(probabilities: Raster, rectangles: Rectangles) -> Tensor:
-    """Take the mean probability inside each rectangle.
+    """Take the mean probability inside each of K rectangles in the frame of P maps: (K,) float32.
 
     Approximates RapidOCR's ``box_score_fast`` (the mean under ``cv2.fillPoly``, which also paints the outline) by a
     fixed grid of nearest-neighbour samples over the rectangle grown by 1 px in width and height. Samples outside the
     map do not count. No host sync.
-
-    Args:
-        probabilities: P maps, values (S,) of any float dtype.
-        rectangles: K rectangles in the frame of the maps.
-
-    Returns:
-        (K,) float32.
     """
     chunk = CHUNK_ELEMENTS // math.prod(SCORE_GRID)
     fields = (rectangles.centre, rectangles.size, rectangles.angle, rectangles.page)
@@ -156,31 +125,17 @@ def rectangle_scores(probabilities: Raster, rectangles: Rectangles) -> Tensor:
 
 
 def unclip(rectangles: Rectangles, ratio: float) -> Rectangles:
-    """Grow each rectangle on all sides by area * ratio / perimeter, as DB's polygon offset does.
-
-    Args:
-        rectangles: K rectangles.
-        ratio: without unit; RapidOCR uses 1.6.
-
-    Returns:
-        K rectangles with the same centres and angles.
-    """
+    """Grow each rectangle on all sides by area * ratio / perimeter, as DB's polygon offset does."""
     half_perimeter = rectangles.size.sum(1).clamp(min=1e-6)
     growth = rectangles.size.prod(1) * ratio / half_perimeter  # twice the distance, once for each side
     return Rectangles(rectangles.centre, rectangles.size + growth[:, None], rectangles.angle, rectangles.page)
 
 
 def corners(rectangles: Rectangles) -> Tensor:
-    """Give the corners of each rectangle, clockwise on the screen from the top left.
+    """Give the corners of K rectangles, clockwise on the screen from the top left: (K, 4, 2) float32 in their frame.
 
     The order is that of RapidOCR's ``get_mini_boxes``: of the two leftmost corners the upper one comes first, then the
     upper and the lower of the two rightmost. Text runs along the first edge, save in tall boxes.
-
-    Args:
-        rectangles: K rectangles.
-
-    Returns:
-        (K, 4, 2) float32, in the frame of the rectangles.
     """
     # From the rectangle's own numbers: a table of signs would have to be copied from the host, which is a sync.
     half, zero = rectangles.size / 2, torch.zeros_like(rectangles.angle)

@@ -8,8 +8,6 @@ as the XY-cut; that prose decides which way to cut is ours. Plain Python on the 
 after the batch's one copy, and only on pages where prose stands beside prose.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
@@ -31,33 +29,16 @@ _MOST_HEADINGS = 2
 _MOST_BANDS = 300
 
 
-_NO_TABLE = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a line stands: number and label of a layout region of its page."""
-
-    region: int
-    label: str
-
-
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Lines that stay together: one line, or all cells of a table.
+    """Lines that stay together, one or all cells of a table, and the box around them on the levelled page."""
 
-    Attributes:
-        lines: numbers of the lines, in rows.
-        x0, y0, x1, y1: pixels of the levelled page.
-        is_prose: whether it is a line of running text.
-    """
-
-    lines: tuple[int, ...]
+    lines: tuple[int, ...]  # their numbers, in rows
     x0: float
     y0: float
     x1: float
     y1: float
-    is_prose: bool = False
+    is_prose: bool = False  # whether it is a line of running text
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +55,21 @@ class _Column:
         return prose >= _PROSE_LINES and 2 * prose >= len(self.blocks)
 
 
-def column_order(boxes_px: Sequence[Box], places: Sequence[Place | None]) -> list[int]:
-    """The lines of one page in reading order.
+def column_order(boxes_px: Sequence[Box], regions: Sequence[int | None], labels: Sequence[str | None]) -> list[int]:
+    """The lines of one page in reading order: in rows where there are no columns.
 
     Args:
         boxes_px: x0, y0, x1, y1 of each line on the levelled page; lines in rows, as `in_rows` has them.
-        places: the region each line stands in; None for none.
-
-    Returns:
-        Line numbers; rows where there are no columns.
+        regions: the layout region each line stands in; None for none.
+        labels: the label of that region.
     """
-    prose = _prose(boxes_px, places)
+    prose = _prose(boxes_px, labels)
     text = [box for box, is_prose in zip(boxes_px, prose, strict=True) if is_prose]
     if not text or max(box[0] for box in text) <= min(box[2] for box in text):
         return list(range(len(boxes_px)))  # no prose stands beside prose
     gutter_px = _GUTTER * median(map(_height, boxes_px))
-    tables = [place.region if place and place.label == "table" else _NO_TABLE for place in places]
-    blocks = _blocks(_crossing_margins(boxes_px, places, text), tables, prose)
+    tables = [region if label == "table" else None for region, label in zip(regions, labels, strict=True)]
+    blocks = _blocks(_crossing_margins(boxes_px, labels, text), tables, prose)
     return [number for block in _order(blocks, gutter_px) for number in block.lines]
 
 
@@ -103,9 +82,6 @@ def region_order(
         region_boxes_px: x0, y0, x1, y1 of each region.
         line_boxes_px: of each line, in reading order.
         region_of: each line's region; None for none.
-
-    Returns:
-        Region numbers.
     """
     first = {region: place for place, region in reversed(list(enumerate(region_of)))}
 
@@ -119,20 +95,20 @@ def region_order(
     return sorted(range(len(region_boxes_px)), key=rank)
 
 
-def _crossing_margins(boxes_px: Sequence[Box], places: Sequence[Place | None], text: Sequence[Box]) -> list[Box]:
+def _crossing_margins(boxes_px: Sequence[Box], labels: Sequence[str | None], text: Sequence[Box]) -> list[Box]:
     """The lines' boxes; headers over all text and footers under it reach across the page: no column holds them."""
     top, bottom = min(box[1] for box in text), max(box[3] for box in text)
     return [
         (-inf, box[1], inf, box[3])
-        if place and ((place.label == "header" and box[3] <= top) or (place.label == "footer" and box[1] >= bottom))
+        if (label == "header" and box[3] <= top) or (label == "footer" and box[1] >= bottom)
         else box
-        for box, place in zip(boxes_px, places, strict=True)
+        for box, label in zip(boxes_px, labels, strict=True)
     ]
 
 
-def _prose(boxes_px: Sequence[Box], places: Sequence[Place | None]) -> list[bool]:
+def _prose(boxes_px: Sequence[Box], labels: Sequence[str | None]) -> list[bool]:
     """Which lines are running text: long ones close under one another, and the short line that ends a paragraph."""
-    least = [_PROSE_WIDTH if place is None else _PROSE_WIDTH_IN.get(place.label, _PROSE_WIDTH) for place in places]
+    least = [_PROSE_WIDTH_IN.get(label or "", _PROSE_WIDTH) for label in labels]
     long = [box[2] - box[0] >= width * _height(box) for box, width in zip(boxes_px, least, strict=True)]
     neighbours = _neighbours(boxes_px)
     text = {number for pair in neighbours if all(long[number] for number in pair) for number in pair}
@@ -160,43 +136,30 @@ def _height(box: Box) -> float:
     return box[3] - box[1]
 
 
-def _blocks(boxes_px: Sequence[Box], tables: Sequence[int], prose: Sequence[bool]) -> list[Block]:
+def _blocks(boxes_px: Sequence[Box], tables: Sequence[int | None], prose: Sequence[bool]) -> list[Block]:
     """Lines as blocks half as high as they are, so that neighbouring rows stay apart; a table's lines as one.
 
     Layout may see a part of a table only, or a table in narrow columns: a line beside it, or prose in it, tells.
     """
-    beside = [box for box, table, is_prose in zip(boxes_px, tables, prose, strict=True) if table < 0 and not is_prose]
-    whole = [
-        table
-        for table in _tables(boxes_px, tables)
-        if not any(prose[number] for number in table.lines)
-        and not any(table.y0 < _middle(box) < table.y1 for box in beside)
-    ]
-    held = {number for table in whole for number in table.lines}
-    return whole + [_line(n, box, prose[n]) for n, box in enumerate(boxes_px) if n not in held]
-
-
-def _tables(boxes_px: Sequence[Box], tables: Sequence[int]) -> list[Block]:
-    """The lines of each table as one block."""
     cells: dict[int, list[int]] = {}
-    for number, table in enumerate(tables):
-        if table >= 0:
+    middles = []  # of single lines that are no prose
+    for number, (box, table) in enumerate(zip(boxes_px, tables, strict=True)):
+        if table is not None:
             cells.setdefault(table, []).append(number)
-    return [_around(numbers, [boxes_px[number] for number in numbers]) for numbers in cells.values()]
-
-
-def _around(numbers: Sequence[int], boxes_px: Sequence[Box]) -> Block:
-    left, top, right, bottom = zip(*boxes_px, strict=True)
-    return Block(tuple(numbers), min(left), min(top), max(right), max(bottom))
-
-
-def _line(number: int, box: Box, is_prose: bool) -> Block:
-    inset = _height(box) / 4
-    return Block((number,), box[0], box[1] + inset, box[2], box[3] - inset, is_prose)
-
-
-def _middle(box: Box) -> float:
-    return (box[1] + box[3]) / 2
+        elif not prose[number]:
+            middles.append((box[1] + box[3]) / 2)
+    blocks = []
+    for numbers in cells.values():
+        left, top, right, bottom = zip(*(boxes_px[number] for number in numbers), strict=True)
+        block = Block(tuple(numbers), min(left), min(top), max(right), max(bottom))
+        if not any(prose[number] for number in numbers) and not any(block.y0 < y < block.y1 for y in middles):
+            blocks.append(block)
+    held = {number for block in blocks for number in block.lines}
+    for number, (x0, y0, x1, y1) in enumerate(boxes_px):
+        if number not in held:
+            inset = (y1 - y0) / 4
+            blocks.append(Block((number,), x0, y0 + inset, x1, y1 - inset, prose[number]))
+    return blocks
 
 
 def _order(blocks: Sequence[Block], gutter_px: float) -> list[Block]:

@@ -1,7 +1,5 @@
 """Records to results: one copy to the host, then plain Python. Nothing else makes JSON of tensors."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,15 +9,16 @@ from torch import Tensor
 from quintet.engine.engine import Engine
 from quintet.pages.pixels.geometry import bounding_boxes, box_corners, map_points
 from quintet.pages.records import Pages, Regions, Texts, UprightPages
-from quintet.pages.results.columns import Place, column_order, region_order
+from quintet.pages.results.columns import Box, column_order, region_order
 from quintet.pages.results.reading_order import assign_regions, in_rows, level
 from quintet.pages.settings import Settings
 
 Result = dict[str, Any]
+Arrays = dict[str, np.ndarray]
 
 
 class PageWriter:
-    """Turns the last records of a batch into results: one copy to the host, then plain Python."""
+    """Turns the last records of a batch into results."""
 
     def __init__(self, engine: Engine, settings: Settings, labels: Sequence[str], alphabet: Sequence[str]) -> None:
         self._engine = engine
@@ -51,26 +50,41 @@ class PageWriter:
         )
         return self._results(pages.sizes_px.tolist(), arrays)
 
-    def _to_arrays(self, **tensors: Tensor) -> dict[str, np.ndarray]:
+    def _to_arrays(self, **tensors: Tensor) -> Arrays:
         """The one copy: named tensors as NumPy arrays."""
         hosted = self._engine.to_host(*tensors.values())
         return {name: tensor.numpy() for name, tensor in zip(tensors, hosted, strict=True)}
 
-    def _results(self, sizes: list[tuple[int, int]], arrays: dict[str, np.ndarray]) -> list[Result]:
-        """Cut the arrays into pages, which they hold in ascending order."""
+    def _results(self, sizes: list[tuple[int, int]], arrays: Arrays) -> list[Result]:
+        """Cut the arrays into pages, which they hold in ascending order; values as a person reads them."""
         pages = np.arange(len(sizes) + 1)
         region_cuts = np.searchsorted(arrays["region_page"], pages).tolist()
         line_cuts = np.searchsorted(arrays["line_page"], pages).tolist()
-        lines, regions = self._lines(arrays), self._regions(arrays)
+        all_lines, all_regions = self._lines(arrays), self._regions(arrays)
         results = []
-        for number, size in enumerate(sizes):
+        for number, (width_px, height_px) in enumerate(sizes):
             own_regions, own_lines = slice(*region_cuts[number : number + 2]), slice(*line_cuts[number : number + 2])
-            in_order = _in_reading_order(arrays, regions, lines, own_regions, own_lines)
-            results.append(_result(size, _orientation(arrays, number), *in_order))
+            regions, lines = _in_reading_order(
+                all_regions[own_regions],
+                arrays["regions"][own_regions].tolist(),
+                all_lines[own_lines],
+                arrays["levelled"][own_lines].tolist(),
+                (arrays["line_region"][own_lines] - own_regions.start).tolist(),
+            )
+            turn_score = round(float(arrays["turn_scores"][number]), 4)
+            results.append(
+                {
+                    "width_px": width_px,
+                    "height_px": height_px,
+                    "orientation": {"angle_deg": int(arrays["turns"][number]) * 90, "score": turn_score},
+                    "regions": regions,
+                    "lines": lines,
+                    "text": "\n".join(line["text"] for line in lines),
+                }
+            )
         return results
 
-    def _regions(self, arrays: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-        """All regions of the batch."""
+    def _regions(self, arrays: Arrays) -> list[Result]:
         boxes = np.round(arrays["boxes"].astype(float), 1).tolist()
         scores = np.round(arrays["region_scores"].astype(float), 4).tolist()
         return [
@@ -78,7 +92,7 @@ class PageWriter:
             for label, score, box in zip(arrays["labels"].tolist(), scores, boxes, strict=True)
         ]
 
-    def _lines(self, arrays: dict[str, np.ndarray]) -> list[dict[str, Any] | None]:
+    def _lines(self, arrays: Arrays) -> list[Result | None]:
         """All lines of the batch, without their regions; None where nothing was read with enough confidence."""
         quads = np.round(arrays["quads"].astype(float), 1).tolist()
         scores = np.round(arrays["line_scores"].astype(float), 4).tolist()
@@ -87,7 +101,7 @@ class PageWriter:
             for text, score, quad in zip(self._texts(arrays), scores, quads, strict=True)
         ]
 
-    def _texts(self, arrays: dict[str, np.ndarray]) -> list[str]:
+    def _texts(self, arrays: Arrays) -> list[str]:
         """Tokens to text, outer white space off: characters of all readings at once, then a slice a line."""
         places = arrays["tokens"].nonzero()[0]
         characters = self._alphabet[arrays["tokens"][places]]
@@ -97,44 +111,13 @@ class PageWriter:
 
 
 def _in_reading_order(
-    arrays: dict[str, np.ndarray],
-    regions: list[dict[str, Any]],
-    lines: list[dict[str, Any] | None],
-    own_regions: slice,
-    own_lines: slice,
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The regions and the lines of one page, each line with the place of its region among them."""
-    boxes = arrays["levelled"][own_lines].tolist()
-    region_of = [number - own_regions.start if number >= 0 else None for number in arrays["line_region"][own_lines]]
-    labels = [region["label"] for region in regions[own_regions]]
-    order = column_order(boxes, [Place(number, labels[number]) if number is not None else None for number in region_of])
-    ranked = region_order(
-        arrays["regions"][own_regions].tolist(), [boxes[n] for n in order], [region_of[n] for n in order]
-    )
-    rank: dict[int | None, int] = {region: place for place, region in enumerate(ranked)}
-    read = [
-        {**line, "region": rank.get(region_of[number])}
-        for number in order
-        if (line := lines[own_lines.start + number]) is not None
-    ]
-    return [regions[own_regions.start + number] for number in ranked], read
-
-
-def _orientation(arrays: dict[str, np.ndarray], number: int) -> dict[str, Any]:
-    """How far a page's content is turned."""
-    score = round(float(arrays["turn_scores"][number]), 4)
-    return {"angle_deg": int(arrays["turns"][number]) * 90, "score": score}
-
-
-def _result(
-    size: tuple[int, int], orientation: dict[str, Any], regions: list[dict[str, Any]], lines: list[dict[str, Any]]
-) -> Result:
-    """One page's result, in the order in which a person reads it."""
-    return {
-        "width_px": size[0],
-        "height_px": size[1],
-        "orientation": orientation,
-        "regions": regions,
-        "lines": lines,
-        "text": "\n".join(line["text"] for line in lines),
-    }
+    regions: list[Result], region_boxes: list[Box], lines: list[Result | None], line_boxes: list[Box], region: list[int]
+) -> tuple[list[Result], list[Result]]:
+    """The regions and the lines of one page, each line with the place of its region (negative: none) among them."""
+    region_of = [number if number >= 0 else None for number in region]
+    labels = [None if number is None else regions[number]["label"] for number in region_of]
+    order = column_order(line_boxes, region_of, labels)
+    ranked = region_order(region_boxes, [line_boxes[n] for n in order], [region_of[n] for n in order])
+    rank: dict[int | None, int] = {number: place for place, number in enumerate(ranked)}
+    read = [{**line, "region": rank.get(region_of[n])} for n in order if (line := lines[n]) is not None]
+    return [regions[number] for number in ranked], read

@@ -1,7 +1,5 @@
 """Rows, and which region a line belongs to, of all pages at once. Columns are told apart on the host: see `columns`."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
@@ -12,18 +10,11 @@ _MOST_SKEW = 0.2
 
 
 def level(quads_px: Tensor, page: Tensor, page_count: int) -> Tensor:
-    """Boxes of lines as they would lie if the page were straight.
+    """Boxes of (L, 4, 2) lines in the upright frame as they would lie if their page, (L,), were straight: (L, 4).
 
     A page's skew is the mean slope of its lines, longer ones counting more: over 1,000 pixels one degree is most of a
-    line's height, and rows would run into one another.
-
-    Args:
-        quads_px: (L, 4, 2) in the upright frame, the text along the first edge.
-        page: (L,) int64.
-        page_count: P.
-
-    Returns:
-        (L, 4) x0, y0, x1, y1: of the line itself where it runs with the page's lines, else around its corners.
+    line's height, and rows would run into one another. A box, x0, y0, x1, y1, is the line's own where that runs with
+    the page's lines, else it lies around its corners.
     """
     along, down = quads_px[:, 1] - quads_px[:, 0], quads_px[:, 3] - quads_px[:, 0]
     steady = (along[:, 0] > 0) & (along[:, 1].abs() < _MOST_SKEW * along[:, 0])
@@ -40,16 +31,9 @@ def level(quads_px: Tensor, page: Tensor, page_count: int) -> Tensor:
 
 
 def in_rows(boxes_px: Tensor, page: Tensor) -> Tensor:
-    """Items page by page in rows from top to bottom, each row from left to right.
+    """Items, (N, 4) boxes on (N,) pages, page by page in rows from top to bottom, each from left to right: (N,) int64.
 
     Going down a page, a new row begins where the centre lies more than half the smaller height under the one before.
-
-    Args:
-        boxes_px: (N, 4) x0, y0, x1, y1.
-        page: (N,) int64.
-
-    Returns:
-        (N,) int64, item numbers in rows.
     """
     centre_y, height = (boxes_px[:, 1] + boxes_px[:, 3]) / 2, boxes_px[:, 3] - boxes_px[:, 1]
     down = _sorted_by(centre_y, page)
@@ -62,17 +46,7 @@ def in_rows(boxes_px: Tensor, page: Tensor) -> Tensor:
 
 
 def assign_regions(points_px: Tensor, page: Tensor, boxes_px: Tensor, box_page: Tensor) -> Tensor:
-    """The smallest region of the same page around each point.
-
-    Args:
-        points_px: (N, 2).
-        page: (N,) int64.
-        boxes_px: (R, 4) x0, y0, x1, y1.
-        box_page: (R,) int64.
-
-    Returns:
-        (N,) int64, region numbers, -1 where there is none.
-    """
+    """The smallest of (R, 4) regions of the same page around each of (N, 2) points: (N,) int64, -1 for none."""
     if not len(boxes_px):
         return torch.full_like(page, -1)
     after = (points_px[:, None] >= boxes_px[:, :2]).all(dim=2)

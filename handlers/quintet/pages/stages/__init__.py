@@ -1,1 +1,4 @@
-"""The five stages. Each is one callable, record in, record out, in three steps: prepare, network, decode."""
+"""The five networks of the chain, one callable a stage: prepare, network, decode.
+
+May import `quintet.engine`, and all of `pages` but the chain and its results.
+"""

@@ -1,7 +1,5 @@
 """Layout: regions of each page and what they are."""
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -9,6 +7,7 @@ import torchvision
 from torch import Tensor
 
 from quintet.engine.engine import Engine
+from quintet.pages.budgets import Budgets
 from quintet.pages.pixels import geometry
 from quintet.pages.pixels.sampling import IMAGENET, sample
 from quintet.pages.records import Regions, UprightPages
@@ -28,15 +27,16 @@ class Layout:
     of a distribution over 8 distances in units of the stride.
     """
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(self, engine: Engine, settings: Settings, budgets: Budgets) -> None:
         self._engine = engine
-        self._network = engine.captured(engine.network("layout"), {(3, HEIGHT_PX, WIDTH_PX): engine.budgets.pages})
         self._settings = settings
+        self._budgets = budgets
+        self._network = engine.with_graphs(engine.network("layout"), {(3, HEIGHT_PX, WIDTH_PX): budgets.pages})
         self._centres, self._strides = _anchors(engine.device)
 
     def __call__(self, pages: UprightPages) -> Regions:
         """Find the regions of each page. Two data-dependent sizes: the candidates and what NMS keeps."""
-        calls = torch.arange(len(pages.sizes_px)).split(self._engine.budgets.pages)
+        calls = torch.arange(len(pages.sizes_px)).split(self._budgets.pages)
         outputs = self._engine.each(lambda call: self._network(self._prepare(pages, call)), calls)
         scores, distances = (torch.cat([torch.cat(out[part], dim=1) for out in outputs]) for part in _HEADS)
         return self._decode(pages, scores.float(), distances.float())
@@ -51,10 +51,7 @@ class Layout:
     def _decode(self, pages: UprightPages, scores: Tensor, distances: Tensor) -> Regions:
         """Boxes of the likely anchors, then NMS within each page and class.
 
-        Args:
-            pages: whose sizes scale the boxes.
-            scores: (P, A, 10) probabilities for the A anchors.
-            distances: (P, A, 32) logits of the distributions of the four sides.
+        From scores (P, A, 10) of A anchors and distances (P, A, 32), logits of the distributions of the four sides.
         """
         page, anchor, label = (scores > self._settings.region_score).nonzero(as_tuple=True)
         score = scores[page, anchor, label]

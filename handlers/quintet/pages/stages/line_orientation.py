@@ -1,12 +1,11 @@
 """Line orientation: which lines may stand on their head."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
 from quintet.engine.calls import full_call, joined, plan_calls
 from quintet.engine.engine import Engine
+from quintet.pages.budgets import Budgets
 from quintet.pages.pixels.crops import HEIGHT_PX, crop_lines, crop_widths, upright_quads
 from quintet.pages.records import Lines, Readings, UprightPages
 from quintet.pages.settings import Settings
@@ -21,16 +20,17 @@ class LineOrientation:
     verdict: a flagged line is read both ways and the recogniser's confidence decides.
     """
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(self, engine: Engine, settings: Settings, budgets: Budgets) -> None:
         self._engine = engine
-        most = {(3, HEIGHT_PX, CANVAS_PX): full_call(CANVAS_PX, engine.budgets.line_columns)}
-        self._network = engine.captured(engine.network("line_orientation"), most)
         self._settings = settings
+        self._budgets = budgets
+        most = {(3, HEIGHT_PX, CANVAS_PX): full_call(CANVAS_PX, budgets.line_columns)}
+        self._network = engine.with_graphs(engine.network("line_orientation"), most)
 
     def __call__(self, pages: UprightPages, lines: Lines) -> Readings:
         """Say how each line is to be read. One data-dependent size: the flagged lines."""
         quads_px = upright_quads(lines.quads_px)
-        calls = plan_calls(torch.full((len(lines.page), 1), CANVAS_PX), self._engine.budgets.line_columns)
+        calls = plan_calls(torch.full((len(lines.page), 1), CANVAS_PX), self._budgets.line_columns)
         turned = self._engine.each(
             lambda call: self._network(self._prepare(pages, quads_px, lines.page, call))[0][:, 1], calls
         )
@@ -43,12 +43,7 @@ class LineOrientation:
         return crop_lines(pages, quads_px[line], page[line], widths, CANVAS_PX, self._engine.dtype)
 
     def _decode(self, lines: Lines, turned: Tensor) -> Readings:
-        """Each line once, the flagged ones once more from their other end.
-
-        Args:
-            lines: laid down.
-            turned: (L,) probability that the line stands on its head.
-        """
+        """Each line, laid down, once; turned once more where its (L,) probability says that it stands on its head."""
         flagged = (turned > self._settings.turned_line_score).nonzero()[:, 0]
         line = torch.cat([torch.arange(len(lines.page), device=flagged.device), flagged])
         quads_px = torch.cat([lines.quads_px, lines.quads_px[flagged].roll(2, dims=1)])

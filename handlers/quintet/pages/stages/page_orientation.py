@@ -1,11 +1,10 @@
 """Page orientation: which quarter turn the content of each page shows."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
 from quintet.engine.engine import Engine
+from quintet.pages.budgets import Budgets
 from quintet.pages.pixels import geometry
 from quintet.pages.pixels.sampling import IMAGENET, sample
 from quintet.pages.records import Pages, UprightPages
@@ -20,14 +19,15 @@ class PageOrientation:
     The page is never stretched: 120 of 120 turned receipts are right like this, and 97.5 % when stretched.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, budgets: Budgets) -> None:
         self._engine = engine
+        self._budgets = budgets
         shape = (3, CROP_PX, CROP_PX)
-        self._network = engine.captured(engine.network("page_orientation"), {shape: engine.budgets.pages})
+        self._network = engine.with_graphs(engine.network("page_orientation"), {shape: budgets.pages})
 
     def __call__(self, pages: Pages) -> UprightPages:
         """Recognise the turn of each page and undo it."""
-        calls = torch.arange(len(pages.sizes_px)).split(self._engine.budgets.pages)
+        calls = torch.arange(len(pages.sizes_px)).split(self._budgets.pages)
         probabilities = self._engine.each(lambda call: self._network(self._prepare(pages, call))[0], calls)
         return self._decode(pages, torch.cat(probabilities).float())
 

@@ -1,18 +1,17 @@
 """Text recognition: what each line says."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
 from quintet.engine.calls import full_call, joined, plan_calls
 from quintet.engine.engine import Engine
+from quintet.pages.budgets import Budgets
 from quintet.pages.pixels.crops import HEIGHT_PX, crop_lines
-from quintet.pages.postprocess.ctc import collapse
 from quintet.pages.records import Readings, Texts, UprightPages
 from quintet.pages.settings import Settings
 
 STEP_PX = 8  # one time step of the network
+BLANK = 0
 
 
 class Recognition:
@@ -21,20 +20,21 @@ class Recognition:
     Attention sees the padding, so a line's bucket depends on that line alone.
     """
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(self, engine: Engine, settings: Settings, budgets: Budgets) -> None:
         self._engine = engine
         self._settings = settings
-        columns = engine.budgets.line_columns
+        self._budgets = budgets
+        columns = budgets.line_columns
         most = {(3, HEIGHT_PX, width): full_call(width, columns) for width in all_bucket_widths(settings)}
         # Collapsed within the call: 64 lines' probabilities fill 383 MB.
         tokens = engine.network("recognition", lambda probabilities: collapse(*engine.largest(probabilities)))
-        self._tokens = engine.captured(tokens, most)
+        self._tokens = engine.with_graphs(tokens, most)
 
     def __call__(self, pages: UprightPages, readings: Readings) -> Texts:
         """Read the lines. The host learns the widths, because calls are planned there."""
         (widths,) = self._engine.to_host(readings.widths_px)
         buckets = bucket_widths(widths, self._settings)
-        budgets = self._engine.budgets
+        budgets = self._budgets
         calls = plan_calls(buckets[:, None], budgets.line_columns, few_sizes=budgets.few_sizes)
         read = self._engine.each(
             lambda call: self._read(pages, readings, self._engine.to_device(call), int(buckets[call[0]])), calls
@@ -81,17 +81,31 @@ def all_bucket_widths(settings: Settings) -> list[int]:
 
 
 def most_confident(line: Tensor, scores: Tensor, line_count: int) -> Tensor:
-    """Which reading of each line to keep.
+    """Which reading of each line to keep, of equals the first: (L,) int64.
 
-    Args:
-        line: (N,) int64, the line of each reading; the first L readings are lines 0 to L - 1, in order.
-        scores: (N,) float32.
-        line_count: L.
-
-    Returns:
-        (L,) int64, the chosen reading; of equals the first.
+    Of (N,) lines and scores the first L readings are lines 0 to L - 1, in order.
     """
     readings = torch.arange(len(line), device=line.device)
     chosen, again, line_again = readings[:line_count].clone(), readings[line_count:], line[line_count:]
     chosen[line_again] = torch.where(scores[line_count:] > scores[line_again], again, line_again)
     return chosen
+
+
+def collapse(best: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+    """The best path of each line, repeats and blanks taken out in place.
+
+    Source: A. Graves et al., Connectionist Temporal Classification (ICML 2006), best-path decoding.
+
+    Args:
+        best: (N, T) float, the probability of the most probable class of each step.
+        classes: (N, T) int64, that class; 0 is the blank.
+
+    Returns:
+        Tokens (N, T) int32, the class where a character begins and 0 elsewhere; and scores (N,) float32, the mean
+        probability of the characters, 0 where there is none.
+    """
+    repeated = torch.zeros_like(classes, dtype=torch.bool)
+    repeated[:, 1:] = classes[:, 1:] == classes[:, :-1]
+    begins = (classes != BLANK) & ~repeated
+    total = (best.float() * begins).sum(dim=1)
+    return (classes * begins).to(torch.int32), total / begins.sum(dim=1).clamp(min=1)

@@ -1,12 +1,11 @@
 """Text detection: the quads of the lines on each upright page."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
 from quintet.engine.calls import in_batches, plan_calls
 from quintet.engine.engine import Engine
+from quintet.pages.budgets import Budgets
 from quintet.pages.pixels import geometry
 from quintet.pages.pixels.sampling import HALF, sample
 from quintet.pages.postprocess import quads
@@ -20,18 +19,19 @@ class TextDetection:
     Source: M. Liao et al., Real-time Scene Text Detection with Differentiable Binarization (AAAI 2020).
     """
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(self, engine: Engine, settings: Settings, budgets: Budgets) -> None:
         self._engine = engine
         self._network = engine.network("text_detection")
         self._settings = settings
+        self._budgets = budgets
 
     def __call__(self, pages: UprightPages) -> Lines:
         """Find the lines of each page."""
         canvases = canvas_sizes(pages.sizes_px, self._settings)
-        calls = plan_calls(canvases, self._engine.budgets.detection_pixels)
+        calls = plan_calls(canvases, self._budgets.detection_pixels)
         # A CPU looks for lines in each map while a cache holds it; CUDA in all at once, since each search waits for it.
         pixels = [int(canvases[call].prod(dim=1).sum()) for call in calls]
-        together = in_batches(pixels, self._engine.budgets.map_pixels)
+        together = in_batches(pixels, self._budgets.map_pixels)
         found = self._engine.each(lambda some: self._find(pages, canvases, calls[some]), together)
         page = torch.cat([lines.page for lines in found])
         by_page = page.argsort(stable=True)
@@ -49,7 +49,8 @@ class TextDetection:
         """The lines of some calls; their maps laid end to end become quads at once, whatever their sizes."""
         maps = [self._network(self._prepare(pages, canvases, call))[0] for call in calls]
         order = torch.cat(calls)
-        probabilities = _end_to_end(maps, canvases[order], self._engine)
+        values = torch.cat([one.reshape(-1) for one in maps])
+        probabilities = Raster.end_to_end(values, canvases[order], self._engine.to_device)
         found = quads.text_quads(
             probabilities,
             threshold=self._settings.text_threshold,
@@ -66,12 +67,7 @@ class TextDetection:
 def canvas_sizes(sizes_px: Tensor, settings: Settings) -> Tensor:
     """The canvas of each page: within the long side, not under the short side where that allows, in whole steps.
 
-    Args:
-        sizes_px: (P, 2) int64 on the host.
-        settings: the sides and the step.
-
-    Returns:
-        (P, 2) int64, width and height.
+    From (P, 2) int64 on the host, width and height, to the same.
     """
     sizes = sizes_px.double()
     grow = (settings.detection_short_side_px / sizes.amin(dim=1)).clamp(min=1)
@@ -79,12 +75,3 @@ def canvas_sizes(sizes_px: Tensor, settings: Settings) -> Tensor:
     step = settings.detection_canvas_step_px
     steps = (sizes * torch.minimum(grow, shrink)[:, None] / step).round().clamp(min=1)
     return (steps * step).long()
-
-
-def _end_to_end(maps: list[Tensor], canvases: Tensor, engine: Engine) -> Raster:
-    """Maps of several calls, (n, 1, H, W) each, as one raster batch in the order of the calls."""
-    counts = canvases.prod(dim=1)
-    offsets, widths, heights = (
-        engine.to_device(t) for t in (counts.cumsum(0) - counts, canvases[:, 0], canvases[:, 1])
-    )
-    return Raster(torch.cat([a_map.reshape(-1) for a_map in maps]), offsets, heights, widths)

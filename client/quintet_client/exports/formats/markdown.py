@@ -1,0 +1,144 @@
+"""`md`: headings, paragraphs, tables and figures as Markdown (CommonMark with GitHub's pipe tables)."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from itertools import pairwise
+
+from quintet_client.api.results import Line, PageResult
+from quintet_client.exports.documents import Document, DocumentPage
+from quintet_client.exports.layout.blocks import Block, blocks_of, turned_upright
+from quintet_client.exports.layout.grid import on_one_row, straightened, table_of
+
+# What Markdown could take for markup anywhere in a line, and what only at a line's beginning.
+_MARKUP = re.compile(r"([\\`*_\[\]<>&|~])")
+_AT_START = re.compile(r"^(#{1,6}(?=\s|$)|[+-](?=\s|$)|(?=[-=:])[-=:\s]+$|[0-9]+(?=[.)](?:\s|$)))")
+# Closes a heading.
+_AT_END = re.compile(r"(?<=\s)#+(?=\s*$)")
+_HYPHENS = ("-", "\u2010", "\u00ad")
+
+
+def render(document: Document) -> bytes:
+    """Pages one after the other; between the pages of a document stands a comment with the page's number."""
+    texts: list[str] = []
+    for page in document.pages:
+        if document.has_pages_of_its_own:
+            texts.append(f"<!-- page {page.number} -->")
+        texts += _page_texts(page, is_first=page is document.pages[0])
+    return "".join(f"{text}\n\n" for text in texts)[:-1].encode()
+
+
+def _page_texts(page: DocumentPage, *, is_first: bool) -> list[str]:
+    if page.page is None:
+        return [f"> Page {page.number} was not read: {escaped(page.code)}"]
+    return _texts_of(turned_upright(page.page), is_first)
+
+
+def _texts_of(page: PageResult, is_first: bool) -> list[str]:
+    """Turn the blocks of an upright page into Markdown's blocks: headers first, footers last, both as comments."""
+    blocks = blocks_of(page)
+    captions = _captions(blocks)
+    level = "#" if is_first else "##"
+    texts = []
+    for place, block in enumerate(blocks):
+        if block.label in {"header", "footer"} or place in captions.values():
+            continue
+        if block.label == "figure":
+            texts.append(_figure(block, blocks[captions[place]] if place in captions else None))
+        elif block.label == "title" and block.lines:
+            texts.append(f"{level} {escaped(joined(block.lines))}")
+            level = "##"
+        elif block.lines:
+            texts.append(_body(block))
+    return [*_comments(blocks, "header"), *texts, *_comments(blocks, "footer")]
+
+
+def _body(block: Block) -> str:
+    table = table_of(block.lines) if block.label == "table" else None
+    if table is not None:
+        return _pipe_table(table)
+    if block.region is None or block.label == "table":
+        return "  \n".join(_rows(block.lines))
+    return escaped(joined(block.lines))
+
+
+def _captions(blocks: Sequence[Block]) -> dict[int, int]:
+    """Give each figure the caption that stands right after it, or else right before it, if it is not another's."""
+    pairs = [(place, block.label, after.label) for place, (block, after) in enumerate(pairwise(blocks))]
+    captions = {place: place + 1 for place, *labels in pairs if labels == ["figure", "figure_caption"]}
+    for place, *labels in pairs:
+        if labels == ["figure_caption", "figure"] and place not in captions.values():
+            captions.setdefault(place + 1, place)
+    return captions
+
+
+def _figure(figure: Block, caption: Block | None) -> str:
+    lines = [escaped(joined(caption.lines))] if caption and caption.lines else []
+    lines += _rows(figure.lines)
+    return "> \\[figure\\]" + "".join(f"  \n> {line}" for line in lines)
+
+
+def _pipe_table(rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(_MARKUP.sub(_backslashed, cell) for cell in row)} |" for row in rows]
+    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
+
+
+def _rows(lines: Sequence[Line]) -> list[str]:
+    """Keep line breaks; what stands beside each other on the page stands on one line."""
+    level = straightened(lines)
+    rows = [[line] for line in level[:1]]
+    for before, line in pairwise(level):
+        if on_one_row(before, line):
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    return [escaped(" ".join(line.text for line in row)) for row in rows]
+
+
+def _comments(blocks: Sequence[Block], label: str) -> list[str]:
+    # "--" may not stand in a comment, and nothing can be escaped there.
+    texts = [joined(block.lines) for block in blocks if block.label == label and block.lines]
+    return [f"<!-- {label}: {re.sub('-(?=-)', '- ', text)} -->" for text in texts]
+
+
+def joined(lines: Sequence[Line]) -> str:
+    """Join the lines of a paragraph.
+
+    A hyphen at a line's end goes if a lower-case letter stands before it and another begins the next line; a compound
+    broken at its own hyphen loses it, which no rule without a dictionary can tell. Between two characters of scripts
+    without spaces stands none.
+    """
+    text = ""
+    for line in lines:
+        text = _continued(text, line.text)
+    return text
+
+
+def _continued(text: str, more: str) -> str:
+    if not text or not more:
+        return text or more
+    if text.endswith(_HYPHENS) and text[-2:-1].islower() and more[0].islower():
+        return text[:-1] + more
+    if _is_ideographic(text[-1]) and _is_ideographic(more[0]):
+        return text + more
+    return f"{text} {more}"
+
+
+def _is_ideographic(character: str) -> bool:
+    # Hangul is as wide, but written with spaces.
+    return unicodedata.east_asian_width(character) in {"W", "F"} and not "\uac00" <= character <= "\ud7af"
+
+
+def escaped(text: str) -> str:
+    """Escape what Markdown would take for markup in one line of text."""
+    return _AT_END.sub(_backslashed, _AT_START.sub(_start_backslashed, _MARKUP.sub(_backslashed, text)))
+
+
+def _backslashed(found: re.Match[str]) -> str:
+    return f"\\{found.group()}"
+
+
+def _start_backslashed(found: re.Match[str]) -> str:
+    # A number becomes a list's by the sign behind it, any other sign by itself.
+    sign = found.group()
+    return f"{sign}\\" if sign.isdigit() else f"\\{sign}"

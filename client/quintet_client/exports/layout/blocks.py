@@ -1,0 +1,88 @@
+"""The lines of a page by layout region, in reading order: what structured formats are made of."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import cast
+
+from quintet_client.api.results import BoxPx, Line, PageResult, PointPx, QuadPx
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Lines that belong together, in reading order: those of a region, or some outside all regions.
+
+    The latter have the label "text", no region, and a box (x0, y0, x1, y1) around them. A region may have no lines.
+    """
+
+    label: str
+    region: int | None
+    box_px: BoxPx
+    lines: tuple[Line, ...]
+
+
+def blocks_of(page: PageResult) -> tuple[Block, ...]:
+    """Group a page's lines: a region's lines stand where its first one does, neighbours without a region together.
+
+    Every line is in exactly one block. Regions without lines stand before the next region in reading order.
+    """
+    groups: list[tuple[int | None, list[Line]]] = []
+    of_region: dict[int, list[Line]] = {}
+    for line in page.lines:
+        if line.region is not None and line.region in of_region:
+            of_region[line.region].append(line)
+        elif line.region is None and groups and groups[-1][0] is None:
+            groups[-1][1].append(line)
+        else:
+            groups.append((line.region, [line]))
+            if line.region is not None:
+                of_region[line.region] = groups[-1][1]
+    for region in range(len(page.regions)):
+        if region not in of_region:
+            after = (place for place, (other, _) in enumerate(groups) if other is not None and other > region)
+            groups.insert(next(after, len(groups)), (region, []))
+    return tuple(_block(page, region, tuple(lines)) for region, lines in groups)
+
+
+def box_around(points: Iterable[PointPx]) -> BoxPx:
+    """Return the smallest upright box around at least one point."""
+    xs, ys = zip(*points, strict=True)
+    return (min(xs), min(ys), max(xs), max(ys))
+
+
+def turned_upright(page: PageResult) -> PageResult:
+    """Return the page as if its content had been scanned upright; boxes and quads follow."""
+    if not page.orientation.angle_deg:
+        return page
+    size_px = (page.width_px, page.height_px)
+    width_px, height_px = size_px[::-1] if page.orientation.angle_deg in {90, 270} else size_px
+    regions = tuple(replace(region, box_px=_turned_box(page, region.box_px)) for region in page.regions)
+    lines = tuple(
+        replace(line, quad_px=cast("QuadPx", tuple(_upright(page, point) for point in line.quad_px)))
+        for line in page.lines
+    )
+    orientation = replace(page.orientation, angle_deg=0)
+    return replace(page, width_px=width_px, height_px=height_px, orientation=orientation, regions=regions, lines=lines)
+
+
+def _block(page: PageResult, region: int | None, lines: tuple[Line, ...]) -> Block:
+    if region is None:
+        return Block("text", None, box_around(point for line in lines for point in line.quad_px), lines)
+    return Block(page.regions[region].label, region, page.regions[region].box_px, lines)
+
+
+def _turned_box(page: PageResult, box_px: BoxPx) -> BoxPx:
+    x0, y0, x1, y1 = box_px
+    return box_around([_upright(page, (x0, y0)), _upright(page, (x1, y1))])
+
+
+def _upright(page: PageResult, point: PointPx) -> PointPx:
+    x, y = point
+    match page.orientation.angle_deg:
+        case 90:
+            return (y, page.width_px - x)
+        case 180:
+            return (page.width_px - x, page.height_px - y)
+        case 270:
+            return (page.height_px - y, x)
+        case _:
+            return point

@@ -1,0 +1,117 @@
+"""Rows and columns out of where lines stand: tables as far as they can be told."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
+
+from quintet_client.api.results import BoxPx, Line, QuadPx
+from quintet_client.exports.layout.blocks import box_around
+
+# Two columns lie at least this share of a line's height apart. Detected lines reach over their ink by a third of their
+# height on each side: words of one cell that were detected apart touch.
+_GAP = 0.1
+# What no more rows cover bridges columns (a total's label, a heading over two) and is none itself.
+_BAND_ROWS = 0.25
+# In a table most rows have several cells; a list with a few numbers beside it is none.
+_FULL_ROWS = 0.6
+
+
+def straightened(lines: Sequence[Line]) -> list[Line]:
+    """Turn lines so that the middle one of their angles becomes level: on a skewed page rows run into each other."""
+    slopes = sorted(_slope_rad(line) for line in lines)
+    turn = -slopes[len(slopes) // 2] if slopes else 0.0
+    cos, sin = math.cos(turn), math.sin(turn)
+    return [
+        replace(line, quad_px=cast("QuadPx", tuple((cos * x - sin * y, sin * x + cos * y) for x, y in line.quad_px)))
+        for line in lines
+    ]
+
+
+def rows_of(lines: Sequence[Line]) -> list[list[Line]]:
+    """Group lines of an upright page into rows, top to bottom, each from left to right.
+
+    Going down, a new row begins where the centre lies more than half the smaller height under the one before: the rule
+    by which the service orders lines.
+    """
+    rows: list[list[Line]] = []
+    for line in sorted(lines, key=_centre_y):
+        if rows and on_one_row(rows[-1][-1], line):
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    return [sorted(row, key=lambda line: _box(line)[0]) for row in rows]
+
+
+def on_one_row(first: Line, second: Line) -> bool:
+    """Whether two lines of an upright page stand beside each other."""
+    return abs(_centre_y(first) - _centre_y(second)) <= min(_height(first), _height(second)) / 2
+
+
+def table_of(lines: Sequence[Line]) -> list[list[str]] | None:
+    """Tell the cells of a table from its lines on an upright page, which may be skewed.
+
+    Columns are the bands in which more than a quarter of the rows with several cells have one.
+
+    Returns:
+        Rows of equally many cells, some of them empty, every line in one of them; None if there are no two columns and
+        two rows, or if most rows have one cell.
+    """
+    lines = straightened(lines)
+    rows = rows_of(lines)
+    full = [row for row in rows if len(row) > 1]
+    if len(rows) < 2 or len(full) < _FULL_ROWS * len(rows):
+        return None
+    heights = sorted(_height(line) for line in lines)
+    bands = _bands(full, _GAP * heights[len(heights) // 2])
+    if len(bands) < 2:
+        return None
+    return [_cells(row, bands) for row in rows]
+
+
+def _bands(rows: Sequence[Sequence[Line]], gap_px: float) -> list[tuple[float, float]]:
+    """Find the columns: where enough of the rows have ink, cut where a gap is wide enough."""
+    extents = [_box(line) for row in rows for line in row]
+    edges = sorted([(x0, 1) for x0, _y0, _x1, _y1 in extents] + [(x1, -1) for _x0, _y0, x1, _y1 in extents])
+    too_few = _BAND_ROWS * len(rows)
+    bands: list[tuple[float, float]] = []
+    covering, start = 0, None
+    for x, step in edges:
+        covering += step
+        if covering > too_few and start is None:
+            start = x
+        elif covering <= too_few and start is not None:
+            if bands and start - bands[-1][1] < gap_px:
+                start = bands.pop()[0]
+            bands.append((start, x))
+            start = None
+    return bands
+
+
+def _cells(row: Sequence[Line], bands: Sequence[tuple[float, float]]) -> list[str]:
+    """Put each line of a row into the column it overlaps most."""
+    cells: list[list[str]] = [[] for _ in bands]
+    for line in row:
+        x0, _y0, x1, _y1 = _box(line)
+        overlaps = [min(x1, end) - max(x0, start) for start, end in bands]
+        cells[overlaps.index(max(overlaps))].append(line.text)
+    return [" ".join(texts) for texts in cells]
+
+
+def _slope_rad(line: Line) -> float:
+    (x0, y0), (x1, y1) = line.quad_px[:2]
+    return math.atan2(y1 - y0, x1 - x0)
+
+
+def _box(line: Line) -> BoxPx:
+    return box_around(line.quad_px)
+
+
+def _height(line: Line) -> float:
+    _x0, y0, _x1, y1 = _box(line)
+    return y1 - y0
+
+
+def _centre_y(line: Line) -> float:
+    _x0, y0, _x1, y1 = _box(line)
+    return (y0 + y1) / 2

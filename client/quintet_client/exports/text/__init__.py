@@ -1,1 +1,0 @@
-"""TODO: what may be here."""

@@ -1,0 +1,65 @@
+"""The formats by name: how their files are called, who makes them, which packages that takes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from quintet_client.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format.
+
+    Attributes:
+        name: what `--to` and `--formats` call it.
+        suffix: what its files end with.
+        module: the module of `exports` that makes it.
+        packages: what that module imports beyond the client's own dependencies, as Python calls it.
+        whole_run: whether it is one table of all pages instead of one file a document.
+        needs_original: whether the file that was read has to be there.
+    """
+
+    name: str
+    suffix: str
+    module: str
+    packages: tuple[str, ...] = ()
+    whole_run: bool = False
+    needs_original: bool = False
+
+
+FORMATS = (
+    Format("txt", ".txt", "formats.plain"),
+    Format("md", ".md", "formats.markdown"),
+    Format("hocr", ".hocr", "formats.hocr"),
+    Format("alto", ".alto.xml", "formats.alto"),
+    Format("pdf", ".pdf", "pdf.searchable", packages=("pikepdf", "PIL"), needs_original=True),
+    Format("parquet", ".parquet", "formats.parquet", packages=("pyarrow",), whole_run=True),
+    Format("csv", ".csv", "formats.tables", whole_run=True),
+)
+NAMES = tuple(format_.name for format_ in FORMATS)
+
+
+def choose(names: Sequence[str]) -> tuple[Format, ...]:
+    """Return the formats of these names, each once, in the order of `FORMATS`.
+
+    Raises:
+        UsageError: there is no such format, or a package it takes is not installed.
+    """
+    unknown = [name for name in names if name not in NAMES]
+    if unknown:
+        raise UsageError(f"there is no format {', '.join(map(repr, unknown))}; give some of {','.join(NAMES)}")
+    chosen = tuple(format_ for format_ in FORMATS if format_.name in names)
+    for format_ in chosen:
+        missing = [package for package in format_.packages if find_spec(package) is None]
+        if missing:
+            raise UsageError(
+                f"the format {format_.name} needs {' and '.join(missing)}, which is not installed: "
+                "pip install 'quintet[export]'"
+            )
+    return chosen
+
+
+def split_names(names: str) -> tuple[str, ...]:
+    """Cut "txt, pdf" into names."""
+    return tuple(name.strip() for name in names.split(",") if name.strip())

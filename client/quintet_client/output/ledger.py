@@ -1,0 +1,166 @@
+"""The account: one row a page in SQLite, so that a run can be killed at any moment and go on.
+
+States: pending (to do), sent (a request was made; after a crash the same as pending), ok (its output file is in place),
+failed. WAL with synchronous=NORMAL: a killed process loses nothing that was committed; a power cut may lose the last
+commits, whose pages are then read again, to the same bytes.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from quintet_client.errors import OutputUnwritableError
+from quintet_client.service.page import FileStamp
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pages (
+  page_id TEXT PRIMARY KEY,
+  state TEXT NOT NULL CHECK (state IN ('pending', 'sent', 'ok', 'failed')),
+  tries INTEGER NOT NULL DEFAULT 0,
+  code TEXT NOT NULL DEFAULT '',
+  message TEXT NOT NULL DEFAULT '',
+  size_bytes INTEGER NOT NULL DEFAULT -1,
+  mtime_ns INTEGER NOT NULL DEFAULT -1,
+  output_bytes INTEGER NOT NULL DEFAULT -1,
+  request_id TEXT NOT NULL DEFAULT '',
+  updated_at TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+class Row(NamedTuple):
+    """What the ledger knows of a page.
+
+    Attributes:
+        page_id: the page.
+        state: pending, sent, ok or failed.
+        tries: tries used up by the last run that read it.
+        code: stable code of a failure, else empty.
+        message: what was said about the failure, else empty.
+        size_bytes: size of the source file when it was read; -1 if unknown.
+        mtime_ns: its modification time when it was read; -1 if unknown.
+        output_bytes: size of the output file; -1 without one.
+        request_id: what the server's log calls the last request.
+    """
+
+    page_id: str
+    state: str
+    tries: int = 0
+    code: str = ""
+    message: str = ""
+    size_bytes: int = -1
+    mtime_ns: int = -1
+    output_bytes: int = -1
+    request_id: str = ""
+
+    @property
+    def stamp(self) -> FileStamp:
+        """The state of the source file when it was read."""
+        return FileStamp(self.size_bytes, self.mtime_ns)
+
+
+_COLUMNS = ", ".join(Row._fields)
+_SELECT = f"SELECT {_COLUMNS} FROM pages"  # noqa: S608 - a constant of this file
+_UPSERT = f"INSERT OR REPLACE INTO pages ({_COLUMNS}, updated_at) VALUES (?{', ?' * len(Row._fields)})"  # noqa: S608
+
+
+class Ledger:
+    """One connection to the ledger of one OUTPUT; belongs to the thread that opened it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path) -> Iterator["Ledger"]:
+        """Open the ledger, making it if it is not there.
+
+        Raises:
+            OutputUnwritableError: the file cannot be written or is no ledger of this version.
+        """
+        try:
+            with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+                _prepare(connection, path)
+                yield cls(connection)
+        except sqlite3.Error as error:
+            raise OutputUnwritableError(f"{path}: {error}; free space or give another OUTPUT") from error
+
+    def find(self, page_id: str) -> Row | None:
+        """Return what is known of a page."""
+        found = self._connection.execute(_SELECT + " WHERE page_id = ?", (page_id,)).fetchone()
+        return Row(*found) if found else None
+
+    def rows(self, state: str) -> Iterator[Row]:
+        """Yield all rows in a state, sorted by id."""
+        for found in self._connection.execute(_SELECT + " WHERE state = ? ORDER BY page_id", (state,)):
+            yield Row(*found)
+
+    def all_rows(self) -> Iterator[Row]:
+        """Yield all rows, sorted by id."""
+        for found in self._connection.execute(_SELECT + " ORDER BY page_id"):
+            yield Row(*found)
+
+    def rows_of(self, name: str) -> list[Row]:
+        """Return the rows of a file: its own, and those of its pages `<name>#…`, sorted by id."""
+        among = " WHERE page_id = ? OR (page_id > ? AND page_id < ?) ORDER BY page_id"
+        found = self._connection.execute(_SELECT + among, (name, name + "#", name + "$"))  # "$" comes after "#"
+        return [Row(*values) for values in found]
+
+    def record(self, rows: Iterable[Row], model: str | None = None) -> None:
+        """Write rows, and the model fingerprint if given, in one transaction."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            if model is not None:
+                self.note("model", model)
+            self._connection.executemany(_UPSERT, ((*row, now) for row in rows))
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def fact(self, name: str) -> str | None:
+        """Return what was noted of the results as a whole: `model`, `dpi` or `inputs`."""
+        found = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return str(found[0]) if found else None
+
+    def note(self, name: str, value: str) -> None:
+        """Note something of the results as a whole."""
+        self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def model(self) -> str | None:
+        """Return the fingerprint of the model that made the results so far."""
+        return self.fact("model")
+
+    def inputs(self) -> list[str]:
+        """Return what `add_input` noted."""
+        return [str(path) for path in json.loads(self.fact("inputs") or "[]")]
+
+    def add_input(self, path: str) -> None:
+        """Note where pages were read from; the latest last."""
+        self.note("inputs", json.dumps([*(earlier for earlier in self.inputs() if earlier != path), path]))
+
+    def remove(self, page_ids: Iterable[str]) -> None:
+        """Forget pages that their document no longer has."""
+        self._connection.executemany("DELETE FROM pages WHERE page_id = ?", ((page_id,) for page_id in page_ids))
+
+    def forget(self) -> None:
+        """Empty the ledger."""
+        self._connection.executescript("BEGIN IMMEDIATE; DELETE FROM pages; DELETE FROM facts; COMMIT;")
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA busy_timeout = 10000")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version not in (0, SCHEMA_VERSION):
+        raise OutputUnwritableError(f"{path} has version {version}, this client writes {SCHEMA_VERSION}: upgrade it")
+    if version == 0:
+        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")

@@ -1,0 +1,140 @@
+"""Pages as images for the screen: thumbnails the right way up, and full images that a browser can show.
+
+Pages of documents are rendered for it, by a process of their own (see `input.documents.renderer`).
+"""
+
+import io
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from quintet_client.errors import QuintetError
+from quintet_client.input.documents.renderer import Renderer
+from quintet_client.input.originals import NoOriginalError, Originals
+from quintet_client.input.page_ids import page_place
+from quintet_client.input.regular_files import MAX_FILE_BYTES, read_regular, stamp_of, why_not
+from quintet_client.service.page import FileStamp
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+# An A4 page has 1754 pixels from top to bottom: as many as a screen shows of it, and a bit to look closer.
+SCREEN_DPI = 150
+# What the service refuses to read is not worth a gigabyte of memory to look at either.
+MAX_PIXELS = 100_000_000
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
+_AS_IT_IS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "BMP": "image/bmp", "GIF": "image/gif"}
+_EXIF_ORIENTATION = 0x0112
+PILLOW_MISSING = "images need Pillow, which is not installed: pip install 'quintet[view]'"
+
+
+class NoPictureError(QuintetError):
+    """A page cannot be shown as an image; the message says why, for a person."""
+
+
+class PagePictures:
+    """Pages by id as encoded images; safe to share between threads."""
+
+    def __init__(self, originals: Originals) -> None:
+        self._originals = originals
+        self._renderer = Renderer()
+        self._latest: tuple[tuple[str, int, FileStamp, int] | None, bytes] = (None, b"")
+
+    @property
+    def missing(self) -> str:
+        """Why there are no pictures at all; empty if there may be."""
+        return self._originals.missing or ("" if find_spec("PIL") else PILLOW_MISSING)
+
+    def get(self, page_id: str, dpi: int = SCREEN_DPI) -> bytes:
+        """Return a page by its id in the ledger: the image as it is, or what is rendered of a document.
+
+        Raises:
+            NoPictureError: it is not there, lies outside INPUT, or cannot be rendered.
+        """
+        name, number = page_place(page_id)
+        try:
+            path = str(self._originals.find(name))
+            if name == page_id:
+                return read_regular(path, MAX_FILE_BYTES)
+        except NoOriginalError as error:
+            raise NoPictureError(str(error)) from error
+        except OSError as error:
+            raise NoPictureError(f"the image cannot be read ({why_not(error)})") from error
+        asked, (known, picture) = (path, number, stamp_of(path), dpi), self._latest
+        if asked == known:  # a screen asks whether there is an image, and a moment later for the image
+            return picture
+        answer = self._renderer.render(path, number, dpi)
+        if answer.code:
+            raise NoPictureError(answer.message)
+        self._latest = (asked, answer.body)
+        return answer.body
+
+    def close(self) -> None:
+        """End what renders documents."""
+        self._renderer.close()
+
+
+def check(body: bytes) -> None:
+    """Look at an image's header alone.
+
+    Raises:
+        NoPictureError: it is nothing that can be shown.
+    """
+    _opened(body)
+
+
+def thumbnail(body: bytes, angle_deg: int, side_px: int, quality: int = 75) -> bytes:
+    """Draw a small JPEG, its longer side so long, of a page whose content is turned clockwise by so much.
+
+    Raises:
+        NoPictureError: it cannot be decoded.
+    """
+    image = _opened(body)
+    try:
+        image.draft("RGB", (2 * side_px, 2 * side_px))  # a JPEG is decoded at an eighth of its size where that will do
+        image.thumbnail((side_px, side_px), reducing_gap=2.0)
+        return _encoded(_as_read(image).rotate(angle_deg, expand=True), "JPEG", quality=quality)
+    except Exception as error:  # Pillow's codecs raise many types on damaged input; each is this page's own failure.
+        raise NoPictureError("the image is damaged or truncated") from error
+
+
+def for_browser(body: bytes) -> tuple[str, bytes]:
+    """Return an image as every browser shows it, content type and bytes: as it is where that will do, else as PNG.
+
+    Raises:
+        NoPictureError: it cannot be decoded.
+    """
+    image = _opened(body)
+    form = image.format or ""
+    try:
+        # All browsers apply a JPEG's EXIF orientation; of the other formats some do, so that is done here.
+        if form in _AS_IT_IS and (form == "JPEG" or image.getexif().get(_EXIF_ORIENTATION, 1) == 1):
+            return _AS_IT_IS[form], body
+        return "image/png", _encoded(_as_read(image), "PNG", compress_level=1)
+    except Exception as error:  # as above
+        raise NoPictureError("the image is damaged or truncated") from error
+
+
+def _opened(body: bytes) -> "Image.Image":
+    try:
+        from PIL import Image  # noqa: PLC0415 - the client alone is installed without it
+    except ModuleNotFoundError as error:
+        raise NoPictureError(PILLOW_MISSING) from error
+    try:
+        image = Image.open(io.BytesIO(body), formats=FORMATS)
+    except Exception as error:  # as above, and Pillow's refusal of what would unpack to too many pixels
+        raise NoPictureError("the file is no image, or a damaged one") from error
+    if image.width * image.height > MAX_PIXELS:
+        raise NoPictureError(f"the image has {image.width} x {image.height} pixels; at most {MAX_PIXELS} are shown")
+    return image
+
+
+def _as_read(image: "Image.Image") -> "Image.Image":
+    from quintet.pages.pixels.images import load_image  # noqa: PLC0415 - needs Pillow and NumPy
+
+    return load_image(image)
+
+
+def _encoded(image: "Image.Image", form: str, **options: int) -> bytes:
+    target = io.BytesIO()
+    image.save(target, form, **options)
+    return target.getvalue()

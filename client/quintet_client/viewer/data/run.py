@@ -1,0 +1,93 @@
+"""One OUTPUT folder, read-only: its ledger, its report.json, its answers, and the images they were read from."""
+
+import json
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+from quintet_client.api.results import PageResult, parse_page
+from quintet_client.errors import PageError
+from quintet_client.input.originals import Originals
+from quintet_client.input.regular_files import read_regular
+from quintet_client.output.folder import Output
+from quintet_client.service.outcomes import Answered
+from quintet_client.viewer.data.ledger import LedgerReader
+from quintet_client.viewer.data.pictures import PagePictures
+
+# An answer of ten thousand lines has two million bytes; what is larger is no page.
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+_log = logging.getLogger(__name__)
+
+
+class Run:
+    """What a run left behind, or has done so far."""
+
+    def __init__(self, output_path: Path, input_path: Path | None = None) -> None:
+        """Find the parts; without `input_path`, INPUT is where the run says.
+
+        Raises:
+            UsageError: the folder holds no ledger.
+        """
+        self.folder = output_path
+        self._output = Output(output_path)
+        self._pages = (output_path / "pages").resolve()
+        self.ledger = LedgerReader(self._output.ledger)
+        self.originals = Originals([input_path] if input_path else self._inputs_of_the_run())
+        self.pictures = PagePictures(self.originals)
+
+    def close(self) -> None:
+        """End what goes on in the background."""
+        self.pictures.close()
+
+    def report(self) -> dict[str, Any]:
+        """Return report.json; empty while the first run goes on, or if it is damaged."""
+        try:
+            report = json.loads(self._output.report.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return report if isinstance(report, dict) else {}
+
+    def answer(self, page_id: str) -> bytes:
+        """Return the JSON of a page that was read.
+
+        Raises:
+            OSError: it is not there, or would lie outside OUTPUT.
+        """
+        path = (self._pages / f"{page_id}.json").resolve()
+        if not path.is_relative_to(self._pages):
+            raise FileNotFoundError(0, "the page's name leads out of OUTPUT")
+        return read_regular(str(path), MAX_ANSWER_BYTES)
+
+    def page(self, page_id: str) -> PageResult | None:
+        """Return a page that was read; None if there is no answer, or none that can be drawn."""
+        try:
+            page = parse_page(Answered(self.answer(page_id), "", ""))
+        except (OSError, ValueError, RecursionError, PageError):
+            return None
+        return page if _can_be_drawn(page) else None
+
+    def angle_deg(self, page_id: str) -> int:
+        """Return how far a page's content is turned clockwise; 0 if that is not known."""
+        page = self.page(page_id)
+        return page.orientation.angle_deg if page else 0
+
+    def _inputs_of_the_run(self) -> list[Path]:
+        """Return what the ledger says (each INPUT that was read into this OUTPUT), else what report.json says."""
+        settings = self.report().get("settings")
+        told = [settings.get("input_path")] if isinstance(settings, dict) else []
+        try:
+            told = list(json.loads(self.ledger.facts()["inputs"]))
+        except (KeyError, ValueError, TypeError, RecursionError):
+            _log.debug("the ledger does not say what was read")
+        return [Path(path) for path in told if isinstance(path, str) and path]
+
+
+def _can_be_drawn(page: PageResult) -> bool:
+    """Whether every number is one, boxes have 4 and quads 4 points: the answer may be another chain's, or damaged."""
+    boxes = [region.box_px for region in page.regions]
+    quads = [line.quad_px for line in page.lines]
+    numbers = [*(edge for box in boxes for edge in box), *(xy for quad in quads for point in quad for xy in point)]
+    scores = [page.orientation.score, *(region.score for region in page.regions), *(line.score for line in page.lines)]
+    whole = all(len(box) == 4 for box in boxes) and all(len(quad) == 4 for quad in quads)
+    return whole and min(page.width_px, page.height_px) > 0 and all(map(math.isfinite, [*numbers, *scores]))

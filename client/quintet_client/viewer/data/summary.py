@@ -1,0 +1,136 @@
+"""A run in figures: what the overview and the report both say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from quintet_client.viewer.data.run import Run
+from quintet_client.viewer.data.speed import Sitting, sittings_of
+
+_STAGES = {"load": "waiting for files", "request": "request and answer", "write": "writing answers"}
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """One row of a bar chart: a bar as long as `value`, of which `part` is drawn darker, a note behind it.
+
+    `kind` is "" or "bad".
+    """
+
+    label: str
+    value: float
+    note: str
+    part: float = 0.0
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The figures of a run; those of report.json are empty while the first run goes on.
+
+    Attributes:
+        name: the OUTPUT folder's name.
+        counts: pages that are ok, failed and left.
+        codes: failures by code, the most frequent first.
+        sittings: the earliest first.
+        stages: seconds that the stages took, p50 and p95.
+        facts: what else is known, as a person reads it.
+        note: what is to be done, if anything.
+    """
+
+    name: str
+    counts: Mapping[str, int]
+    codes: tuple[tuple[str, int], ...]
+    sittings: tuple[Sitting, ...]
+    stages: tuple[Amount, ...]
+    facts: tuple[tuple[str, str], ...]
+    note: str
+
+    @property
+    def pages(self) -> int:
+        """All pages that the ledger knows."""
+        return sum(self.counts.values())
+
+    @property
+    def equation(self) -> str:
+        """How the pages add up, in one line."""
+        left = f" + {self.counts['left']:,} to do" if self.counts["left"] else ""
+        return f"{self.pages:,} pages = {self.counts['ok']:,} read + {self.counts['failed']:,} failed{left}"
+
+    def code_amounts(self) -> list[Amount]:
+        """Failures by code, to be drawn."""
+        failed = self.counts["failed"] or 1
+        return [Amount(code, count, f"{count:,} ({count / failed:.0%})", kind="bad") for code, count in self.codes]
+
+
+def summarise(run: Run) -> Summary:
+    """Gather the figures of a run."""
+    report = run.report()
+    counts = run.ledger.counts()
+    sittings = sittings_of(run.ledger.ends_by_second(), _text(report.get("started_at")))
+    return Summary(
+        name=shown(run.folder.absolute()).rsplit("/", 1)[-1] or "/",
+        counts=counts,
+        codes=tuple(run.ledger.codes()),
+        sittings=tuple(sittings),
+        stages=tuple(_stages(report.get("stages"))),
+        facts=tuple((name, value) for name, value in _facts(run, report) if value),
+        note=_note(counts, _text(report.get("reason"))),
+    )
+
+
+def shown(path: Path) -> str:
+    """Write a path that may hold bytes that are no UTF-8."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def _facts(run: Run, report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    settings = report.get("settings")
+    settings = settings if isinstance(settings, dict) else {}
+    chosen = ("server", "batch", "in_flight", "pack", "loaders", "writers")
+    return [
+        ("Model", run.ledger.facts().get("model", "")),
+        ("Client", _text(report.get("version"))),
+        ("Last run began", _moment(report.get("started_at"))),
+        ("Last run ended", _moment(report.get("finished_at"))),
+        ("Input", ", ".join(map(shown, run.originals.inputs))),
+        ("Output", shown(run.folder.absolute())),
+        ("Settings", ", ".join(f"{name} {settings[name]}" for name in chosen if name in settings)),
+    ]
+
+
+def _stages(stages: object) -> list[Amount]:
+    found = stages if isinstance(stages, dict) else {}
+    return [_stage(label, found[name]) for name, label in _STAGES.items() if _is_timed(found.get(name))]
+
+
+def _stage(label: str, stage: Mapping[str, float]) -> Amount:
+    p50, p95 = stage["p50_s"], stage["p95_s"]
+    return Amount(label, p95, f"p50 {_seconds(p50)}, p95 {_seconds(p95)}", part=p50)
+
+
+def _is_timed(stage: object) -> bool:
+    if not isinstance(stage, dict) or not stage.get("count"):
+        return False
+    return all(isinstance(stage.get(name), int | float) for name in ("p50_s", "p95_s"))
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
+
+
+def _note(counts: Mapping[str, int], reason: str) -> str:
+    if counts["left"]:
+        return (
+            f"{counts['left']:,} pages have no end yet: a run is going on, or is to be started again. {reason}".strip()
+        )
+    return "" if counts["failed"] else reason
+
+
+def _moment(value: object) -> str:
+    return _text(value).replace("T", " ")[:19].strip() + " UTC" if _text(value) else ""
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,61 @@
+"""What the frame asks of a chain: bodies in, one result or failure each out. Configuration names the class."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
+
+from quintet.errors import Failure
+
+# Encoded bytes, or a raw picture in shared memory.
+Body = bytes | memoryview
+Outcome = dict[str, Any] | Failure
+
+
+class ChainEngine(Protocol):
+    """What a chain runs on. A class that names this one as its base inherits what is right without a device."""
+
+    @property
+    def device(self) -> object:
+        """Its name is shown at start."""
+
+    def pin(self, memory: memoryview) -> bool:
+        """Whether the memory is page-locked now; then it is given to `unpin` before it is unmapped."""
+        return False
+
+    def unpin(self, memory: memoryview) -> None:
+        """Undo it."""
+
+    def memory_bytes(self) -> Mapping[str, int]:
+        """Memory of the device by kind."""
+        return {}
+
+
+@runtime_checkable
+class Chain(Protocol):
+    """Models behind one another. A bad body is a `Failure` and never an exception that its neighbours would feel."""
+
+    schema: str  # name and version of the results' form
+    fingerprint: str  # of all that changes answers; results of equal fingerprints can be mixed
+
+    @property
+    def engine(self) -> ChainEngine:
+        """What it runs on."""
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any], model_store: Path, device_index: int | None = None) -> Self:
+        """The chain that a service's configuration describes: the options of `handler` that are not the frame's.
+
+        Raises:
+            SettingsError: an option is unknown or out of range.
+            WeightsError: weights are missing or are not what their provenance says.
+        """
+
+    def __call__(self, bodies: Sequence[Body]) -> list[Outcome]:
+        """One outcome a body, in order, whatever its neighbours are and however many."""
+
+    def warm_up(self) -> None:
+        """Do what first calls cost, before the first body comes."""
+
+    def take_stage_seconds(self) -> dict[str, float]:
+        """Seconds of each stage since this was asked last."""
+        return {}

