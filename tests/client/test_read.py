@@ -6,7 +6,6 @@ import signal
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 from quintet_client import PageError, QuintetClient
-from quintet_client.commands import version
 from reading import answers, assert_adds_up, count_answers, finish, read, rows, start_client, wait_until
 
 
@@ -84,13 +83,6 @@ def test_a_wrong_token_ends_with_5(service, folder, output, tmp_path):
     (tmp_path / "token").chmod(0o600)
     assert read(folder, output, service.inference_url, "--token-file", tmp_path / "token") == 5
     assert count_answers(output) == 0
-
-
-def test_the_version_names_the_models_that_read(service, monkeypatch):
-    monkeypatch.setenv("QUINTET_TOKEN_FILE", str(service.token_file))
-    monkeypatch.setattr(version, "ANSWERS_WITHIN_S", 60.0)
-    model = service.read(version.blank_page()).json()["model"]
-    assert version.models_line(service.inference_url) == f"{model} at {service.inference_url}"
 
 
 def test_the_client_for_other_services_gives_typed_results_and_errors(service, folder):
