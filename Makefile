@@ -11,7 +11,7 @@ PAGES   ?= 48
 SAMPLES := build/samples-$(PAGES)
 RESULTS := build/results-$(PAGES)
 
-.PHONY: help setup models archive serve stop demo test chaos fuzz bench bench-gpu cost-curve soak audit check format lock clean
+.PHONY: help setup models archive serve stop demo test test-all chaos fuzz bench bench-gpu cost-curve soak audit check format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the tasks
@@ -57,8 +57,11 @@ demo: model_store/quintet.mar ## everything on generated pages, with a summary
 	  status=$$?; $(PY) -m quintet.operations.service stop; test $$status -eq 0 -o $$status -eq 3
 	$(PY) -m benchmarks.demo $(SAMPLES)/truth.json $(RESULTS)
 
-test: model_store/quintet.mar ## all tests; those that need a GPU or ../shared say so and skip without
-	$(PY) -m pytest
+test: model_store/quintet.mar ## the gate, for every change: all but the slow tests, in minutes
+	$(PY) -m pytest -m "not slow" --durations=25
+
+test-all: model_store/quintet.mar ## every test: peers, chaos, fuzz, browser, proxy and benchmarks too
+	$(PY) -m pytest --durations=25
 
 chaos: $(VENV)/.installed ## kill workers, servers and clients while pages are read: make chaos CHAOS="--rounds 5 --seed 1"
 	$(PY) -m tests.chaos $(CHAOS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,26 @@ def model_store() -> Path:
 def chain(model_store: Path) -> PageChain:
     """The five real models in process, on the engine this machine gets by default."""
     return PageChain(Settings(), model_store)
+
+
+@pytest.fixture(scope="session")
+def echo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[torchserve.Service]:
+    """One worker without networks: 20 ms a page, batches gathered for 100 ms, at most 100 pages at once."""
+    from tests.server.echo_service import echo_service  # noqa: PLC0415 - it imports this module
+
+    options = {"batchSize": 64, "maxBatchDelay": 100, "minWorkers": 1, "maxWorkers": 1, "responseTimeout": 60}
+    with echo_service(tmp_path_factory.mktemp("echo"), options, s_per_page=0.02, pages_at_once=100) as running:
+        yield running
+
+
+@pytest.fixture
+def echo(echo_server: torchserve.Service) -> torchserve.Service:
+    """The server without networks, its worker ready, whatever the test before has done to it."""
+    ends_at = time.monotonic() + 60
+    while set(echo_server.workers()) != {"READY"}:
+        assert time.monotonic() < ends_at, echo_server.workers()
+        time.sleep(0.05)
+    return echo_server
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ from benchmarks.bench_gpu.command import run as run_gpu
 from benchmarks.bench_gpu.options import parse as parse_gpu
 from benchmarks.score import load_results, load_truth, score_run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> PageSet:

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from quintet.engine.cuda_graphs import CudaGraphs
+from quintet.engine.cuda_graphs import CudaGraphs, Recorder
 from quintet.errors import Failure, SettingsError
 from quintet.pages.chain import PageChain
+from quintet.pages.pixels.decoder import Decoder
 from quintet.pages.pixels.device_jpeg import DevicePicture
 from quintet.pages.settings import Settings
-from quintet.pages.stages.recognition import all_bucket_widths
+from quintet.pages.stages.recognition import Recognition, all_bucket_widths
 
 from benchmarks.bench_gpu.accuracy import MOST_F1_LOST, compare
 from benchmarks.sample_pages.generate import main as generate
@@ -41,7 +42,8 @@ def on_device(model_store: Path) -> PageChain:
 
 
 def test_jpegs_decoded_on_the_device_read_like_those_of_the_host(chain: PageChain, on_device: PageChain) -> None:
-    decoded = on_device._decode(on_device._decode.open(BODIES))
+    decoder = Decoder(on_device.engine, Settings(device="cpu", jpeg="device"))
+    decoded = decoder(decoder.open(BODIES))
     assert [isinstance(picture, DevicePicture) for picture in decoded] == [True, True, True, False]
     before = on_device.engine.host_copies
     read = results(on_device(BODIES))
@@ -60,32 +62,49 @@ def test_a_bad_jpeg_leaves_its_neighbours_unchanged_where_the_device_decodes(on_
         assert_same_reading(outcome, alone)
 
 
-def test_captured_launches_read_what_eager_ones_read(capturing: PageChain, model_store: Path) -> None:
+def test_captured_launches_read_what_eager_ones_read_and_text_detection_is_not_captured(
+    capturing: PageChain, model_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded, record = [], Recorder.record
+
+    def noting(recorder: Recorder, work: Any, shape: tuple[int, int, int, int]) -> Any:
+        recorded.append(shape)
+        return record(recorder, work, shape)
+
+    monkeypatch.setattr(Recorder, "record", noting)
     bodies = BODIES[1:3]
     eager = results(PageChain(Settings(device="cpu", engine="torch"), model_store)(bodies))
-    captured = [part for part in capturing.engine._with_graphs if isinstance(part, CudaGraphs)]
     for _ in range(3):  # seen, recorded, replayed
         for ours, theirs in zip(results(capturing(bodies)), eager, strict=True):
             assert_same_reading(ours, theirs)
-    assert sum(len(part.recorded) for part in captured) >= 4
+    assert len(recorded) >= 4
+    assert {shape[2:] for shape in recorded if shape[2] != 48} == {(224, 224), (800, 608)}, "and lines, 48 px high"
 
 
-@pytest.mark.parametrize("stage", ["page_orientation", "layout", "line_orientation", "recognition"])
-def test_rows_that_fill_a_call_up_do_not_change_the_others(capturing: PageChain, stage: str) -> None:
+@pytest.mark.parametrize(
+    ("stage", "item"),
+    [
+        ("page_orientation", (3, 224, 224)),
+        ("layout", (3, 800, 608)),
+        ("line_orientation", (3, 48, 192)),
+        ("recognition", (3, 48, 320)),
+    ],
+)
+def test_rows_that_fill_a_call_up_do_not_change_the_others(
+    capturing: PageChain, stage: str, item: tuple[int, int, int]
+) -> None:
     """The real networks, the memory of the recording full of something else."""
-    part = getattr(capturing, f"_{stage}")
-    run = part._tokens if stage == "recognition" else part._network
-    item = {"recognition": (3, 48, 320), "line_orientation": (3, 48, 192)}.get(stage) or next(iter(run._most))
-    batch = torch.rand(min(3, run._most[item]), *item)
-    expected = run._work(batch)
+    engine = capturing.engine
+    network = engine.network(stage)
+    run = CudaGraphs(network, Recorder(engine.device, engine.dtype), {item: 4})
     for _ in range(2):
-        run(torch.rand(min(4, run._most[item]), *item) * 9)
+        run(torch.rand(4, *item) * 9)
+    assert run.recorded == ((4, *item),)
+    batch = torch.rand(3, *item)
+    with torch.inference_mode():
+        expected = network(batch)
     for ours, theirs in zip(run(batch), expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
-
-
-def test_text_detection_is_not_captured(capturing: PageChain) -> None:
-    assert not isinstance(capturing._text_detection._network, CudaGraphs)
 
 
 def test_captured_launches_are_refused_where_the_engine_has_none(model_store: Path) -> None:
@@ -93,19 +112,23 @@ def test_captured_launches_are_refused_where_the_engine_has_none(model_store: Pa
         PageChain(Settings(device="cpu", engine="openvino", graphs="captured"), model_store)
 
 
-def test_a_full_call_of_every_width_can_be_captured(capturing: PageChain) -> None:
-    most = capturing._recognition._tokens._most
+def test_a_full_call_of_every_width_can_be_captured(capturing: PageChain, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[tuple[int, int, int], int]] = []
+    monkeypatch.setattr(capturing.engine, "with_graphs", lambda work, most: asked.append(most) or work)
+    Recognition(capturing.engine, Settings(), capturing.budgets)
+    (most,) = asked
     assert [width for _, _, width in most] == all_bucket_widths(Settings())
     assert all(count * width <= max(width, capturing.budgets.line_columns) for (*_, width), count in most.items())
 
 
-def test_a_chain_reads_after_its_warm_up_what_it_reads_without(chain: PageChain, model_store: Path) -> None:
-    warm = PageChain(Settings(), model_store)
-    warm.warm_up()
-    for ours, theirs in zip(results(warm(BODIES)), results(chain(BODIES)), strict=True):
+def test_a_chain_reads_after_its_warm_up_what_it_read_before(chain: PageChain) -> None:
+    before = results(chain(BODIES))
+    chain.warm_up()
+    for ours, theirs in zip(results(chain(BODIES)), before, strict=True):
         assert_same_reading(ours, theirs)
 
 
+@pytest.mark.slow
 def test_bfloat16_passes_the_accuracy_gate_against_single_precision(
     model_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,7 +20,7 @@ from quintet_client.output.ledger import Ledger
 from tests.chaos.clients import Client
 from tests.conftest import loopback_properties
 from tests.family import WORKER, processes_below
-from tests.server.echo_service import pack_echo
+from tests.server.echo_service import pack_echo, without_torch
 from tests.unit.made_documents import drawn, pdf_of
 
 # A batch of all that is under way takes 24 x 15 ms; a worker that is silent for so long is stalled.
@@ -52,7 +52,7 @@ class Server:
         self._store.mkdir(parents=True)
         chain = {"chain": "echo_chain:SteadyChain", "s_per_page": S_PER_PAGE}
         pack_echo(self._store, {**_TORCHSERVE, **torchserve_options}, **chain)
-        self._environment = {"PYTHONPATH": str(_stand_in_for_torch(folder))}
+        self._environment = without_torch(folder)
         self._properties = loopback_properties()
         self.start()
 
@@ -217,17 +217,6 @@ class Round:
         yield client
         self.injected += alive and counted
         self.finish(client)
-
-
-def _stand_in_for_torch(folder: Path) -> Path:
-    """What TorchServe's worker needs of torch around a chain without tensors: its import is most of a worker's start.
-
-    A worker is back after 1.7 s instead of 6, so that many more can be killed.
-    """
-    package = folder / "stand-in" / "torch"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text("class Tensor: ...\n")
-    return package.parent
 
 
 def count_answers(output: Path) -> int:

@@ -1,4 +1,4 @@
-"""The short form of `make chaos`: one round of each fault that no other test of the client covers as well."""
+"""The short forms of `make chaos`: one round of each fault that no other test of the client covers as well."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ from tests.chaos.faults import FAULTS
 
 # A stalled worker is tried in tests/client/test_read_workers.py; a server that is away longer teaches nothing new.
 LEFT_OUT = {"page that stalls its worker", "server gone for a while"}
+# One of each kind: a worker, the server, the way to it, the client, its helper, its disk.
+GATE = (
+    "worker killed",
+    "server killed",
+    "connections cut in mid-answer",
+    "client killed",
+    "document renderer killed",
+    "disk of OUTPUT full",
+)
 
 
 @pytest.fixture
@@ -19,6 +28,11 @@ def seed() -> int:
     return 1 if os.environ.get("CI") else int.from_bytes(os.urandom(4))
 
 
-def test_whatever_is_killed_no_page_is_lost_and_none_is_entered_twice(tmp_path, seed) -> None:
-    lines = play(tmp_path / "chaos", sorted(set(FAULTS) - LEFT_OUT), rounds=1, seed=seed, away_s=1.0, pages=80)
+@pytest.mark.parametrize(
+    ("faults", "pages"),
+    [(GATE, 48), pytest.param(sorted(set(FAULTS) - LEFT_OUT - set(GATE)), 80, marks=pytest.mark.slow)],
+    ids=["gate", "the others"],
+)
+def test_whatever_is_killed_no_page_is_lost_and_none_is_entered_twice(tmp_path, seed, faults, pages) -> None:
+    lines = play(tmp_path / "chaos", faults, rounds=1, seed=seed, away_s=1.0, pages=pages)
     assert all(line.good for line in lines), f"seed {seed}\n{table(lines)}"

@@ -64,12 +64,20 @@ def test_a_stall_that_is_taken_for_a_lost_request_ends_as_a_stall(server, tmp_pa
     assert failed == {"part1/poison.jpg": ("WORKER_DIED", 1)}
 
 
-@pytest.fixture
-def gathering(tmp_path) -> Iterator[Server]:
-    """One worker, and more than a second in which its batch is gathered."""
-    running = Server(tmp_path / "server", maxBatchDelay=1500)
+@pytest.fixture(scope="module")
+def one_worker(tmp_path_factory) -> Iterator[Server]:
+    running = Server(tmp_path_factory.mktemp("one"), maxBatchDelay=1500)
     yield running
     running.kill()
+
+
+@pytest.fixture
+def gathering(one_worker) -> Server:
+    """One worker, ready, and more than a second in which its batch is gathered."""
+    if not one_worker.service.is_alive():
+        one_worker.start()
+    one_worker.wait_until_ready()
+    return one_worker
 
 
 def test_requests_that_die_with_a_worker_while_they_are_gathered_are_sent_again(gathering, tmp_path, monkeypatch):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -70,12 +72,11 @@ def write_ledger(output: Path, rows: Iterable[Row], seconds_a_page: float = 1.5)
     output.mkdir(parents=True, exist_ok=True)
     with Ledger.open(output / "ledger.sqlite") as ledger:
         ledger.record(rows, model="m1")
-        found = ledger._connection.execute("SELECT page_id FROM pages ORDER BY page_id").fetchall()
+    with closing(sqlite3.connect(output / "ledger.sqlite")) as file, file:
+        found = file.execute("SELECT page_id FROM pages ORDER BY page_id").fetchall()
         moments = [BEGAN + timedelta(seconds=seconds_a_page * (place + 1)) for place in range(len(found))]
         at = [(moment.isoformat(timespec="milliseconds"), page) for moment, (page,) in zip(moments, found, strict=True)]
-        ledger._connection.execute("BEGIN")
-        ledger._connection.executemany("UPDATE pages SET updated_at = ? WHERE page_id = ?", at)
-        ledger._connection.execute("COMMIT")
+        file.executemany("UPDATE pages SET updated_at = ? WHERE page_id = ?", at)
 
 
 def write_report(run: MadeRun, ok: int, failed: int) -> None:

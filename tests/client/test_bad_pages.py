@@ -13,6 +13,7 @@ from reading import answers, assert_adds_up, read, rows
 from tests.conftest import ROOT
 from tests.fuzz.serving import peak_mb, worker_pids
 
+pytestmark = pytest.mark.slow
 # Read as a viewer shows them.
 READABLE = {
     "BMP of negative height",

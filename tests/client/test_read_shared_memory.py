@@ -13,7 +13,7 @@ from reading import answers, assert_adds_up, count_answers, finish, read, report
 
 from tests.conftest import draw_page, encode, loopback_properties
 from tests.family import WORKER, processes_below
-from tests.server.echo_service import pack_echo
+from tests.server.echo_service import pack_echo, without_torch
 
 TAKEN = "shared memory: taken by"
 GIVEN_UP = "pages travel over HTTP"
@@ -27,6 +27,7 @@ class Pixels:
         store.mkdir()
         workers = {"minWorkers": 2, "maxWorkers": 2, "batchSize": 2, "maxBatchDelay": 5, "responseTimeout": 60}
         pack_echo(store, workers, chain="echo_chain:PixelChain", s_per_page=0.02, shared_memory_rings=2)
+        self._environment = without_torch(folder)
         self._where = {"run_dir": folder / "run", "properties": loopback_properties(), "model_store": store}
         self.service = None
 
@@ -39,7 +40,9 @@ class Pixels:
     def restart(self, switch):
         self.stop()
         self._switch = switch
-        self.service = torchserve.start(**self._where, environment={"QUINTET_SHARED_MEMORY": switch})
+        self.service = torchserve.start(
+            **self._where, environment={**self._environment, "QUINTET_SHARED_MEMORY": switch}
+        )
 
     def stop(self):
         if self.service is not None:

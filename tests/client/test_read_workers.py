@@ -7,21 +7,6 @@ import pytest
 from reading import assert_adds_up, count_answers, read, report, rows, wait_until, write_pages
 
 from tests.family import WORKER, processes_below
-from tests.server.echo_service import echo_service
-
-
-@pytest.fixture(scope="module")
-def echo(tmp_path_factory):
-    """One worker, 20 ms a page, 50 ms to gather a batch: what comes together dies together."""
-    options = {"batchSize": 64, "maxBatchDelay": 50, "minWorkers": 1, "maxWorkers": 1, "responseTimeout": 60}
-    with echo_service(tmp_path_factory.mktemp("echo"), options, s_per_page=0.02) as running:
-        yield running
-
-
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "in").mkdir()
-    return tmp_path / "in"
 
 
 def read_here(echo, folder, output, *options):

@@ -9,13 +9,6 @@ import requests
 from quintet.frame import frames
 
 from tests.client.reading import assert_adds_up, read, rows, wait_until
-from tests.server.echo_service import echo_service
-
-
-@pytest.fixture(scope="module")
-def echo(tmp_path_factory):
-    with echo_service(tmp_path_factory.mktemp("echo"), {"batchSize": 8, "maxBatchDelay": 5}) as running:
-        yield running
 
 
 @pytest.fixture

@@ -19,19 +19,11 @@ from tests.client.reading import CLIENT_ROOT, wait_until
 from tests.client.scripted_server import Reply, ScriptedServer, our_error, page_answer, torchserve_error
 from tests.conftest import ROOT, free_ports
 from tests.family import WORKER, processes_below
-from tests.server.echo_service import echo_service
 
 
 @pytest.fixture(autouse=True)
 def no_token_of_somebody_else(monkeypatch):
     monkeypatch.delenv("QUINTET_TOKEN_FILE", raising=False)
-
-
-@pytest.fixture(scope="module")
-def echo(tmp_path_factory):
-    """A real TorchServe without networks, whose worker may be killed."""
-    with echo_service(tmp_path_factory.mktemp("echo"), {"batchSize": 4, "maxBatchDelay": 5}) as running:
-        yield running
 
 
 def status(capsys, url, *options):

@@ -8,6 +8,7 @@ from made_runs import HEIGHT_PX, HOSTILE, WIDTH_PX, make_run, texts_of
 from quintet_client.cli import main
 from test_viewer_server import viewing
 
+pytestmark = pytest.mark.slow
 TURNED = "invoices/page001.jpg"
 
 

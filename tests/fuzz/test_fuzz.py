@@ -11,6 +11,7 @@ from tests.fuzz.decoding import fuzz_decoder
 from tests.fuzz.mutations import Mutator
 from tests.fuzz.serving import fuzz_service
 
+pytestmark = pytest.mark.slow
 # A page of 100,000,000 pixels takes 400 MB, its transparent kind three times that while it is laid on white.
 MOST_DECODER_MB = 2000
 

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from quintet.engine.cuda_graphs import CudaGraphs, Recorder
 from quintet.errors import Failure
 from quintet.pages.chain import PageChain
+from quintet.pages.pixels.decoder import Decoder
 from quintet.pages.pixels.device_jpeg import DevicePicture
 from quintet.pages.pixels.images import decode_image
 from quintet.pages.settings import Settings
@@ -99,7 +101,8 @@ def test_every_variant_reads_what_the_host_and_eager_launches_read(variant: Page
 
 def test_pixels_decoded_on_the_device_are_close_to_pillows(model_store: Path) -> None:
     chain = PageChain(Settings(device="cuda", jpeg="device"), model_store)
-    pictures = chain._decode(chain._decode.open(JPEGS))
+    decode = Decoder(chain.engine, Settings(device="cuda", jpeg="device"))
+    pictures = decode(decode.open(JPEGS))
     assert all(isinstance(picture, DevicePicture) for picture in pictures)
     for picture, body in zip(pictures, JPEGS, strict=True):
         expected = np.asarray(decode_image(body, Settings()), float)
@@ -109,22 +112,25 @@ def test_pixels_decoded_on_the_device_are_close_to_pillows(model_store: Path) ->
 def test_decoding_leaves_memory_alone_that_queued_work_still_reads(model_store: Path) -> None:
     """pytorch/vision issue 9606: the decoder's stream does not wait for ours; `Engine.settle` does."""
     chain = PageChain(Settings(device="cuda", jpeg="device"), model_store)
-    opened = chain._decode.open(JPEGS)
+    decode = Decoder(chain.engine, Settings(device="cuda", jpeg="device"))
+    opened = decode.open(JPEGS)
     for _ in range(20):
         victims = [torch.full((3, 1000, 800), 1.0, device="cuda") for _ in range(8)]
         torch.cuda.synchronize()
         torch.cuda._sleep(50_000_000)
         sums = [victim.sum() for victim in victims]
         del victims
-        chain._decode(opened)
+        decode(opened)
         assert all(float(one) == 3 * 1000 * 800 for one in sums)
 
 
 def test_outputs_of_a_replay_survive_the_next_ones(model_store: Path) -> None:
-    chain = PageChain(Settings(device="cuda", graphs="captured"), model_store)
-    run = chain._line_orientation._network
+    engine = PageChain(Settings(device="cuda", graphs="captured"), model_store).engine
+    network = engine.network("line_orientation")
+    run = CudaGraphs(network, Recorder(engine.device, engine.dtype), {(3, 48, 192): 4})
     batches = [torch.rand(count, 3, 48, 192, device="cuda").half() for count in (3, 4, 4, 3, 2, 4, 1)]
-    eagerly = [run._work(batch)[0] for batch in batches]
+    with torch.inference_mode():
+        eagerly = [network(batch)[0].clone() for batch in batches]
     run.record_all(time.monotonic() + 60)
     for ours, theirs in zip([run(batch)[0] for batch in batches], eagerly, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=1e-2)

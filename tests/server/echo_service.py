@@ -43,13 +43,29 @@ def pack_echo(folder: Path, torchserve_options=None, **options) -> Path:
     return folder
 
 
+def without_torch(folder: Path) -> dict[str, str]:
+    """An environment in which a worker finds a stand-in for torch: all that TorchServe needs around such a chain.
+
+    Its import is most of a worker's start: a worker is ready after 1.7 s instead of 6.
+    """
+    package = folder / "stand-in" / "torch"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("class Tensor: ...\n")
+    return {"PYTHONPATH": str(package.parent)}
+
+
 @contextmanager
 def echo_service(folder: Path, torchserve_options=None, **options):
     """Run it on free ports; see `pack_echo`."""
     store = folder / "store"
     store.mkdir(parents=True)
     pack_echo(store, torchserve_options, **options)
-    running = torchserve.start(folder / "run", properties=loopback_properties(), model_store=store)
+    running = torchserve.start(
+        folder / "run",
+        properties=loopback_properties(),
+        model_store=store,
+        environment=without_torch(folder),
+    )
     try:
         yield running
     finally:

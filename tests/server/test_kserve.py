@@ -6,6 +6,9 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
 # In a process of its own: importing `ts` leaves a file open, which is an error in these tests.
 SCRIPT = """
 import json

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -16,7 +15,6 @@ from quintet.frame import frames
 from quintet.operations import service as torchserve
 
 from tests.conftest import ROOT, draw_page, encode
-from tests.server.echo_service import echo_service
 from tests.server.promql import Sample, matches, parse_query, parse_scrape
 
 DASHBOARD = json.loads((ROOT / "docs" / "examples" / "grafana.json").read_text("utf-8"))
@@ -143,20 +141,13 @@ def test_queries_are_understood(query: str, selectors: list, labels: set[str]) -
     assert (asked.selectors, asked.labels) == (selectors, labels)
 
 
-@pytest.fixture(scope="module")
-def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[torchserve.Service]:
-    """A chain that times nothing and knows no memory: both are told of chains that can."""
-    options = {"batchSize": 64, "maxBatchDelay": 5}
-    with echo_service(tmp_path_factory.mktemp("echo"), options, s_per_call=3) as running:
-        yield running
-
-
 def test_pages_are_in_progress_while_they_are_read(echo: torchserve.Service) -> None:
+    """Of a chain that times no stages: none are told."""
     with ThreadPoolExecutor(1) as threads:
-        answer = threads.submit(post, echo, frames.pack_pages([b"page"] * 7), frames.MEDIA_TYPE)
+        answer = threads.submit(post, echo, frames.pack_pages([b"page"] * 50), frames.MEDIA_TYPE)
         seen = set()
         while not answer.done():
             seen.add(total(scrape(echo), "quintet_pages_in_progress"))
-            time.sleep(0.1)
-    assert 7 in seen
+            time.sleep(0.05)
+    assert 50 in seen
     assert not [sample for sample in scrape(echo) if sample.name.startswith("quintet_stage_seconds")]

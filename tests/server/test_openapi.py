@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 OPERATIONS = [("POST", "/predictions/quintet"), ("GET", "/ping")]
 
 
+@pytest.mark.slow
 def test_the_service_answers_as_described(service: torchserve.Service, tmp_path: Path) -> None:
     """Bounded by examples, not by time: about a hundred requests, most of them small pages."""
     command = [

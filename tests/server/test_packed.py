@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -15,7 +14,6 @@ from quintet.operations import service as torchserve
 from quintet_client.service.page import Limits
 
 from tests.conftest import draw_page, encode
-from tests.server.echo_service import echo_service
 
 
 def post(service: torchserve.Service, body: bytes, **headers: str) -> requests.Response:
@@ -56,14 +54,6 @@ def test_the_service_says_what_it_takes(service: torchserve.Service) -> None:
     assert document == Limits()._asdict()
 
 
-@pytest.fixture(scope="module")
-def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[torchserve.Service]:
-    """One worker, batches of 64, at most 100 pages at once, 0.3 s a call."""
-    options = {"batchSize": 64, "maxBatchDelay": 100, "minWorkers": 1, "maxWorkers": 1, "responseTimeout": 60}
-    with echo_service(tmp_path_factory.mktemp("echo"), options, pages_at_once=100, s_per_call=0.3) as running:
-        yield running
-
-
 def batch_sizes(service: torchserve.Service) -> dict[int, int]:
     text = requests.get(service.metrics_url + "/metrics", timeout=10).text
     found = re.findall(r'^quintet_batches_total\{pages="(\d+)".*\} (\d+)', text, flags=re.MULTILINE)
@@ -72,12 +62,12 @@ def batch_sizes(service: torchserve.Service) -> dict[int, int]:
 
 def test_one_large_request_is_read_in_batches_of_64_that_are_counted_as_such(echo: torchserve.Service) -> None:
     before = batch_sizes(echo)
-    bodies = [b"page %d" % number for number in range(200)]
+    bodies = [b"page %d" % number for number in range(136)]
     answers = read_packed(echo, bodies)
     assert [document["crc"] for _, document in answers] == [zlib.crc32(body) for body in bodies]
-    assert [document["pages_in_call"] for _, document in answers] == [64] * 192 + [8] * 8
+    assert [document["pages_in_call"] for _, document in answers] == [64] * 128 + [8] * 8
     after = batch_sizes(echo)
-    assert {size: after[size] - before.get(size, 0) for size in (64, 8)} == {64: 3, 8: 1}
+    assert {size: after[size] - before.get(size, 0) for size in (64, 8)} == {64: 2, 8: 1}
 
 
 def test_pages_of_several_requests_share_a_batch_and_find_their_way_back(echo: torchserve.Service) -> None:

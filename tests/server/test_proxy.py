@@ -14,24 +14,20 @@ from quintet.operations import service as torchserve
 from quintet_client.cli import main
 
 from tests.client.reading import answers, assert_adds_up, read, write_pages
-from tests.server.echo_service import echo_service
 from tests.server.nginx_proxy import NGINX, Proxy, nginx_before
 
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed: apt-get install nginx-light")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(NGINX is None, reason="nginx is not installed: apt-get install nginx-light"),
+]
 SILENCE_S = 2
 
 
 @pytest.fixture(scope="module")
-def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[torchserve.Service]:
-    with echo_service(tmp_path_factory.mktemp("echo"), {"batchSize": 8, "maxBatchDelay": 5}, s_per_call=0.3) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def proxy(echo: torchserve.Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+def proxy(echo_server: torchserve.Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     """The example, less patient with silent clients so that the tests need not be."""
     less = {"client_body_timeout": f"{SILENCE_S}s", "client_header_timeout": f"{SILENCE_S}s"}
-    with nginx_before(echo.inference_url, tmp_path_factory.mktemp("nginx"), **less) as running:
+    with nginx_before(echo_server.inference_url, tmp_path_factory.mktemp("nginx"), **less) as running:
         yield running
 
 

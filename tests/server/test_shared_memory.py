@@ -36,6 +36,13 @@ def post(service: torchserve.Service, frame: bytes, token: str | None = None) ->
     return requests.post(url, data=frame, headers=headers, timeout=60)
 
 
+def packed(kind: frames.Kind, items: list[Answer]) -> bytes:
+    """A frame of any items: that of answers, with another kind in its head."""
+    frame = bytearray(frames.pack_answers(items))
+    frame[10:12] = struct.pack("<H", kind)
+    return bytes(frame)
+
+
 def ask(service: torchserve.Service, pages: list[BufferSlice | bytes]) -> list[tuple[int, dict]]:
     answer = post(service, frames.pack_slices(pages))
     assert (answer.status_code, answer.headers["content-type"]) == (200, frames.MEDIA_TYPE)
@@ -137,7 +144,7 @@ def test_a_foreign_ring_cannot_be_reached_by_guessing(service: torchserve.Servic
     "item", [Answer(1, b""), Answer(1, bytes(33)), Answer(2, bytes(32)), Answer(2**32 - 1, bytes(32))]
 )
 def test_a_malformed_place_is_one_clear_error(service: torchserve.Service, item: Answer) -> None:
-    answer = post(service, frames._pack(frames.Kind.SLICES, [item]))
+    answer = post(service, packed(frames.Kind.SLICES, [item]))
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "INVALID_PARAMETER")
 
 

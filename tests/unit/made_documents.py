@@ -74,7 +74,22 @@ def form_pdf() -> bytes:
 
 
 def endless_pdf() -> bytes:
-    """Three kilobytes whose first page takes days: a form painted 20 times by one that is painted 20 times, and on."""
+    """Two kilobytes whose first page takes hours and no memory: 1,000 shadings of 100,000 steps a pixel."""
+    pdf = pikepdf.Pdf.new()
+    steps = {"/FunctionType": 4, "/Domain": Array([0, 1, 0, 1]), "/Range": Array([0, 1])}
+    grey = pdf.make_stream(b"{" + b"exch " * 100_000 + b"pop}", Dictionary(steps))
+    shading = {"/ShadingType": 1, "/ColorSpace": Name.DeviceGray, "/Matrix": Array([SIZE[0], 0, 0, SIZE[1], 0, 0])}
+    first, second = (pdf.add_blank_page(page_size=SIZE) for _ in range(2))
+    first.Resources = Dictionary(Shading=Dictionary(S=Dictionary(shading | {"/Function": grey})))
+    first.Contents, second.Contents = pdf.make_stream(b"/S sh " * 1000), pdf.make_stream(b"0 0 100 100 re f")
+    return saved(pdf)
+
+
+def growing_pdf() -> bytes:
+    """Three kilobytes whose first page is a form painted 20 times by one that is painted 20 times, and on.
+
+    PDFium lays them all out before it draws: 300 MB a second, until it aborts for want of memory.
+    """
     pdf = pikepdf.Pdf.new()
     box = {"/Type": Name.XObject, "/Subtype": Name.Form, "/BBox": Array([0, 0, *SIZE])}
     form = pdf.make_stream(b"0 0 300 400 re f", Dictionary(box))

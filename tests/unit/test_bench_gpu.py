@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.bench_gpu import command, tables
+from benchmarks.bench_gpu import command, peer, tables, variants
 from benchmarks.bench_gpu.accuracy import MOST_F1_LOST, compare
-from benchmarks.bench_gpu.options import parse
+from benchmarks.bench_gpu.in_process import Throughput
+from benchmarks.bench_gpu.options import Options, parse
 from benchmarks.bench_gpu.pages import draw_plain_pages
-from benchmarks.bench_gpu.variants import BASE, REFERENCE, VARIANTS
+from benchmarks.bench_gpu.variants import BASE, REFERENCE, VARIANTS, Variant, VariantFigures
 
+PAGE = {"lines": [], "orientation": {"angle_deg": 0}}
 WORDS = [f"word{number}" for number in range(1000)]
 
 
@@ -68,26 +69,38 @@ def test_on_the_cpu_everything_is_small_unless_told_otherwise() -> None:
     assert parse([]).batches == (1, 8, 16, 32, 64)
 
 
-def bench(tmp_path: Path, budget_s: float) -> command._Bench:
-    options = parse(["--device", "cpu", "--pages", "1", "--budget-s", str(budget_s), "--output", str(tmp_path / "r")])
-    return command._Bench(options, draw_plain_pages(1, tmp_path / "pages"), time.monotonic())
+def run_without_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> dict[str, Any]:
+    """The JSON of a run whose variants take no time, and in which nothing else can run."""
 
+    def measured(_options: Options, variant: Variant, names: list[str], _bodies: list[bytes]) -> VariantFigures:
+        throughput = Throughput(1, (2.0,), None, None, 0)
+        return VariantFigures(variant, "float32", 0.1, throughput, {"p50": 1.0, "p95": 2.0}, {names[0]: PAGE})
 
-def test_what_comes_after_the_budget_is_named_and_left_out(tmp_path: Path) -> None:
-    run = bench(tmp_path, -1.0)
-    run._within("late", lambda: pytest.fail("begun after the budget"))
-    assert run._found["left_out"] == ["late: the budget of -1 s is used up"]
-
-
-def test_a_row_that_cannot_run_here_says_so_and_leaves_the_others_their_turn(tmp_path: Path) -> None:
-    def missing() -> None:
+    def missing(*_arguments: object) -> None:
         raise ImportError("No module named 'rapidocr'")
 
-    run, done = bench(tmp_path, 60.0), []
-    run._within("the seed's script", missing)
-    run._within("another", lambda: done.append(True))
-    assert run._found["left_out"] == ["the seed's script: ImportError: No module named 'rapidocr'"]
-    assert done == [True]
+    monkeypatch.setattr(variants, "measure", measured)
+    monkeypatch.setattr(variants, "open_chain", missing)
+    monkeypatch.setattr(peer, "pages_per_s", missing)
+    draw_plain_pages(1, tmp_path / "pages")
+    given = ["--device", "cpu", "--pages", "1", "--samples", str(tmp_path / "pages"), "--served-pages", "0"]
+    assert command.run(parse([*given, "--output", str(tmp_path / "report.json"), *options])) == 0
+    return json.loads((tmp_path / "report.json").read_text())
+
+
+def test_what_comes_after_the_budget_is_named_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = run_without_networks(tmp_path, monkeypatch, "--budget-s", "-1")
+    assert [row["key"] for row in found["variants"]] == [BASE.key], "without one row a run says nothing"
+    assert "the seed's script: the budget of -1 s is used up" in found["left_out"]
+    assert all(reason.endswith(": the budget of -1 s is used up") for reason in found["left_out"])
+
+
+def test_a_row_that_cannot_run_here_says_so_and_leaves_the_others_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = run_without_networks(tmp_path, monkeypatch)
+    assert "the seed's script: ImportError: No module named 'rapidocr'" in found["left_out"]
+    assert [row["key"] for row in found["variants"]] == [variant.key for variant in VARIANTS]
 
 
 def test_the_table_has_a_line_a_variant_with_its_gate_and_the_ratio_to_the_seed() -> None:

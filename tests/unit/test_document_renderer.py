@@ -17,7 +17,18 @@ from math import ceil
 import pikepdf
 import psutil
 import pytest
-from made_documents import add_scan, drawn, encrypted_pdf, endless_pdf, form_pdf, marked_pdf, pdf_of, saved, tiff_of
+from made_documents import (
+    add_scan,
+    drawn,
+    encrypted_pdf,
+    endless_pdf,
+    form_pdf,
+    growing_pdf,
+    marked_pdf,
+    pdf_of,
+    saved,
+    tiff_of,
+)
 from PIL import Image
 from quintet.pages.pixels.images import decode_image
 from quintet.pages.settings import Settings
@@ -280,12 +291,18 @@ def test_a_page_that_stalls_the_renderer_fails_in_time_and_the_next_one_is_rende
 
 def test_a_page_that_keeps_pdfium_busy_for_ever_fails_in_time(put):
     path = put("endless.pdf", endless_pdf())
-    with closing(Renderer(page_s=4)) as renderer:
+    with closing(Renderer(page_s=3)) as renderer:
         assert [renderer.render(path, number, 72).code for number in (1, 2)] == ["RENDERER_STALLED", ""]
 
 
+def test_a_page_that_grows_for_ever_ends_at_the_memory_that_is_allowed(put):
+    path = put("growing.pdf", growing_pdf())
+    with closing(Renderer(memory_bytes=300 * 1024**2)) as renderer:
+        assert [renderer.render(path, number, 72).code for number in (1, 2)] == ["RENDERER_CRASHED", ""]
+
+
 def test_the_process_ends_by_itself_where_its_parent_died_in_the_middle_of_such_a_page(put):
-    with child("2000000000", "1") as process:
+    with child("2000000000", "0.1") as process:
         process.stdin.write(packed({"path": put("endless.pdf", endless_pdf()), "page": 1, "dpi": 72}))
         process.stdin.close()
         assert process.wait(30) == -signal.SIGALRM
@@ -313,7 +330,7 @@ def test_a_page_that_takes_more_memory_than_allowed_fails_alone(put):
 
 def test_a_document_larger_than_the_memory_that_is_allowed_is_read_to_its_end(put):
     noise = Image.effect_noise((1700, 1700), 90)
-    pages = 30
+    pages = 20
     path = put("book.pdf", pdf_of([noise] * pages))
     memory_bytes = 110 * 1024**2
     assert stamp_of(path).size_bytes > memory_bytes // 2

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -113,8 +114,8 @@ def test_input_is_what_the_run_says_unless_told_otherwise(tmp_path):
 )
 def test_the_inputs_that_a_ledger_names_come_first(tmp_path, fact, inputs):
     made = make_run(tmp_path)
-    with Ledger.open(made.output_path / "ledger.sqlite") as ledger:
-        ledger._connection.execute("INSERT INTO facts VALUES ('inputs', ?)", (fact,))
+    with closing(sqlite3.connect(made.output_path / "ledger.sqlite")) as ledger, ledger:
+        ledger.execute("INSERT INTO facts VALUES ('inputs', ?)", (fact,))
     expected = (made.input_path,) if inputs is None else tuple(map(Path, inputs))
     assert Run(made.output_path).originals.inputs == expected
 
