@@ -120,7 +120,8 @@ class HttpTransport:
         match answer:
             case Answered():
                 told = json.loads(answer.document)
-                return Limits(**{name: int(told[name]) for name in Limits._fields if isinstance(told.get(name), int)})
+                known = {name: told.get(name) for name in Limits._fields}
+                return Limits(**{name: most for name, most in known.items() if isinstance(most, int) and most > 0})
             case PageFailed():
                 _log.debug("the server does not say its limits: %s: %s", answer.code, answer.message)
                 return USUAL_LIMITS
