@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -14,15 +13,12 @@ from quintet.engine.graph import build_module, load_graph
 from quintet.pages import weights
 from torch.export import Dim
 
-STORE = Path(__file__).parents[2] / "model_store"
 SIZES = {"H": 96, "W": 160}
 
 
 @pytest.fixture(scope="module")
-def store():
-    if not (STORE / "provenance.json").exists():
-        pytest.skip("the five networks are not there: run `make models`")
-    return weights.networks_in(STORE)
+def store(model_store):
+    return weights.networks_in(model_store)
 
 
 def images(stage, batch, sizes=SIZES):
@@ -71,8 +67,8 @@ def test_layout_gives_scores_then_distances_at_strides_8_16_32_64(store):
     assert all(scores.min() >= 0 and scores.max() <= 1 for scores in outputs[:4])
 
 
-def test_the_recogniser_has_a_class_for_each_entry_of_the_alphabet(store):
-    alphabet = weights.load_alphabet(STORE)
+def test_the_recogniser_has_a_class_for_each_entry_of_the_alphabet(store, model_store):
+    alphabet = weights.load_alphabet(model_store)
     (probabilities,) = outputs_of(store.load("recognition"), images("recognition", 2))
     assert len(alphabet) == 18710
     assert probabilities.shape == (2, SIZES["W"] // 8, len(alphabet))

@@ -64,15 +64,15 @@ def test_bad_pages_fail_by_code_and_their_neighbours_are_read(service, folder, o
 
 
 def test_a_killed_client_is_completed_by_a_rerun_to_the_same_bytes(service, folder, output, tmp_path):
-    draw_pages(folder, 16)
+    draw_pages(folder, 10)
     options = ("--token-file", service.token_file)
-    running = start_client(folder, output, service.inference_url, *options, "--in-flight", 4, "--loaders", 1)
-    wait_until(lambda: count_answers(output) >= 4)
+    running = start_client(folder, output, service.inference_url, *options, "--in-flight", 2, "--loaders", 1)
+    wait_until(lambda: count_answers(output) >= 2)
     running.send_signal(signal.SIGKILL)
     assert finish(running)[0] == -signal.SIGKILL
-    assert count_answers(output) < 16
+    assert count_answers(output) < 10
     assert read_here(service, folder, output) == 0
-    assert assert_adds_up(output)["inputs"] == 16
+    assert assert_adds_up(output)["inputs"] == 10
     assert read_here(service, folder, tmp_path / "undisturbed") == 0
     assert answers(output) == answers(tmp_path / "undisturbed")
 

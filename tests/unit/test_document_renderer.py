@@ -330,7 +330,7 @@ def test_a_page_that_takes_more_memory_than_allowed_fails_alone(put):
 
 def test_a_document_larger_than_the_memory_that_is_allowed_is_read_to_its_end(put):
     noise = Image.effect_noise((1700, 1700), 90)
-    pages = 20
+    pages = 23
     path = put("book.pdf", pdf_of([noise] * pages))
     memory_bytes = 110 * 1024**2
     assert stamp_of(path).size_bytes > memory_bytes // 2
