@@ -148,7 +148,7 @@ class Exporter:
         """
         for form in self.formats:
             if form.whole_run:
-                pages, lines = (self.output.replaced_table(f"{table}{form.suffix}") for table in ("pages", "lines"))
+                pages, lines = (self.output.replaced(f"exports/{table}{form.suffix}") for table in ("pages", "lines"))
                 with pages as page_file, lines as line_file:
                     _module_of(form).write_tables(self._all_pages(), page_file, line_file)
 
