@@ -1,7 +1,7 @@
 """`quintet status`: whether a service reads pages now, in a form that a probe can act on. Needs no torch.
 
-TorchServe's own `/ping` says Healthy while workers load and while they crash, so the one question that is asked here is
-a page: who answers it is reachable, has taken the token, and has all five models running.
+TorchServe's own `/ping` says Healthy while workers load and while they crash. So a page is sent: a service that answers
+it is reachable, has taken the token, and has all five models running.
 """
 
 import base64
@@ -29,17 +29,11 @@ _NO_GRACE_S = 0.0
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """What the management address says.
+    """What the management address says."""
 
-    Attributes:
-        states: one word a worker; all are READY in a service that is ready.
-        least: how many there have to be.
-        waiting: requests that wait for a worker; None if it does not say.
-    """
-
-    states: tuple[str, ...]
-    least: int
-    waiting: int | None
+    states: tuple[str, ...]  # one word a worker
+    least: int  # workers that there have to be
+    waiting: int | None  # requests that wait for a worker; None if it does not say
 
     @property
     def ready(self) -> bool:
@@ -49,30 +43,18 @@ class Workers:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What was found.
-
-    Attributes:
-        ready: a page was read just now.
-        reachable: somebody answered.
-        authorised: whether the token was taken; None if nothing was said about it.
-        workers: what the management address says; None if it was not asked or did not answer.
-        latency_s: from sending the page to its answer; None without one.
-        model: fingerprint of the service that answered; empty without an answer.
-        text: what it read on the page, which says READY.
-        request_id: names the request in the server's log.
-        reason: why it is not ready; empty if it is.
-    """
+    """What was found."""
 
     server: str
-    ready: bool = False
+    ready: bool = False  # a page was read just now
     reachable: bool = False
-    authorised: bool | None = None
-    workers: Workers | None = None
-    latency_s: float | None = None
+    authorised: bool | None = None  # None if the token was neither taken nor refused
+    workers: Workers | None = None  # None if the management address was not asked or did not answer
+    latency_s: float | None = None  # from sending the page to its answer
     model: str = ""
-    text: str = ""
+    text: str = ""  # on the page, which says READY
     request_id: str = ""
-    reason: str = ""
+    reason: str = ""  # why it is not ready
 
     @property
     def exit_code(self) -> ExitCode:
@@ -98,11 +80,8 @@ class Status:
 def ask(server: str, management: str | None, token_file: Path | None, timeout_s: float) -> Status:
     """Ask once; faults of network and server are in the answer.
 
-    Args:
-        server: base URL of the inference address.
-        management: base URL of the management address; None asks for no workers.
-        token_file: TorchServe's key_file.json; a plain token serves where `management` is None.
-        timeout_s: longest silence of the server before it counts as not ready.
+    The addresses are base URLs; without `management` no workers are asked for, and `token_file` may be a plain token.
+    A server that is silent for `timeout_s` is not ready.
 
     Raises:
         UsageError: a URL, the token file or the time is wrong.
@@ -121,9 +100,12 @@ def ask(server: str, management: str | None, token_file: Path | None, timeout_s:
             return replace(begun, authorised=True, reason=f"workers are {', '.join(workers.states) or 'none'}")
     begin = time.monotonic()
     outcome = transport.read(Page("status", PROBE_PAGE))
+    latency_s = round(time.monotonic() - begin, 4)
     if not isinstance(outcome, Answered):
         return _not_read(begun, outcome)
-    return _read(begun, outcome, time.monotonic() - begin)
+    text = str(json.loads(outcome.document).get("text", ""))
+    found = replace(begun, model=outcome.model, text=text, request_id=outcome.request_id, latency_s=latency_s)
+    return replace(found, ready=True, reachable=True, authorised=True)
 
 
 def _workers(description: dict[str, Any]) -> Workers:
@@ -132,14 +114,8 @@ def _workers(description: dict[str, Any]) -> Workers:
     return Workers(states, int(description.get("minWorkers", 1)), queue.get("pendingRequests"))
 
 
-def _read(begun: Status, outcome: Answered, latency_s: float) -> Status:
-    text = str(json.loads(outcome.document).get("text", ""))
-    found: dict[str, Any] = {"model": outcome.model, "text": text, "request_id": outcome.request_id}
-    return replace(begun, ready=True, reachable=True, authorised=True, latency_s=round(latency_s, 4), **found)
-
-
 def _not_read(begun: Status, outcome: Outcome) -> Status:
-    """Tell nobody from somebody who refuses, and both from somebody who tries and fails."""
+    """Tell a server that is not there from one that refuses, and both from one that tries and fails."""
     match outcome:
         case Unauthorised(message):
             return replace(begun, reachable=True, authorised=False, reason=f"the token was refused ({message})")
