@@ -19,7 +19,7 @@ from quintet_client.input.regular_files import MAX_FILE_BYTES, read_regular, why
 from quintet_client.service.delivery import Delivery, GiveUpPolicy
 from quintet_client.service.isolation import Isolation
 from quintet_client.service.page import Page
-from quintet_client.service.tokens import FixedToken, TokenFile
+from quintet_client.service.tokens import tokens_of
 from quintet_client.service.transport import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, HttpTransport
 
 Image = bytes | bytearray | memoryview | str | os.PathLike[str]
@@ -63,8 +63,7 @@ class QuintetClient:
             if not 0 < value < math.inf:
                 raise UsageError(f"{name} is {value}; give seconds above 0")
         _at_least_1("retries", retries)
-        tokens = TokenFile(Path(token_file)) if token_file else FixedToken()
-        self._transport = HttpTransport(server, tokens, timeout_s)
+        self._transport = HttpTransport(server, tokens_of(token_file), timeout_s)
         self._give_up = GiveUpPolicy(give_up_s, timeout_s)
         self._isolation = Isolation()
         self._retries = retries

@@ -14,7 +14,7 @@ from typing import Any
 from quintet_client.errors import ExitCode, UsageError
 from quintet_client.service.outcomes import Answered, Dropped, NotNow, Outcome, PageFailed, TryFailed, Unauthorised
 from quintet_client.service.page import Page
-from quintet_client.service.tokens import FixedToken, TokenFile, TokenSource
+from quintet_client.service.tokens import tokens_of
 from quintet_client.service.transport import HttpTransport, describe_model
 
 # A PNG of 230 x 115 pixels that says READY in letters of 5 x 7 blocks, so that all five models have work.
@@ -88,10 +88,10 @@ def ask(server: str, management: str | None, token_file: Path | None, timeout_s:
     """
     if not 0 < timeout_s < float("inf"):
         raise UsageError(f"--timeout-s is {timeout_s}; give seconds above 0")
-    transport = HttpTransport(server, _tokens(token_file, "inference"), timeout_s)
+    transport = HttpTransport(server, tokens_of(token_file, _NO_GRACE_S), timeout_s)
     begun = Status(server)
     if management is not None:
-        came = describe_model(management, _tokens(token_file, "management").current(), timeout_s)
+        came = describe_model(management, tokens_of(token_file, _NO_GRACE_S, "management").current(), timeout_s)
         if not isinstance(came, dict):
             return _not_read(begun, came)
         workers = _workers(came)
@@ -127,7 +127,3 @@ def _not_read(begun: Status, outcome: Outcome) -> Status:
             found = f"{outcome.code}: {outcome.message}"
             return replace(begun, reachable=True, reason=found, request_id=outcome.request_id)
     raise AssertionError(f"{outcome} is not handled")
-
-
-def _tokens(path: Path | None, kind: str) -> TokenSource:
-    return TokenFile(path, _NO_GRACE_S, kind) if path else FixedToken()

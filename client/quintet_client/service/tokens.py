@@ -87,6 +87,11 @@ class TokenFile:
             raise UsageError(f"no token in {self._path} ({error}); give the server's key_file.json") from error
 
 
+def tokens_of(token_file: Path | str | None, grace_s: float = RENEWAL_GRACE_S, kind: str = "inference") -> TokenSource:
+    """The tokens of a file, or none at all; raises UsageError as `TokenFile` does."""
+    return TokenFile(Path(token_file), grace_s, kind) if token_file else FixedToken()
+
+
 def _read_private(path: Path) -> str:
     """Read a file, but refuse one of ours that others may read or write; as ssh does, trust one of another owner."""
     with path.open(encoding="utf-8") as file:
