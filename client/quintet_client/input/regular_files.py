@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import sys
 from typing import BinaryIO
 
 from quintet_client.service.page import UNKNOWN, FileStamp
@@ -37,7 +38,7 @@ def open_regular(path: str) -> tuple[BinaryIO, FileStamp]:
     return file, _stamp(status)
 
 
-def read_regular(path: str, most_bytes: int) -> bytes:
+def read_regular(path: str, most_bytes: int = sys.maxsize) -> bytes:
     """Read a regular file whole.
 
     Raises:

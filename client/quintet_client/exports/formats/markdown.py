@@ -3,12 +3,13 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import reduce
 from itertools import pairwise
 
 from quintet_client.api.results import Line, PageResult
-from quintet_client.exports.documents import Document, DocumentPage
+from quintet_client.exports.documents import Document
 from quintet_client.exports.layout.blocks import Block, blocks_of, turned_upright
-from quintet_client.exports.layout.grid import on_one_row, straightened, table_of
+from quintet_client.exports.layout.grid import in_rows, straightened, table_of
 
 # What Markdown could take for markup anywhere in a line, and what only at a line's beginning.
 _MARKUP = re.compile(r"([\\`*_\[\]<>&|~])")
@@ -19,26 +20,22 @@ _HYPHENS = ("-", "\u2010", "\u00ad")
 
 
 def render(document: Document) -> bytes:
-    """Pages one after the other; between the pages of a document stands a comment with the page's number."""
+    """Pages one after the other, those of a document under a comment with the page's number."""
     texts: list[str] = []
     for page in document.pages:
         if document.has_pages_of_its_own:
             texts.append(f"<!-- page {page.number} -->")
-        texts += _page_texts(page, is_first=page is document.pages[0])
+        if page.page is None:
+            texts.append(f"> Page {page.number} was not read: {escaped(page.code)}")
+        else:
+            texts += _texts_of(turned_upright(page.page), "#" if page is document.pages[0] else "##")
     return "".join(f"{text}\n\n" for text in texts)[:-1].encode()
 
 
-def _page_texts(page: DocumentPage, *, is_first: bool) -> list[str]:
-    if page.page is None:
-        return [f"> Page {page.number} was not read: {escaped(page.code)}"]
-    return _texts_of(turned_upright(page.page), is_first)
-
-
-def _texts_of(page: PageResult, is_first: bool) -> list[str]:
+def _texts_of(page: PageResult, level: str) -> list[str]:
     """Turn the blocks of an upright page into Markdown's blocks: headers first, footers last, both as comments."""
     blocks = blocks_of(page)
     captions = _captions(blocks)
-    level = "#" if is_first else "##"
     texts = []
     for place, block in enumerate(blocks):
         if block.label in {"header", "footer"} or place in captions.values():
@@ -84,15 +81,8 @@ def _pipe_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _rows(lines: Sequence[Line]) -> list[str]:
-    """Keep line breaks; what stands beside each other on the page stands on one line."""
-    level = straightened(lines)
-    rows = [[line] for line in level[:1]]
-    for before, line in pairwise(level):
-        if on_one_row(before, line):
-            rows[-1].append(line)
-        else:
-            rows.append([line])
-    return [escaped(" ".join(line.text for line in row)) for row in rows]
+    """Keep line breaks; what is side by side on the page is on one line."""
+    return [escaped(" ".join(line.text for line in row)) for row in in_rows(straightened(lines))]
 
 
 def _comments(blocks: Sequence[Block], label: str) -> list[str]:
@@ -104,14 +94,11 @@ def _comments(blocks: Sequence[Block], label: str) -> list[str]:
 def joined(lines: Sequence[Line]) -> str:
     """Join the lines of a paragraph.
 
-    A hyphen at a line's end goes if a lower-case letter stands before it and another begins the next line; a compound
-    broken at its own hyphen loses it, which no rule without a dictionary can tell. Between two characters of scripts
-    without spaces stands none.
+    A hyphen at a line's end is dropped if a lower-case letter precedes it and another begins the next line; a compound
+    broken at its own hyphen loses it, which no rule without a dictionary can tell. No space goes between two characters
+    of scripts without spaces.
     """
-    text = ""
-    for line in lines:
-        text = _continued(text, line.text)
-    return text
+    return reduce(_continued, (line.text for line in lines), "")
 
 
 def _continued(text: str, more: str) -> str:
@@ -139,6 +126,6 @@ def _backslashed(found: re.Match[str]) -> str:
 
 
 def _start_backslashed(found: re.Match[str]) -> str:
-    # A number becomes a list's by the sign behind it, any other sign by itself.
+    # A number begins a list by the sign behind it; any other sign is markup by itself.
     sign = found.group()
     return f"{sign}\\" if sign.isdigit() else f"\\{sign}"

@@ -1,4 +1,4 @@
-"""Lines cut into words: where each word stands, told from the widths its characters usually have.
+"""Lines cut into words, placed by the usual widths of their characters.
 
 The service says where a line is, not where its words are. Character widths of a common sans serif put word borders
 within a few per cent of the line's length.
@@ -32,14 +32,11 @@ _STRONG = _RIGHT_TO_LEFT | {"L"}
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word of a line, its corners clockwise from the line's top-left.
-
-    `leftward` ones run against the line's first edge, as Hebrew and Arabic do.
-    """
+    """One word of a line."""
 
     text: str
-    quad_px: QuadPx
-    leftward: bool = False
+    quad_px: QuadPx  # clockwise from the line's top-left
+    leftward: bool = False  # runs against the line's first edge, as Hebrew and Arabic do
 
 
 def advance_em(character: str) -> float:

@@ -33,16 +33,13 @@ _TURNS: dict[int, Matrix] = {
 
 @dataclass(frozen=True, slots=True)
 class PageImage:
-    """An image ready to be painted: sizes as a viewer shows it, samples as its filter wants them.
-
-    `paint` leads from the unit square to the page, in points; `head` is the image's dictionary in PDF's words.
-    """
+    """An image ready to be painted; sizes as a viewer shows it."""
 
     size_px: tuple[int, int]
     size_pt: tuple[float, float]
-    paint: Matrix
-    data: bytes
-    head: dict[str, Any]
+    paint: Matrix  # from the unit square to the page, in points
+    data: bytes  # samples, encoded as the filter in `head` says
+    head: dict[str, Any]  # the image's dictionary in PDF
 
     def add_to(self, pdf: pikepdf.Pdf) -> pikepdf.Object:
         """Write the image into a PDF."""
@@ -129,9 +126,9 @@ def _passes_through(png: bytes) -> bool:
 def _from_png(png: bytes) -> tuple[bytes, dict[str, Any]]:
     """Take the compressed samples out of a PNG: PDF reads them with the very predictors that PNG writes."""
     width, height, bits, colour = struct.unpack(">IIBB", png[16:26])
-    head = _head((width, height), "/DeviceRGB" if colour == 2 else "/DeviceGray", bits)
+    colours, space = (3, "/DeviceRGB") if colour == 2 else (1, "/DeviceGray")
+    head = _head((width, height), space, bits)
     head["/Filter"] = Name.FlateDecode
-    colours = 3 if colour == 2 else 1
     head["/DecodeParms"] = Dictionary(Predictor=15, Colors=colours, BitsPerComponent=bits, Columns=width)
     return _chunks(png)[b"IDAT"], head
 

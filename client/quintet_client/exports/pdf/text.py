@@ -1,4 +1,4 @@
-"""The invisible text layer of a PDF page: every word under its picture, stretched to its box."""
+"""The invisible text layer of a PDF page: every word stretched to its box."""
 
 import cmath
 import math
