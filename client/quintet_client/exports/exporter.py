@@ -8,8 +8,9 @@ import logging
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +23,6 @@ from quintet_client.cancellation import Cancellation
 from quintet_client.errors import UsageError
 from quintet_client.exports.documents import (
     Document,
-    DocumentPage,
     ExportError,
     Rows,
     have_ended,
@@ -135,7 +135,9 @@ class Exporter:
             if form.whole_run:
                 pages, lines = (self.output.replaced(f"exports/{table}{form.suffix}") for table in ("pages", "lines"))
                 with pages as page_file, lines as line_file:
-                    _module_of(form).write_tables(self._all_pages(), page_file, line_file)
+                    rows = (row for _name, rows in documents_of(self.output) for row in rows)
+                    loaded = (load_page(row, self.output) for row in rows)
+                    _module_of(form).write_tables(loaded, page_file, line_file)
 
     def lacks(self, document: Rows) -> bool:
         """Whether a finished document is missing in a format that has not failed for it."""
@@ -158,17 +160,10 @@ class Exporter:
             self.output.write_export(form, document.name, content)
 
     def _original(self, name: str) -> Path | None:
-        if not any(form.needs_original for form in self.formats):
-            return None
-        try:
-            return self.originals.find(name)
-        except NoOriginalError:
-            return None
-
-    def _all_pages(self) -> Iterator[DocumentPage]:
-        for _name, rows in documents_of(self.output):
-            for row in rows:
-                yield load_page(row, self.output)
+        if any(form.needs_original for form in self.formats):
+            with suppress(NoOriginalError):
+                return self.originals.find(name)
+        return None
 
 
 def _module_of(form: Format) -> ModuleType:

@@ -32,11 +32,7 @@ NAMES = tuple(format_.name for format_ in FORMATS)
 
 
 def choose(names: Sequence[str]) -> tuple[Format, ...]:
-    """Return the formats of these names, each once, in the order of `FORMATS`.
-
-    Raises:
-        UsageError: there is no such format, or a package it takes is not installed.
-    """
+    """The formats of these names, each once, in order; raises UsageError for one that is unknown or not installed."""
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         raise UsageError(f"there is no format {', '.join(map(repr, unknown))}; give some of {','.join(NAMES)}")

@@ -5,8 +5,6 @@ import logging
 import mmap
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from quintet.frame.shared_memory.buffers import SEALS
@@ -60,10 +58,13 @@ class SharedBuffer:
                 connection.close()
                 del self._workers[socket_name]
         before = self.workers
-        with _opened(directory) as descriptor:
+        descriptor = open_directory(directory)
+        try:
             for socket_name in socket_names(descriptor):
                 if socket_name not in self._workers:
                     self._offer(descriptor, socket_name, name)
+        finally:
+            os.close(descriptor)
         return self.workers - before
 
     def detach(self) -> None:
@@ -100,15 +101,6 @@ class SharedBuffer:
         answer = connection.recv(MOST_ANSWER_BYTES)
         if answer != TAKEN:
             raise HandshakeError(answer.decode("utf-8", "replace") or "it closed the connection")
-
-
-@contextmanager
-def _opened(directory: Path) -> Iterator[int]:
-    descriptor = open_directory(directory)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _has_ended(connection: socket.socket) -> bool:

@@ -95,7 +95,11 @@ class SharedMemoryTransport:
         if not isinstance(outcomes, list):
             return outcomes
         for _ in range(_TRIES - 1):
-            lost = [number for number, outcome in enumerate(outcomes) if _is_of_unknown_buffer(outcome)]
+            lost = [
+                number
+                for number, outcome in enumerate(outcomes)
+                if isinstance(outcome, PageFailed) and outcome.code == "UNKNOWN_RING"
+            ]
             again, seen = self._attempt([pages[number] for number in lost], seen) if lost else (None, seen)
             for place, number in enumerate(lost):
                 outcomes[number] = again[place] if isinstance(again, list) else again or outcomes[number]
@@ -127,7 +131,7 @@ class SharedMemoryTransport:
         return outcomes, seen
 
     def _attach(self, seen: int) -> Outcome | None:
-        """Ask where the workers are and offer the buffer to each without it, unless offers went on since `seen`.
+        """Ask where the workers listen and offer them the buffer, unless that was done since `seen` was read.
 
         Returns what kept the service from answering for now, or None. A lasting fault gives up the buffer.
         """
@@ -177,7 +181,3 @@ def _name(text: str) -> bytes:
     if len(name) != NAME_BYTES:
         raise ValueError(f"a buffer's name has {NAME_BYTES} bytes")
     return name
-
-
-def _is_of_unknown_buffer(outcome: Outcome) -> bool:
-    return isinstance(outcome, PageFailed) and outcome.code == "UNKNOWN_RING"

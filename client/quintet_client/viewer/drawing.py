@@ -35,10 +35,11 @@ def bar_chart(amounts: Sequence[Amount], label: str) -> str:
     body = []
     for row, amount in enumerate(amounts):
         y = row * _ROW
+        short = amount.label if len(amount.label) <= 22 else amount.label[:21] + "…"
         width, part = (max(1.5, space * value / longest) if value else 0 for value in (amount.value, amount.part))
         body.append(
             f"<g><title>{safe(amount.label)}: {safe(amount.note)}</title>"
-            f'<text class="label" x="{_LABEL - 12}" y="{y + 19}">{safe(_short(amount.label))}</text>'
+            f'<text class="label" x="{_LABEL - 12}" y="{y + 19}">{safe(short)}</text>'
             f'<rect class="bar {amount.kind}" x="{_LABEL}" y="{y + 7}" width="{width:.1f}" height="16" rx="2"/>'
             f'<rect class="part" x="{_LABEL}" y="{y + 7}" width="{part:.1f}" height="16" rx="2"/>'
             f'<text class="note" x="{_LABEL + width + 8:.1f}" y="{y + 19}">{safe(amount.note)}</text></g>'
@@ -103,10 +104,6 @@ def _column(part: Bin, sitting: Sitting, top: float) -> str:
         f'<rect class="bar" x="{x:.1f}" width="{width:.1f}" y="{split:.1f}" height="{_y(0, top) - split:.1f}"/>'
         f'<rect class="bar bad" x="{x:.1f}" width="{width:.1f}" y="{high:.1f}" height="{split - high:.1f}"/></g>'
     )
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= 22 else label[:21] + "…"
 
 
 def draw_page(page: PageResult, picture: str) -> str:

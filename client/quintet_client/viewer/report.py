@@ -24,11 +24,7 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-ur
 
 
 def write_report(run: Run, target: Path, sample: int = DEFAULT_SAMPLE) -> int:
-    """Write the report with a sample of pages, whole or not at all; returns its size in bytes.
-
-    Raises:
-        OutputUnwritableError: it cannot be written.
-    """
+    """Write the report, and return its size in bytes; raises OutputUnwritableError."""
     document = report_page(run, sample).encode("utf-8", "replace")
     write_atomically(target, document)
     return len(document)

@@ -55,8 +55,8 @@ class Thumbnails:
 
     def _make(self, page_id: str) -> Thumbnail:
         try:
-            picture = self._run.pictures.get(page_id, DPI)
-            return Thumbnail(thumbnail(picture, self._run.angle_deg(page_id), SIDE_PX))
+            picture, page = self._run.pictures.get(page_id, DPI), self._run.page(page_id)
+            return Thumbnail(thumbnail(picture, page.orientation.angle_deg if page else 0, SIDE_PX))
         except NoPictureError as error:
             return Thumbnail(b"", str(error))
 

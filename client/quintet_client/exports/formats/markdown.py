@@ -16,6 +16,7 @@ _MARKUP = re.compile(r"([\\`*_\[\]<>&|~])")
 _AT_START = re.compile(r"^(#{1,6}(?=\s|$)|[+-](?=\s|$)|(?=[-=:])[-=:\s]+$|[0-9]+(?=[.)](?:\s|$)))")
 # Closes a heading.
 _AT_END = re.compile(r"(?<=\s)#+(?=\s*$)")
+_BACKSLASHED = r"\\\g<0>"
 _HYPHENS = ("-", "\u2010", "\u00ad")
 
 
@@ -76,7 +77,7 @@ def _figure(figure: Block, caption: Block | None) -> str:
 
 
 def _pipe_table(rows: Sequence[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(_MARKUP.sub(_backslashed, cell) for cell in row)} |" for row in rows]
+    lines = [f"| {' | '.join(_MARKUP.sub(_BACKSLASHED, cell) for cell in row)} |" for row in rows]
     return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
 
 
@@ -118,11 +119,7 @@ def _is_ideographic(character: str) -> bool:
 
 def escaped(text: str) -> str:
     """Escape what Markdown would take for markup in one line of text."""
-    return _AT_END.sub(_backslashed, _AT_START.sub(_start_backslashed, _MARKUP.sub(_backslashed, text)))
-
-
-def _backslashed(found: re.Match[str]) -> str:
-    return f"\\{found.group()}"
+    return _AT_END.sub(_BACKSLASHED, _AT_START.sub(_start_backslashed, _MARKUP.sub(_BACKSLASHED, text)))
 
 
 def _start_backslashed(found: re.Match[str]) -> str:

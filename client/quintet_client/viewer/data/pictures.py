@@ -47,11 +47,7 @@ class PagePictures:
         return self._originals.missing or ("" if find_spec("PIL") else PILLOW_MISSING)
 
     def get(self, page_id: str, dpi: int = SCREEN_DPI) -> bytes:
-        """Return a page by its id: the image as it is, or a rendered page of a document.
-
-        Raises:
-            NoPictureError: it is missing, outside INPUT, or cannot be rendered.
-        """
+        """Return a page's image as it is, or a rendered page of a document; raises NoPictureError if there is none."""
         name, number = page_place(page_id)
         try:
             path = str(self._originals.find(name))
@@ -81,11 +77,7 @@ def check(body: bytes) -> None:
 
 
 def thumbnail(body: bytes, angle_deg: int, side_px: int, quality: int = 75) -> bytes:
-    """Make a JPEG of a page whose content is turned clockwise by an angle; `side_px` is its longer side.
-
-    Raises:
-        NoPictureError: it cannot be decoded.
-    """
+    """Make an upright JPEG, its longer side `side_px`, of a page turned clockwise; raises NoPictureError."""
     image = _opened(body)
     with _decoding():
         image.draft("RGB", (2 * side_px, 2 * side_px))  # a JPEG is decoded at an eighth of its size where that will do
@@ -94,11 +86,7 @@ def thumbnail(body: bytes, angle_deg: int, side_px: int, quality: int = 75) -> b
 
 
 def for_browser(body: bytes) -> tuple[str, bytes]:
-    """Return content type and bytes that every browser shows: the image as it is where that will do, else a PNG.
-
-    Raises:
-        NoPictureError: it cannot be decoded.
-    """
+    """Return type and bytes that all browsers show: the image as it is, else a PNG; raises NoPictureError."""
     image = _opened(body)
     form = image.format or ""
     with _decoding():

@@ -59,11 +59,6 @@ class Run:
             return None
         return page if _can_be_drawn(page) else None
 
-    def angle_deg(self, page_id: str) -> int:
-        """Return how far a page's content is turned clockwise; 0 if that is not known."""
-        page = self.page(page_id)
-        return page.orientation.angle_deg if page else 0
-
     def _inputs_of_the_run(self) -> list[Path]:
         """Return each INPUT that the ledger notes, else the one in report.json."""
         settings = self.report().get("settings")
