@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What `quintet` tells the shell. These numbers are API: scripts branch on them."""
+    """The exit codes of `quintet`. They are API: scripts branch on them."""
 
     OK = 0
     UNEXPECTED = 1
@@ -62,7 +62,7 @@ class InterruptedRunError(QuintetError):
 class PageError(QuintetError):
     """One page could not be read; its neighbours are not concerned.
 
-    `code` is stable, such as IMAGE_DECODE_FAILED; `request_id` finds the request in the server's log, if it was told.
+    `code` is stable, such as IMAGE_DECODE_FAILED; `request_id` finds the request in the server's log; it may be empty.
     """
 
     exit_code = ExitCode.SOME_FAILED

@@ -53,7 +53,7 @@ class QuintetClient:
             server: base URL of the inference address.
             token_file: plain token or TorchServe's key_file.json; None sends no token.
             timeout_s: longest silence of the server within one request.
-            retries: tries a page has before a fault of its own is its error.
+            retries: tries of a page that kills or stalls its worker.
             give_up_s: longest time without reaching the server.
 
         Raises:
@@ -164,8 +164,7 @@ def load(image: Image) -> bytes:
     try:
         return read_regular(os.fspath(image), MAX_FILE_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
-        too_large = getattr(error, "errno", None) == errno.EFBIG
-        code = "IMAGE_TOO_LARGE" if too_large else "UNREADABLE_FILE"
+        code = "IMAGE_TOO_LARGE" if getattr(error, "errno", None) == errno.EFBIG else "UNREADABLE_FILE"
         raise PageError(code, f"{os.fspath(image)}: {why_not(error)}") from error
 
 

@@ -22,7 +22,7 @@ class Output:
     Whatever cannot be written raises OutputUnwritableError, and leaves no partial file under its name.
 
     Nothing is fsynced page by page (at hundreds of pages a second the disk would do nothing else): a rename is atomic
-    for everybody on this machine, whoever is killed; a power cut may leave short files, which the next run notices by
+    for all processes, whichever is killed; a power cut may leave short files, which the next run notices by
     the size in the ledger. `settle` closes that window at the end of a run.
     """
 
@@ -108,11 +108,7 @@ class Output:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that under its name there is the old content or the new, never a part.
-
-    Raises:
-        OutputUnwritableError: it could not be written.
-    """
+    """Write a file whole or not at all; raises OutputUnwritableError."""
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path.parent, path.name, content)

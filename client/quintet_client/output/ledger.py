@@ -68,11 +68,7 @@ class Ledger:
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator["Ledger"]:
-        """Open the ledger, making it if it is not there.
-
-        Raises:
-            OutputUnwritableError: the file cannot be written or is no ledger of this version.
-        """
+        """Open or make the ledger; raises OutputUnwritableError if that fails, or it is of another version."""
         try:
             with closing(sqlite3.connect(path, isolation_level=None)) as connection:
                 _prepare(connection, path)

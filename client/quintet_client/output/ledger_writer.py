@@ -39,11 +39,7 @@ class LedgerWriter:
         self._thread.start()
 
     def claim(self, model: str) -> None:
-        """Check that a result was made by the same model as the earlier ones.
-
-        Raises:
-            ModelMismatchError: it was made by another model.
-        """
+        """Raise ModelMismatchError if a result was made by another model than the earlier ones."""
         with self._lock:
             if self.model is None:
                 self.model = model
@@ -71,7 +67,7 @@ class LedgerWriter:
         except BaseException as error:  # noqa: BLE001 - the thread's outermost boundary; the run ends with it
             self._cancellation.cancel(error)
             while not self._done():
-                self._next()  # no thread may block on a queue that nobody empties
+                self._next()  # no thread may block on a queue that is not emptied
 
     def _done(self) -> bool:
         return self._closing.is_set() and self._queue.empty()

@@ -26,7 +26,7 @@ class PageFailed:
 
     code: str
     message: str
-    request_id: str = field(default="", compare=False)  # of the last request; empty if none was made or told
+    request_id: str = field(default="", compare=False)  # of the last request; empty without one
     tries: int = field(default=0, compare=False)
 
 
@@ -102,7 +102,7 @@ def outcome_of(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
 
 
 def traced(outcome: Outcome, request_id: str) -> Outcome:
-    """The same outcome, with the id that the request was sent under where the answer has not told it."""
+    """The same outcome, with the id that the request was sent under if the answer has none."""
     if isinstance(outcome, PageFailed | TryFailed) and not outcome.request_id:
         return replace(outcome, request_id=request_id)
     return outcome
@@ -143,7 +143,7 @@ def _parsed(body: bytes) -> dict[str, Any]:
 
 
 def one_line(text: object) -> str:
-    """Make one bounded line of valid UTF-8 of what somebody else sent: it goes into logs and the ledger."""
+    """Make one bounded line of valid UTF-8 of foreign text, for logs and the ledger."""
     line = " ".join(str(text).split())[:MAX_MESSAGE_CHARS]
     return line.encode("utf-8", "backslashreplace").decode()
 

@@ -58,7 +58,7 @@ class Status:
 
     @property
     def exit_code(self) -> ExitCode:
-        """What a probe is told: 0, 4 or 5."""
+        """For a probe: 0, 4 or 5."""
         if self.ready:
             return ExitCode.OK
         return ExitCode.NOT_AUTHORISED if self.authorised is False else ExitCode.SERVER_UNREACHABLE
@@ -91,10 +91,10 @@ def ask(server: str, management: str | None, token_file: Path | None, timeout_s:
     transport = HttpTransport(server, tokens_of(token_file, _NO_GRACE_S), timeout_s)
     begun = Status(server)
     if management is not None:
-        came = describe_model(management, tokens_of(token_file, _NO_GRACE_S, "management").current(), timeout_s)
-        if not isinstance(came, dict):
-            return _not_read(begun, came)
-        workers = _workers(came)
+        found = describe_model(management, tokens_of(token_file, _NO_GRACE_S, "management").current(), timeout_s)
+        if not isinstance(found, dict):
+            return _not_read(begun, found)
+        workers = _workers(found)
         begun = Status(server, reachable=True, workers=workers)
         if not workers.ready:
             return replace(begun, authorised=True, reason=f"workers are {', '.join(workers.states) or 'none'}")
@@ -104,8 +104,8 @@ def ask(server: str, management: str | None, token_file: Path | None, timeout_s:
     if not isinstance(outcome, Answered):
         return _not_read(begun, outcome)
     text = str(json.loads(outcome.document).get("text", ""))
-    found = replace(begun, model=outcome.model, text=text, request_id=outcome.request_id, latency_s=latency_s)
-    return replace(found, ready=True, reachable=True, authorised=True)
+    status = replace(begun, model=outcome.model, text=text, request_id=outcome.request_id, latency_s=latency_s)
+    return replace(status, ready=True, reachable=True, authorised=True)
 
 
 def _workers(description: dict[str, Any]) -> Workers:

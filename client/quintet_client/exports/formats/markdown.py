@@ -61,7 +61,7 @@ def _body(block: Block) -> str:
 
 
 def _captions(blocks: Sequence[Block]) -> dict[int, int]:
-    """Give each figure the caption that stands right after it, or else right before it, if it is not another's."""
+    """Give each figure the caption right after it, or else right before it, if it is not another's."""
     pairs = [(place, block.label, after.label) for place, (block, after) in enumerate(pairwise(blocks))]
     captions = {place: place + 1 for place, *labels in pairs if labels == ["figure", "figure_caption"]}
     for place, *labels in pairs:
@@ -87,7 +87,7 @@ def _rows(lines: Sequence[Line]) -> list[str]:
 
 
 def _comments(blocks: Sequence[Block], label: str) -> list[str]:
-    # "--" may not stand in a comment, and nothing can be escaped there.
+    # A comment may not contain "--", and nothing can be escaped in it.
     texts = [joined(block.lines) for block in blocks if block.label == label and block.lines]
     return [f"<!-- {label}: {re.sub('-(?=-)', '- ', text)} -->" for text in texts]
 

@@ -18,9 +18,9 @@ class Block:
 
 
 def blocks_of(page: PageResult) -> tuple[Block, ...]:
-    """Group a page's lines: a region's lines stand where its first one does, neighbours without a region together.
+    """Group a page's lines: a region's lines at the place of its first one, neighbours without a region together.
 
-    Every line is in exactly one block. Regions without lines stand before the next region in reading order.
+    Every line is in exactly one block. Regions without lines come before the next region in reading order.
     """
     groups: list[tuple[int | None, list[Line]]] = []
     of_region: dict[int, list[Line]] = {}

@@ -31,8 +31,8 @@ def straightened(lines: Sequence[Line]) -> list[Line]:
 def rows_of(lines: Sequence[Line]) -> list[list[Line]]:
     """Group lines of an upright page into rows, top to bottom, each from left to right.
 
-    Going down, a new row begins where the centre lies more than half the smaller height under the one before: the rule
-    by which the service orders lines.
+    Going down, a new row begins where the centre is more than half the smaller height below the one before: the rule by
+    which the service orders lines.
     """
     rows = in_rows(sorted(lines, key=_centre_y))
     return [sorted(row, key=lambda line: _box(line)[0]) for row in rows]

@@ -40,7 +40,7 @@ class Word:
 
 
 def advance_em(character: str) -> float:
-    """Return how wide a character usually is, in em; marks that stand on another one have no width."""
+    """Return the usual width of a character in em; combining marks have none."""
     if character in _WIDTHS_EM:
         return _WIDTHS_EM[character]
     if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
@@ -81,13 +81,13 @@ def _between(first: PointPx, second: PointPx, share: float) -> PointPx:
 
 
 def _leftward(text: str) -> bool:
-    """Whether the first character with a direction of its own runs from right to left."""
+    """Whether the first strongly directional character runs from right to left."""
     directions = map(unicodedata.bidirectional, text)
     return next((direction in _RIGHT_TO_LEFT for direction in directions if direction in _STRONG), False)
 
 
 def _left_to_right(leftward: list[bool]) -> list[int]:
-    """Order words as they stand on paper: the Unicode bidirectional algorithm's reordering, a word as its unit."""
+    """Order words as on paper: the Unicode bidirectional algorithm's reordering, a word as its unit."""
     runs = [list(run) for _direction, run in groupby(range(len(leftward)), key=leftward.__getitem__)]
     if leftward and leftward[0]:  # so does the whole line
         runs.reverse()

@@ -21,11 +21,7 @@ _NOTICE_PAGE_PT = (595.0, 842.0)
 
 
 def render(document: Document) -> bytes:
-    """One PDF a document.
-
-    Raises:
-        ExportError: the original is not there, or is not what was read.
-    """
+    """One PDF a document; raises ExportError if the original is missing, or is not what was read."""
     builder = _Builder(_body_of(document))
     for page in document.pages:
         builder.add(page)

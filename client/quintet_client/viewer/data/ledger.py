@@ -116,11 +116,11 @@ class LedgerReader:
         self, what: str, chosen: Filter = EVERY_PAGE, more: str = "", *values: str | int
     ) -> list[tuple[Any, ...]]:
         where, known = chosen.where()
-        return self._query(f"SELECT {what} FROM pages WHERE {where} {more}", [*known, *values])  # noqa: S608 - our words
+        return self._query(f"SELECT {what} FROM pages WHERE {where} {more}", [*known, *values])  # noqa: S608 - all text is from this file
 
     def _query(self, question: str, values: Sequence[str | int] = ()) -> list[tuple[Any, ...]]:
-        """Open the ledger for one question (0.2 ms): a reader that stays would keep a run from tidying up its log."""
-        # To read a ledger that nobody writes SQLite would put two files beside it, unless told that it cannot change.
+        """Open the ledger for one query (0.2 ms): a reader that stays would keep a run from checkpointing its log."""
+        # SQLite would put two files beside a ledger that no run is writing, unless it is opened as immutable.
         at_rest = not self._path.with_name(self._path.name + "-wal").exists()
         uri = f"{self._path.absolute().as_uri()}?mode=ro{'&immutable=1' if at_rest else ''}"
         with closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:

@@ -62,12 +62,12 @@ class Run:
     def _inputs_of_the_run(self) -> list[Path]:
         """Return each INPUT that the ledger notes, else the one in report.json."""
         settings = self.report().get("settings")
-        told = [settings.get("input_path")] if isinstance(settings, dict) else []
+        inputs = [settings.get("input_path")] if isinstance(settings, dict) else []
         try:
-            told = list(json.loads(self.ledger.facts()["inputs"]))
+            inputs = list(json.loads(self.ledger.facts()["inputs"]))
         except (KeyError, ValueError, TypeError, RecursionError):
             _log.debug("the ledger does not say what was read")
-        return [Path(path) for path in told if isinstance(path, str) and path]
+        return [Path(path) for path in inputs if isinstance(path, str) and path]
 
 
 def _can_be_drawn(page: PageResult) -> bool:

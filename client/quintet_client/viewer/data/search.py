@@ -1,8 +1,7 @@
 """Search through all pages: queries, the places of their words in a line, and the index that finds pages.
 
-Query and text are folded alike: no accents, no case. A Chinese, Japanese or Korean character is a word of its own,
-since their words are not set apart by spaces. The index is FTS5 in a temporary database of SQLite's own, built when it
-is first needed.
+Query and text are folded alike: no accents, no case. Each Chinese, Japanese or Korean character is a word, since no
+spaces separate theirs. The index is FTS5 in a temporary SQLite database, built when it is first needed.
 """
 
 import json
@@ -22,14 +21,14 @@ from quintet_client.viewer.data.run import Run
 
 MAX_TERMS = 16
 _IDEOGRAPHS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
-# What SQLite's unicode61 takes for a token: letters and digits; everything else sets words apart.
+# What SQLite's unicode61 takes for a token: letters and digits; everything else separates words.
 _WORD = re.compile(rf"[{_IDEOGRAPHS}]|[^\W_{_IDEOGRAPHS}]+")
 _ASKED = re.compile(r'"([^"]*)"?|(\S+)')
 
 Part = tuple[str, bool]
 # Parsed outside the lock, inserted within it: a search waits some 10 ms for a portion.
 _PORTION = 64
-# How often a search looks for pages that were read meanwhile.
+# How often a search looks for new pages.
 _LOOK_AGAIN_S = 2.0
 _log = logging.getLogger(__name__)
 _FOUND = "FROM words JOIN pages ON pages.number = words.rowid WHERE words MATCH ?"
@@ -127,7 +126,7 @@ class Index:
         # A database without a name is a temporary file that SQLite unlinks at once: in memory as long as it is small.
         self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self._database.executescript(
-            # Without content: words alone are kept. A page read again gets a new number; its old words find nothing.
+            # Contentless: only words are kept. A page that is read again gets a new number; its old words find nothing.
             "CREATE VIRTUAL TABLE words USING fts5(text, content='', prefix='2 3',"
             " tokenize='unicode61 remove_diacritics 0');"
             "CREATE TABLE pages (page_id TEXT PRIMARY KEY, number INTEGER UNIQUE NOT NULL) WITHOUT ROWID;"
