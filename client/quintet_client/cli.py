@@ -53,8 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"quintet {client_version()}")
-    parser.set_defaults(verbose=False)
-    parser.set_defaults(parser=parser)  # all of it, for `quintet completion`
+    parser.set_defaults(verbose=False, parser=parser)  # the parser for `quintet completion`
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add_to in _COMMANDS:
         add_to(commands)

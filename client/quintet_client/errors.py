@@ -1,10 +1,10 @@
-"""What can go wrong in the client: exit codes and typed errors."""
+"""The client's exit codes and typed errors."""
 
 from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What `quintet` tells the shell. These numbers are API: scripts branch on them."""
+    """The exit codes of `quintet`. They are API: scripts branch on them."""
 
     OK = 0
     UNEXPECTED = 1
@@ -62,10 +62,7 @@ class InterruptedRunError(QuintetError):
 class PageError(QuintetError):
     """One page could not be read; its neighbours are not concerned.
 
-    Attributes:
-        code: a stable code such as IMAGE_DECODE_FAILED.
-        message: what the server or the client said about it.
-        request_id: what the server's log calls the request; empty if no answer named it.
+    `code` is stable, such as IMAGE_DECODE_FAILED; `request_id` finds the request in the server's log; it may be empty.
     """
 
     exit_code = ExitCode.SOME_FAILED

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from quintet_client.output.files import opened, replace_file
+from quintet_client.output.files import write_file
 
 from tests.client.reading import answers, assert_adds_up, read, report, rows, write_pages
 from tests.client.scripted_server import ScriptedServer
@@ -118,8 +118,7 @@ def test_a_link_where_an_answer_goes_is_replaced_and_its_target_left_alone(tmp_p
 def test_a_link_where_the_unfinished_answer_goes_is_replaced_too(tmp_path, outside):
     partial = tmp_path / f".{hashlib.sha256(b'a.json').hexdigest()[:32]}.partial"
     partial.symlink_to(outside / "precious.jpg.json")
-    with opened(tmp_path, (), make=False) as folder:
-        replace_file(folder, "a.json", b"answer")
+    write_file(tmp_path, "a.json", b"answer")
     assert (tmp_path / "a.json").read_bytes() == b"answer"
     assert not partial.is_symlink()
     assert (outside / "precious.jpg.json").read_text() == "precious"

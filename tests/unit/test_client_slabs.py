@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from quintet_client.cancellation import Cancellation
 from quintet_client.service.page import USUAL_LIMITS
-from quintet_client.shared_memory.pictures import lay_down
+from quintet_client.shared_memory.pictures import decode_into
 from quintet_client.shared_memory.slabs import FIRST_PAGES, UNDER_WAY, Extent, Slabs
 
 from tests.conftest import draw_page, encode
@@ -133,7 +133,7 @@ def test_pages_are_laid_down_one_behind_the_other_until_there_is_no_room():
     slabs = Slabs(memoryview(bytearray(10 * 4096 * 16)), 0, Cancellation())
     slab = slabs.lend()
     bodies = [PAGES[0], b"no image", b"", PAGES[1], PAGES[1][:80], PAGES[2], PAGES[3]]
-    extents, needed = lay_down(bodies, slabs.memory, slab, USUAL_LIMITS)
+    extents, needed = decode_into(bodies, slabs.memory, slab, USUAL_LIMITS)
     assert [extent is not None for extent in extents] == [True, False, False, True, False, True, False]
     laid = [extent for extent in extents if extent]
     assert [extent.length for extent in laid] == [32 + 400 * height for height in (50, 51, 52)]

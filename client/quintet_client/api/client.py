@@ -7,7 +7,6 @@ import threading
 from collections.abc import Generator, Iterable
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from quintet.frame.frames import MAX_ITEMS
@@ -20,7 +19,7 @@ from quintet_client.input.regular_files import MAX_FILE_BYTES, read_regular, why
 from quintet_client.service.delivery import Delivery, GiveUpPolicy
 from quintet_client.service.isolation import Isolation
 from quintet_client.service.page import Page
-from quintet_client.service.tokens import FixedToken, TokenFile
+from quintet_client.service.tokens import tokens_of
 from quintet_client.service.transport import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, HttpTransport
 
 Image = bytes | bytearray | memoryview | str | os.PathLike[str]
@@ -35,8 +34,8 @@ DEFAULT_RETRIES = 3
 class QuintetClient:
     """Reads pages through a Quintet service; safe to share between threads. Use it with `with`, or close it.
 
-    All requests of a client know of each other: a page that kills its worker is found out whoever sent it, and a server
-    that has been away for `give_up_s` is given up by everybody at once.
+    All requests of a client share what they learn: a page that kills its worker is identified whichever thread sent it,
+    and a server that has been away for `give_up_s` is given up for all.
     """
 
     def __init__(
@@ -48,13 +47,13 @@ class QuintetClient:
         retries: int = DEFAULT_RETRIES,
         give_up_s: float = DEFAULT_GIVE_UP_S,
     ) -> None:
-        """Prepare; nothing is sent yet.
+        """Check the arguments; nothing is sent yet.
 
         Args:
             server: base URL of the inference address.
             token_file: plain token or TorchServe's key_file.json; None sends no token.
             timeout_s: longest silence of the server within one request.
-            retries: tries a page has before a fault of its own is its error.
+            retries: tries of a page that kills or stalls its worker.
             give_up_s: longest time without reaching the server.
 
         Raises:
@@ -64,8 +63,7 @@ class QuintetClient:
             if not 0 < value < math.inf:
                 raise UsageError(f"{name} is {value}; give seconds above 0")
         _at_least_1("retries", retries)
-        tokens = TokenFile(Path(token_file)) if token_file else FixedToken()
-        self._transport = HttpTransport(server, tokens, timeout_s)
+        self._transport = HttpTransport(server, tokens_of(token_file), timeout_s)
         self._give_up = GiveUpPolicy(give_up_s, timeout_s)
         self._isolation = Isolation()
         self._retries = retries
@@ -76,11 +74,11 @@ class QuintetClient:
 
         Args:
             image: one encoded image (JPEG, PNG, TIFF, WebP or BMP), or the path of its file.
-            cancellation: cancelled from elsewhere, it abandons the page as soon as nothing of it is under way.
+            cancellation: cancelled from elsewhere, it abandons the page between its requests.
 
         Raises:
             PageError: this page cannot be read; its `code` says why.
-            ServerUnreachableError: the server was not there for `give_up_s`.
+            ServerUnreachableError: the server was unreachable for `give_up_s`.
             NotAuthorisedError: the server refused the token.
             UsageError: the client is closed.
         """
@@ -94,18 +92,15 @@ class QuintetClient:
     def read_many(
         self, pages: Iterable[tuple[Key, Image]], *, in_flight: int = DEFAULT_IN_FLIGHT, pack: int = DEFAULT_PACK
     ) -> Generator[tuple[Key, PageResult | PageError], None, None]:
-        """Read many pages at once.
+        """Read many pages at once; yields each key with its result or error as they arrive, in any order.
 
-        A bad page is a value among the others, its neighbours are read. Pages are taken from the iterable as there is
-        room for them, so that it may be endless; closing the generator abandons what has not come.
+        Pages are taken from the iterable as there is room for them, so that it may be endless; closing the generator
+        abandons the rest.
 
         Args:
             pages: keys of any kind, and images as for `read`.
             in_flight: most pages under way.
             pack: most pages a request, where the server takes several; a request leaves when it is full.
-
-        Returns:
-            Each key with its result or error, in the order they come.
 
         Raises:
             UsageError: a number is out of range.
@@ -121,7 +116,7 @@ class QuintetClient:
             yield from stream
 
     def stream(self, pages: Iterable[tuple[Key, Image]], in_flight: int, pack: int) -> PageStream[Key]:
-        """What `read_many` iterates over, to be closed from any thread; raises as it does."""
+        """What `read_many` iterates over, but one that any thread may close; raises as `read_many` does."""
         check_numbers(in_flight, pack)
         self.ensure_open()
         cancellation, most = Cancellation(), min(pack, in_flight)
@@ -135,25 +130,19 @@ class QuintetClient:
         )
 
     def ensure_open(self) -> None:
-        """Check that the client is open.
-
-        Raises:
-            UsageError: it is closed.
-        """
+        """Raise UsageError if the client is closed."""
         if self._closed.is_set():
             raise UsageError("this client is closed; make another one")
 
     def close(self) -> None:
-        """Take no more pages, and close the connections; answers under way still come."""
+        """Take no more pages, and close the connections; answers under way still arrive."""
         self._closed.set()
         self._transport.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def _delivery(self, cancellation: Cancellation) -> Delivery:
@@ -161,11 +150,7 @@ class QuintetClient:
 
 
 def check_numbers(in_flight: int, pack: int) -> None:
-    """Check the two numbers of `read_many`.
-
-    Raises:
-        UsageError: one is out of range.
-    """
+    """Raise UsageError if one of `read_many`'s numbers is out of range."""
     _at_least_1("in_flight", in_flight)
     _at_least_1("pack", pack)
     if pack > MAX_ITEMS:
@@ -173,18 +158,13 @@ def check_numbers(in_flight: int, pack: int) -> None:
 
 
 def load(image: Image) -> bytes:
-    """The bytes of an image.
-
-    Raises:
-        PageError: its file cannot be read (UNREADABLE_FILE) or is too large to be sent (IMAGE_TOO_LARGE).
-    """
+    """The bytes of an image; raises PageError (UNREADABLE_FILE, IMAGE_TOO_LARGE) where its file cannot be sent."""
     if isinstance(image, bytes | bytearray | memoryview):
         return bytes(image)
     try:
         return read_regular(os.fspath(image), MAX_FILE_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
-        too_large = getattr(error, "errno", None) == errno.EFBIG
-        code = "IMAGE_TOO_LARGE" if too_large else "UNREADABLE_FILE"
+        code = "IMAGE_TOO_LARGE" if getattr(error, "errno", None) == errno.EFBIG else "UNREADABLE_FILE"
         raise PageError(code, f"{os.fspath(image)}: {why_not(error)}") from error
 
 

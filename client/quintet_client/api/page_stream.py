@@ -1,4 +1,4 @@
-"""Many pages at once for other services: images in, ends out as they come, bounded work between the two."""
+"""Many pages at once for other services: images in, results out as they arrive, bounded work between the two."""
 
 from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
@@ -24,10 +24,10 @@ Image = TypeVar("Image")
 
 
 class PageStream(Iterator[tuple[Key, PageResult | PageError]], Generic[Key]):
-    """Iterates over keys and ends in the order they come.
+    """Iterates over keys and results in the order they arrive. One thread iterates; any may close.
 
-    Pages are taken from their source by whoever iterates, while there is room for a batch. One thread iterates; any may
-    close.
+    The iterating thread takes pages from their source and loads them (`load` may raise PageError), while there is room
+    for a batch of `batch_size()`, at most `in_flight` pages. `cancellation` is the one that `delivery` listens to.
     """
 
     def __init__(
@@ -40,16 +40,6 @@ class PageStream(Iterator[tuple[Key, PageResult | PageError]], Generic[Key]):
         in_flight: int,
         batch_size: Callable[[], int],
     ) -> None:
-        """Send nothing yet.
-
-        Args:
-            images: the caller's keys and images.
-            load: the bytes of an image, or raises PageError.
-            delivery: sees pages through to their ends.
-            cancellation: the one that makes `delivery` abandon what it has.
-            in_flight: most pages under way.
-            batch_size: how many pages travel together, as things stand.
-        """
         self._cancellation = cancellation
         self._batch_size = batch_size
         self._keys: dict[str, Key] = {}
@@ -63,11 +53,7 @@ class PageStream(Iterator[tuple[Key, PageResult | PageError]], Generic[Key]):
         )
 
     def __next__(self) -> tuple[Key, PageResult | PageError]:
-        """Wait for the next page that has its end.
-
-        Raises:
-            QuintetError: the server cannot be reached or refuses the token; pages without an end stay so.
-        """
+        """Wait for the next page; raises QuintetError if the server cannot be reached or refuses the token."""
         while not self._cancellation.cancelled:
             self._fill()
             if not self._keys:
@@ -85,12 +71,11 @@ class PageStream(Iterator[tuple[Key, PageResult | PageError]], Generic[Key]):
         raise cause
 
     def close(self) -> None:
-        """Stop: send nothing more, wait for nothing. Answers to requests that are under way are dropped."""
+        """Send nothing more, wait for nothing; answers to requests under way are dropped."""
         self._cancellation.cancel(InterruptedRunError("the pages were abandoned"))
         self._sender.close()
 
     def _fill(self) -> None:
-        """Send batches while there is room for a whole one."""
         while not self._exhausted and self._limit.fits(self._batch_size(), MOST_BYTES_A_BATCH):
             batch = next(self._batches, None)
             if batch is None:
@@ -107,7 +92,6 @@ class PageStream(Iterator[tuple[Key, PageResult | PageError]], Generic[Key]):
 
 
 def _result_or_error(outcome: Final) -> PageResult | PageError:
-    """A page, or its error as a value: among many pages a bad one is data."""
     try:
         return result_of(outcome)
     except PageError as error:

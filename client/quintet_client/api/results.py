@@ -1,4 +1,4 @@
-"""What was read of a page, as frozen records: fields of the documented form, and whatever a newer server adds beside.
+"""What was read on a page, as frozen records: the documented fields, and in `extra` whatever a newer server adds.
 
 Frame of all coordinates: pixels of the image as a viewer shows it, before page orientation is undone.
 """
@@ -38,67 +38,39 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of text.
-
-    Attributes:
-        text: never empty.
-        score: mean probability of its characters.
-        quad_px: its corners, clockwise from the text's own top left.
-        region: index into `PageResult.regions`; None outside of all of them.
-        extra: fields that this client does not know.
-    """
+    """A line of text, which is never empty."""
 
     text: str
-    score: float
+    score: float  # mean probability of its characters
     quad_px: QuadPx
-    region: int | None = None
+    region: int | None = None  # index into `PageResult.regions`; None outside of all of them
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
 class PageResult:
-    """A page; regions and lines in reading order. A page without text has no lines.
+    """A page; regions and lines in reading order. A page without text has no lines."""
 
-    Attributes:
-        request_id: what the server's log calls the request.
-        model: fingerprint of weights and settings: equal fingerprints, comparable results.
-        width_px: of the image as a viewer shows it.
-        height_px: likewise.
-        orientation: of the content.
-        regions: of the layout.
-        lines: of text.
-        text: the lines joined by newlines.
-        extra: fields that this client does not know.
-    """
-
-    request_id: str
-    model: str
-    width_px: int
+    request_id: str  # of the request in the server's log
+    model: str  # fingerprint of weights and settings: equal fingerprints, comparable results
+    width_px: int  # of the image as a viewer shows it
     height_px: int
     orientation: Orientation
     regions: tuple[Region, ...]
     lines: tuple[Line, ...]
-    text: str
+    text: str  # the lines joined by newlines
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 def result_of(outcome: Final) -> PageResult:
-    """The page that was read.
-
-    Raises:
-        PageError: it could not be read, or the answer is not as documented.
-    """
+    """The page that was read; raises PageError if it could not be read, or the answer is not as documented."""
     if isinstance(outcome, PageFailed):
         raise PageError(outcome.code, outcome.message, outcome.request_id)
     return parse_page(outcome)
 
 
 def parse_page(answer: Answered) -> PageResult:
-    """Turn an answer into a typed page.
-
-    Raises:
-        PageError: a field of the documented form is missing or of another type (code BAD_ANSWER).
-    """
+    """Type an answer; raises PageError (BAD_ANSWER) if a documented field is missing or of another type."""
     try:
         return _page(answer, _Fields(json.loads(answer.document), "the answer"))
     except (TypeError, ValueError) as error:
@@ -106,41 +78,23 @@ def parse_page(answer: Answered) -> PageResult:
 
 
 class _Fields:
-    """An object of the answer: each field is taken once, with its type checked; what is left is extra."""
+    """An object of the answer: each field is taken once, with its type checked; `left` is what remains."""
 
     def __init__(self, value: object, name: str) -> None:
-        self._left = dict(_checked(value, dict, name))
-        self._name = name
+        self.left: dict[str, Any] = dict(_checked(value, dict, name))
+        self.name = name
 
     def take(self, name: str, kind: type[T]) -> T:
-        """One field that must be there."""
-        if name not in self._left:
-            raise ValueError(f"{self._name} has no {name}")
-        return _checked(self._left.pop(name), kind, f"{name} of {self._name}")
+        if name not in self.left:
+            raise ValueError(f"{self.name} has no {name}")
+        return _checked(self.left.pop(name), kind, f"{name} of {self.name}")
 
     def take_number(self, name: str) -> float:
-        """One number, whole or not."""
-        return _number(self.take(name, object), f"{name} of {self._name}")
-
-    def take_numbers(self, name: str, count: int) -> tuple[float, ...]:
-        """A list of so many numbers."""
-        return _numbers(self.take(name, object), count, f"{name} of {self._name}")
+        return _number(self.take(name, object), f"{name} of {self.name}")
 
     def take_each(self, name: str, parse: "Callable[[_Fields], T]") -> tuple[T, ...]:
-        """A list of objects."""
         items = self.take(name, list)
         return tuple(parse(_Fields(item, f"{name}[{number}]")) for number, item in enumerate(items))
-
-    def take_optional(self, name: str, kind: type[T]) -> T | None:
-        """One field that may be null or missing."""
-        if self._left.get(name) is None:
-            self._left.pop(name, None)
-            return None
-        return self.take(name, kind)
-
-    def rest(self) -> dict[str, Any]:
-        """What nobody took."""
-        return self._left
 
 
 def _page(answer: Answered, fields: _Fields) -> PageResult:
@@ -155,17 +109,17 @@ def _page(answer: Answered, fields: _Fields) -> PageResult:
         regions=fields.take_each("regions", _region),
         lines=fields.take_each("lines", _line),
         text=fields.take("text", str),
-        extra=fields.rest(),
+        extra=fields.left,
     )
 
 
 def _orientation(fields: _Fields) -> Orientation:
-    return Orientation(fields.take("angle_deg", int), fields.take_number("score"), fields.rest())
+    return Orientation(fields.take("angle_deg", int), fields.take_number("score"), fields.left)
 
 
 def _region(fields: _Fields) -> Region:
-    x0, y0, x1, y1 = fields.take_numbers("box_px", 4)
-    return Region(fields.take("label", str), fields.take_number("score"), (x0, y0, x1, y1), fields.rest())
+    x0, y0, x1, y1 = _numbers(fields.take("box_px", object), 4, f"box_px of {fields.name}")
+    return Region(fields.take("label", str), fields.take_number("score"), (x0, y0, x1, y1), fields.left)
 
 
 def _line(fields: _Fields) -> Line:
@@ -173,12 +127,13 @@ def _line(fields: _Fields) -> Line:
     if len(corners) != 4:
         raise ValueError(f"quad_px has {len(corners)} corners, not 4")
     first, second, third, fourth = (_point(corner) for corner in corners)
+    region = fields.left.pop("region", None)
     return Line(
         text=fields.take("text", str),
         score=fields.take_number("score"),
         quad_px=(first, second, third, fourth),
-        region=fields.take_optional("region", int),
-        extra=fields.rest(),
+        region=None if region is None else _checked(region, int, f"region of {fields.name}"),
+        extra=fields.left,
     )
 
 

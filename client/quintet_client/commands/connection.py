@@ -1,25 +1,13 @@
-"""How a command reaches the service: `--server` and `--token-file`, their environment variables, the token."""
+"""How a command reaches the service: `--server` and `--token-file`, and their environment variables."""
 
 import argparse
 import os
 from pathlib import Path
 
-from quintet_client.service.tokens import FixedToken, TokenFile, TokenSource
 from quintet_client.service.transport import DEFAULT_SERVER
 
 SERVER_VARIABLE = "QUINTET_SERVER"
 TOKEN_FILE_VARIABLE = "QUINTET_TOKEN_FILE"  # noqa: S105 - the name of a variable, not a token
-
-
-def default_server() -> str:
-    """Base URL of the inference address: QUINTET_SERVER, else the service on this machine."""
-    return os.environ.get(SERVER_VARIABLE, DEFAULT_SERVER)
-
-
-def default_token_file() -> Path | None:
-    """QUINTET_TOKEN_FILE, or None."""
-    named = os.environ.get(TOKEN_FILE_VARIABLE)
-    return Path(named) if named else None
 
 
 def add_connection_options(parser: argparse.ArgumentParser) -> None:
@@ -27,24 +15,15 @@ def add_connection_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--server",
-        default=default_server(),
+        default=os.environ.get(SERVER_VARIABLE, DEFAULT_SERVER),
         metavar="URL",
         help=f"inference address; {SERVER_VARIABLE} or {DEFAULT_SERVER} if not given",
     )
     add(
         "--token-file",
         type=Path,
-        default=default_token_file(),
+        default=os.environ.get(TOKEN_FILE_VARIABLE) or None,
         metavar="F",
         help=f"TorchServe's key_file.json, or a file with the token alone; {TOKEN_FILE_VARIABLE} if not given",
     )
     add("--verbose", "-v", action="store_true", help="log every request with its id")
-
-
-def token_source(token_file: Path | None) -> TokenSource:
-    """The tokens of a file, or none at all.
-
-    Raises:
-        UsageError: the file holds no token.
-    """
-    return TokenFile(token_file) if token_file else FixedToken()

@@ -5,9 +5,8 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-from quintet_client.cancellation import Cancellation
 from quintet_client.commands import Subparsers
-from quintet_client.commands.read import stop_on_signals
+from quintet_client.commands.read import cancelled_by_signals
 from quintet_client.errors import ExitCode
 from quintet_client.exports.exporter import ExportSettings, export_results
 from quintet_client.output.formats import NAMES, split_names
@@ -32,8 +31,6 @@ def add_to(commands: Subparsers) -> None:
 def run(options: argparse.Namespace) -> int:
     """Export, and say what was made."""
     settings = ExportSettings(**{field.name: getattr(options, field.name) for field in fields(ExportSettings)})
-    cancellation = Cancellation()
-    stop_on_signals(cancellation)
-    tally = export_results(settings, cancellation)
+    tally = export_results(settings, cancelled_by_signals())
     sys.stdout.write(tally.summary())
     return ExitCode.OK if tally.complete else ExitCode.EXPORTS_MISSING

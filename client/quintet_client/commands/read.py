@@ -6,13 +6,13 @@ import os
 import signal
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import MISSING, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from types import FrameType
 
 from quintet_client.cancellation import Cancellation
 from quintet_client.commands import Subparsers
-from quintet_client.commands.connection import add_connection_options, token_source
+from quintet_client.commands.connection import add_connection_options
 from quintet_client.commands.terminal import coloured
 from quintet_client.errors import ExitCode, InterruptedRunError, QuintetError, UsageError
 from quintet_client.input.sources import STANDARD_INPUT
@@ -20,6 +20,7 @@ from quintet_client.output.formats import NAMES, split_names
 from quintet_client.run.events import Events
 from quintet_client.run.report import Report
 from quintet_client.run.settings import ReadSettings
+from quintet_client.service.tokens import tokens_of
 from quintet_client.service.transport import HttpTransport, Transport
 from quintet_client.shared_memory.slabs import Slabs
 
@@ -56,19 +57,19 @@ def add_to(commands: Subparsers) -> None:
         help="folder (recursive), image, PDF, .txt list of files, or - for a list on standard input",
     )
     add("output_path", metavar="OUTPUT", type=Path, help="folder for pages/, ledger and report.json")
-    parser.set_defaults(**_defaults())
+    # The settings' own defaults are the options'; the paths are placeholders, since both arguments have to be given.
+    parser.set_defaults(**asdict(ReadSettings(Path(), Path())))
     add_connection_options(parser)
-    _add_retry_options(parser)
-    _add_work_options(parser)
-    _add_list_options(parser)
+    _add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Read, and give account on standard output."""
+    """Read, and print the summary or the events."""
     events = Events(sys.stdout if options.json else None)
     try:
-        report = _read(_settings(options), events)
+        settings = ReadSettings(**{field.name: getattr(options, field.name) for field in fields(ReadSettings)})
+        report = _read(settings, events)
     except Exception as error:
         code = error.exit_code if isinstance(error, QuintetError) else ExitCode.UNEXPECTED
         events.end(code, str(error) or type(error).__name__, None)
@@ -88,9 +89,8 @@ def _read(settings: ReadSettings, events: Events) -> Report:
         if error.name != "torch":
             raise
         raise UsageError("`quintet read` needs torch, which is not installed: pip install 'quintet[bulk]'") from error
-    cancellation = Cancellation()
-    stop_on_signals(cancellation)
-    http = HttpTransport(settings.server, token_source(settings.token_file), settings.timeout_s)
+    cancellation = cancelled_by_signals()
+    http = HttpTransport(settings.server, tokens_of(settings.token_file), settings.timeout_s)
     with _transport(settings, http, cancellation) as (transport, slabs):
         return read_all(settings, transport, cancellation, events, slabs)
 
@@ -113,8 +113,9 @@ def _painted(report: Report) -> str:
     return f"{coloured(first, colour, sys.stdout)}\n{rest}"
 
 
-def stop_on_signals(cancellation: Cancellation) -> None:
-    """Let the first SIGINT or SIGTERM end the run in order, and the second at once."""
+def cancelled_by_signals() -> Cancellation:
+    """A cancellation by the first SIGINT or SIGTERM; the second ends the process at once."""
+    cancellation = Cancellation()
 
     def stop(number: int, _frame: FrameType | None) -> None:
         if cancellation.cancelled:
@@ -123,10 +124,7 @@ def stop_on_signals(cancellation: Cancellation) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-
-
-def _settings(options: argparse.Namespace) -> ReadSettings:
-    return ReadSettings(**{field.name: getattr(options, field.name) for field in fields(ReadSettings)})
+    return cancellation
 
 
 def _input_path(text: str) -> Path:
@@ -135,26 +133,11 @@ def _input_path(text: str) -> Path:
     return Path.cwd() / path if path == STANDARD_INPUT and text != "-" else path
 
 
-def _defaults() -> dict[str, object]:
-    """The settings' own defaults by name: the options' too."""
-    plain = {setting.name: setting.default for setting in fields(ReadSettings) if setting.default is not MISSING}
-    made = {
-        setting.name: setting.default_factory()
-        for setting in fields(ReadSettings)
-        if setting.default_factory is not MISSING
-    }
-    return plain | made
-
-
-def _add_retry_options(parser: argparse.ArgumentParser) -> None:
+def _add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--timeout-s", type=float, metavar="T", help="longest silence within a request")
     add("--retries", type=int, metavar="N", help="tries of a page that kills or stalls its worker")
     add("--give-up-s", type=float, metavar="T", help="longest time without reaching the server")
-
-
-def _add_work_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
     add("--batch", type=int, metavar="N", help="pages the loader reads at a time")
     add("--loaders", type=int, metavar="N", help="loader processes; 0 for none")
     add("--in-flight", type=int, metavar="N", help="most pages under way at any time")
@@ -167,9 +150,5 @@ def _add_work_options(parser: argparse.ArgumentParser) -> None:
     add("--retry-failed", action="store_true", help="read pages again that failed earlier")
     add("--formats", type=split_names, metavar="F,…", help=f"export as well, as {','.join(NAMES)}")
     add("--overwrite", action="store_true", help="forget earlier results and start anew")
-
-
-def _add_list_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
     add("-0", "--null", dest="null_names", action="store_true", help="names in a list end with NUL, as of find -print0")
     add("--json", action="store_true", help="progress on standard output, one JSON object a line")

@@ -10,7 +10,8 @@ _LEVELS = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "r
 
 def coloured(text: str, colour: str, stream: TextIO) -> str:
     """The text as this stream shows it: red, green or yellow, or as it is."""
-    return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if _takes_colours(stream) else text
+    takes_colours = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if takes_colours else text
 
 
 class LogFormatter(logging.Formatter):
@@ -32,7 +33,3 @@ def log_to(stream: TextIO) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(LogFormatter(stream))
     logging.basicConfig(handlers=[handler], level=logging.INFO)
-
-
-def _takes_colours(stream: TextIO) -> bool:
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -1,4 +1,4 @@
-"""What is exported together: the pages of one document in order, each with its result or why it has none."""
+"""The pages of one document in order, each with its result or why it has none."""
 
 import json
 import re
@@ -15,42 +15,34 @@ from quintet_client.output.ledger import Row
 from quintet_client.service.outcomes import Answered
 
 SCHEMA = "quintet.page/1"
-_ENDS = frozenset({"ok", "failed"})
 # What XML 1.0 cannot hold even escaped, plus the C1 controls that it discourages and the non-characters.
 _FORBIDDEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
 class ExportError(QuintetError):
-    """One document cannot be had in one format; the others can. The message says why and what to do."""
+    """One document cannot be made in one format; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentPage:
-    """One page, counted from 1, that is ok, failed or pending: its result, its texts clean, or why there is none."""
+    """One page of a document."""
 
     page_id: str
-    number: int
-    state: str
-    page: PageResult | None = None
-    code: str = ""
+    number: int  # from 1
+    state: str  # ok, failed or pending
+    page: PageResult | None = None  # its texts clean; None unless it is ok
+    code: str = ""  # why there is none, like the message
     message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Pages, at least one, that become one file a format.
+    """What becomes one file a format."""
 
-    Attributes:
-        name: the id of the file they came from.
-        pages: in their order.
-        original: that file, None where nobody knows it or no format needs it.
-        original_bytes: its size when it was read, -1 if unknown.
-    """
-
-    name: str
-    pages: tuple[DocumentPage, ...]
-    original: Path | None = None
-    original_bytes: int = -1
+    name: str  # the id of the file that was read
+    pages: tuple[DocumentPage, ...]  # at least one, in order
+    original: Path | None = None  # that file; None if it is unknown or no format needs it
+    original_bytes: int = -1  # its size when it was read, -1 if unknown
 
     @property
     def has_pages_of_its_own(self) -> bool:
@@ -75,14 +67,14 @@ def in_documents(rows: Iterable[Row]) -> Iterator[Rows]:
 
 def have_ended(rows: Sequence[Row]) -> bool:
     """Whether all pages of a document are read or failed."""
-    return all(row.state in _ENDS for row in rows)
+    return all(row.state in {"ok", "failed"} for row in rows)
 
 
 def load_page(row: Row, output: Output) -> DocumentPage:
     """Read a page's result back, if it has one.
 
-    A result that is missing or cut short (see `run.output`) makes the page pending: `quintet read` reads it again. One
-    that is whole, but not of the form quintet.page/1, makes it failed.
+    A result that is missing or cut short (see `output.folder`) makes the page pending: `quintet read` reads it again.
+    One that is whole, but not of the form quintet.page/1, makes it failed.
     """
     number = page_place(row.page_id)[1]
     if row.state == "failed":
@@ -100,11 +92,7 @@ def load_page(row: Row, output: Output) -> DocumentPage:
 
 
 def parse_clean(answer: bytes) -> PageResult:
-    """Turn a result into a typed page whose texts every format can hold.
-
-    Raises:
-        PageError: it does not follow quintet.page/1.
-    """
+    """Turn a result into a typed page whose texts every format can hold; raises PageError if it is no page."""
     try:
         document = json.loads(answer)
     except (ValueError, RecursionError) as error:

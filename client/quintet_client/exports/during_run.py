@@ -1,4 +1,4 @@
-"""`quintet read --formats`: documents are exported as they come to their end, beside the reading."""
+"""`quintet read --formats`: documents are exported as soon as their last page is finished, while others are read."""
 
 import logging
 import threading
@@ -14,7 +14,7 @@ from quintet_client.output.folder import Output
 from quintet_client.output.formats import choose
 from quintet_client.output.ledger import Ledger, Row
 
-# Reading has the machine; two threads keep up with a service that reads some hundred pages a second.
+# Reading comes first; two threads keep up with a service that reads some hundred pages a second.
 _THREADS = 2
 _MOST_WAITING = 256
 _LOCKS = 64
@@ -22,24 +22,14 @@ _log = logging.getLogger(__name__)
 
 
 class RunExports:
-    """The exports of one run of `quintet read`.
+    """The exports of one run of `quintet read` into a claimed OUTPUT; without formats nothing is done.
 
     A fault here never ends the run or costs a page its result: it is reported, and `quintet export` or the same command
-    again makes what is missing.
+    again makes what is missing. The exports end when the run is cancelled, and never cancel it.
     """
 
     def __init__(self, output: Output, names: Sequence[str], sources: Sequence[Source], run: Cancellation) -> None:
-        """Prepare; no thread is started yet.
-
-        Args:
-            output: the claimed OUTPUT.
-            names: the formats; none makes all this do nothing.
-            sources: the files of this run.
-            run: ends the exports with the run; never cancelled from here.
-
-        Raises:
-            UsageError: a format is unknown or lacks its packages.
-        """
+        """Start no thread yet; raises UsageError if a format is unknown or lacks its packages."""
         self.tally = ExportTally()
         originals = Originals((), sources, links_may_leave=True)
         self._exporter = Exporter(output, choose(names), originals, self.tally, run)
@@ -48,17 +38,17 @@ class RunExports:
         self._pool: BoundedPool | None = None
 
     def start(self) -> None:
-        """Begin to take documents."""
+        """Start to take documents."""
         if self._exporter.formats:
             self._pool = BoundedPool(_THREADS, _MOST_WAITING, self._run, "export")
 
     def committed(self, rows: Sequence[Row]) -> None:
-        """Take note of pages whose end is safely in the ledger; waits while there is much to do."""
+        """Export the documents of rows that the ledger has committed; blocks while many are waiting."""
         for name in {document_of(row.page_id): None for row in rows if row.state in {"ok", "failed"}}:
             self._submit(name)
 
     def finish(self) -> None:
-        """Wait for what is under way; then, unless the run was cut short, make what is missing yet, and the tables."""
+        """Finish what is under way; then, unless the run was cut short, make what is still missing, and the tables."""
         if not self._exporter.formats:
             return
         self._drain()
@@ -86,21 +76,18 @@ class RunExports:
         return not self._run.cancelled and not self.tally.ended_early
 
     def _export(self, name: str) -> None:
-        """Export a document if all its pages have their end.
-
-        Pages of one document may be committed one after the other, and two threads must not write one file.
-        """
+        # Pages of one document may be committed one after the other, and two threads must not write one file.
         with self._locks[hash(name) % _LOCKS]:
-            self._guarded(lambda: self._export_alone(name))
+            self._guarded(lambda: self._export_if_ended(name))
 
-    def _export_alone(self, name: str) -> None:
+    def _export_if_ended(self, name: str) -> None:
         with Ledger.open(self._exporter.output.ledger) as ledger:
             documents = dict(in_documents(ledger.rows_of(name)))
         if have_ended(documents[name]):
             self._exporter.export((name, documents[name]))
 
     def _guarded(self, work: Callable[[], None]) -> None:
-        """Do some of the work unless the exports have ended; what goes wrong with it ends them, not the run."""
+        """Work unless the exports have ended; an exception ends them, not the run."""
         if not self._goes_on:
             return
         try:

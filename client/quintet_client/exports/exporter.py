@@ -1,6 +1,6 @@
 """From OUTPUT's results to OUTPUT/exports: the main path of `quintet export`, and of `quintet read --formats`.
 
-Nothing is read again, nothing is sent: what a format shows is in the results and, for pdf, in the files they came from.
+No page is sent again: what a format shows is in the results and, for pdf, in the files they came from.
 A file of an earlier export stays until its new content is whole.
 """
 
@@ -8,8 +8,9 @@ import logging
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +23,6 @@ from quintet_client.cancellation import Cancellation
 from quintet_client.errors import UsageError
 from quintet_client.exports.documents import (
     Document,
-    DocumentPage,
     ExportError,
     Rows,
     have_ended,
@@ -41,19 +41,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ExportSettings:
-    """The settings of one `quintet export`.
+    """The settings of one `quintet export`."""
 
-    Attributes:
-        output_path: folder with the results of `quintet read`.
-        formats: what to make of them; see `output.formats`.
-        input_path: where the files are now that were read; None: where they were then.
-        writers: threads that export.
-    """
-
-    output_path: Path
-    formats: tuple[str, ...]
-    input_path: Path | None = None
-    writers: int = 4
+    output_path: Path  # with the results of `quintet read`
+    formats: tuple[str, ...]  # see `output.formats`
+    input_path: Path | None = None  # where the files that were read are now, if they were moved
+    writers: int = 4  # threads
 
     def __post_init__(self) -> None:
         if not choose(self.formats):
@@ -84,13 +77,13 @@ class ExportTally:
             self._counts[what] += 1
 
     def fail(self, name: str, form: str, reason: str) -> None:
-        """Note that a document could not be had in one format."""
+        """Note that a document could not be made in one format."""
         _log.warning("%s could not be exported as %s: %s", name, form, reason)
         with self._lock:
             self.failed.add((name, form))
 
     def summary(self) -> str:
-        """Return the last words of an export, for standard output."""
+        """The summary for standard output."""
         counts = self.document()
         lines = [f"documents exported {counts['exported']}, without a page that was read {counts['unread']}"]
         if counts["pending"]:
@@ -100,14 +93,14 @@ class ExportTally:
         return "\n".join(lines) + "\n"
 
     def document(self) -> dict[str, Any]:
-        """Return what report.json holds of it."""
+        """What report.json holds."""
         counts = {what: self._counts[what] for what in ("exported", "unread", "pending")}
         return {**counts, "failed_outputs": len(self.failed), "ended_early": self.ended_early}
 
 
 @dataclass(frozen=True, slots=True)
 class Exporter:
-    """Makes the files of one document after the other; safe to share between threads."""
+    """Makes the files of documents; safe to share between threads. Raises OutputUnwritableError if it cannot write."""
 
     output: Output
     formats: Sequence[Format]
@@ -116,11 +109,7 @@ class Exporter:
     cancellation: Cancellation
 
     def export(self, document: Rows) -> None:
-        """Make a document's files, unless the run is cancelled; a format that fails does so alone.
-
-        Raises:
-            OutputUnwritableError: a file could not be written.
-        """
+        """Make a document's files, unless the run is cancelled; a format that fails does so alone."""
         if self.cancellation.cancelled:
             return
         name, rows = document
@@ -141,19 +130,17 @@ class Exporter:
             self.tally.count("exported")
 
     def tables(self) -> None:
-        """Make the tables of the whole run.
-
-        Raises:
-            OutputUnwritableError: a table could not be written.
-        """
+        """Make the tables of the whole run."""
         for form in self.formats:
             if form.whole_run:
-                pages, lines = (self.output.replaced_table(f"{table}{form.suffix}") for table in ("pages", "lines"))
+                pages, lines = (self.output.replaced(f"exports/{table}{form.suffix}") for table in ("pages", "lines"))
                 with pages as page_file, lines as line_file:
-                    _module_of(form).write_tables(self._all_pages(), page_file, line_file)
+                    rows = (row for _name, rows in documents_of(self.output) for row in rows)
+                    loaded = (load_page(row, self.output) for row in rows)
+                    _module_of(form).write_tables(loaded, page_file, line_file)
 
     def lacks(self, document: Rows) -> bool:
-        """Whether a document that has its end was not exported in every format, as far as was tried."""
+        """Whether a finished document is missing in a format that has not failed for it."""
         name, rows = document
         if not have_ended(rows) or not any(row.state == "ok" for row in rows):
             return False
@@ -173,17 +160,10 @@ class Exporter:
             self.output.write_export(form, document.name, content)
 
     def _original(self, name: str) -> Path | None:
-        if not any(form.needs_original for form in self.formats):
-            return None
-        try:
-            return self.originals.find(name)
-        except NoOriginalError:
-            return None
-
-    def _all_pages(self) -> Iterator[DocumentPage]:
-        for _name, rows in documents_of(self.output):
-            for row in rows:
-                yield load_page(row, self.output)
+        if any(form.needs_original for form in self.formats):
+            with suppress(NoOriginalError):
+                return self.originals.find(name)
+        return None
 
 
 def _module_of(form: Format) -> ModuleType:
@@ -191,7 +171,7 @@ def _module_of(form: Format) -> ModuleType:
 
 
 def documents_of(output: Output) -> list[Rows]:
-    """Return all documents of the ledger with their rows, sorted by name."""
+    """All documents of the ledger with their rows, sorted by name."""
     with Ledger.open(output.ledger) as ledger:
         return list(in_documents(ledger.all_rows()))
 
@@ -202,7 +182,7 @@ def export_results(settings: ExportSettings, cancellation: Cancellation) -> Expo
     Raises:
         UsageError: OUTPUT holds no results.
         OutputUnwritableError: a file could not be written, or another client is at work in OUTPUT.
-        InterruptedRunError: a signal came.
+        InterruptedRunError: by a signal.
     """
     output = Output(settings.output_path)
     if not output.ledger.is_file():
@@ -216,7 +196,7 @@ def export_results(settings: ExportSettings, cancellation: Cancellation) -> Expo
         exporter = Exporter(output, choose(settings.formats), originals, ExportTally(), cancellation)
         documents = documents_of(output)
         progress = tqdm(total=len(documents), unit="document", file=sys.stderr, disable=not sys.stderr.isatty())
-        # Decoding, compressing and writing do not hold Python's lock.
+        # Decoding, compressing and writing release the GIL.
         with progress, ThreadPoolExecutor(settings.writers) as pool:
             for start in range(0, len(documents), _GROUP):
                 for _ in pool.map(exporter.export, documents[start : start + _GROUP]):

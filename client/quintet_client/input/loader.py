@@ -1,7 +1,7 @@
 """The loader: worker processes read files into one uint8 tensor a batch. The only module here that needs torch.
 
-Pages of documents come rendered, from a process that each of them has for that. Where pages travel through shared
-memory the processes decode them too, into the slab that goes with their batch.
+Pages of documents are rendered by a process that each worker has for that. Where pages travel through shared memory
+the workers decode them too, into the slab of their batch.
 
 Legend: P pages of a batch, B bytes of all its pages together.
 """
@@ -22,7 +22,7 @@ from quintet_client.input.sources import Source
 from quintet_client.service.page import UNKNOWN, Limits, Page
 from quintet_client.shared_memory.slabs import Slab, Slabs
 
-# Rendering takes a hundred times as long as reading: the first pages are not to wait for 63 others.
+# Rendering takes a hundred times as long as reading: the first pages must not wait for 63 others.
 DOCUMENT_BATCH = 16
 
 _log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class LoadedBatch(NamedTuple):
 
 
 class Task(NamedTuple):
-    """What one batch is: P neighbouring sources, and the slab to decode them into if there is one."""
+    """One batch to load: P neighbouring sources, and the slab to decode them into if there is one."""
 
     first: int
     pages: int
@@ -70,22 +70,21 @@ class PageFiles(Dataset[Page]):
         pages = [self._load(source) for source in self._sources[task.first : task.first + task.pages]]
         if self._memory is None or task.slab is None:
             return pack(pages)
-        from quintet_client.shared_memory.pictures import lay_down  # noqa: PLC0415 - only this needs Pillow
+        from quintet_client.shared_memory.pictures import decode_into  # noqa: PLC0415 - only this needs Pillow
 
-        extents, needed_bytes = lay_down([page.body for page in pages], self._memory, task.slab, self._limits)
-        laid = [page._replace(extent=extent) for page, extent in zip(pages, extents, strict=True)]
-        return pack(laid, needed_bytes)
+        extents, needed_bytes = decode_into([page.body for page in pages], self._memory, task.slab, self._limits)
+        decoded = [page._replace(extent=extent) for page, extent in zip(pages, extents, strict=True)]
+        return pack(decoded, needed_bytes)
 
     def close(self) -> None:
-        """End what renders documents for this process."""
+        """End the renderer of this process."""
         self._renderer.close()
 
     def _load(self, source: Source) -> Page:
         if source.code:
             return Page(source.page_id, b"", source.stamp, source.code, source.message)
-        return self._render(source) if source.page else read_page(source, self._limits.largest_body_bytes)
-
-    def _render(self, source: Source) -> Page:
+        if not source.page:
+            return read_page(source, self._limits.largest_body_bytes)
         answer = self._renderer.render(source.path, source.page, self._dpi)
         if answer.note:
             _log.warning("%s: %s", source.page_id, answer.note)
@@ -129,15 +128,10 @@ class PageLoader:
         limits: Limits,
         slabs: Slabs | None = None,
     ) -> None:
-        """Start reading.
+        """Start reading at most `batch` pages a batch; 0 loaders read in this process.
 
-        Args:
-            sources: what to read.
-            batch: most pages a batch.
-            loaders: worker processes; 0 reads in this one.
-            dpi: what pages of PDFs are rendered at.
-            limits: what the service takes; a larger file is not read.
-            slabs: what pages are decoded into; None leaves them as they are.
+        Pages of PDFs are rendered at `dpi` pixels an inch. Pages are decoded into `slabs`, if there are any.
+        What the service would not take, by its `limits`, is not read.
         """
         self._sources = sources
         self._batch = batch
@@ -149,8 +143,8 @@ class PageLoader:
         previous = signal.getsignal(signal.SIGCHLD)
         smallest = min(batch, DOCUMENT_BATCH) if any(source.page for source in sources) else batch
         self._batches = self._start(0, min(loaders, -(-len(sources) // smallest)))
-        # torch's handler raises in whatever line the main thread stands when a worker dies, and a page in hand
-        # would be lost. Without it the iterator itself notices, within seconds.
+        # torch's handler raises wherever the main thread is when a worker dies, and a page in hand would be lost.
+        # Without it the iterator itself notices, within seconds.
         signal.signal(signal.SIGCHLD, previous)
 
     def __iter__(self) -> Iterator[Page]:
@@ -163,7 +157,7 @@ class PageLoader:
                 done += len(batch.heads)
         except (RuntimeError, OSError, EOFError) as error:  # a worker is gone, or its end of a socket or pipe
             _log.warning("a loader process died, reading on in this one (/dev/shm full? try --loaders 0): %s", error)
-            self._lent.clear()  # another process may still be writing into those slabs: nobody gets them again
+            self._lent.clear()  # another process may still be writing into those slabs: they are not lent again
             for batch in self._start(done, 0):
                 self._note_filled(batch)
                 yield from batch.pages()
@@ -179,7 +173,7 @@ class PageLoader:
             files,
             batch_sampler=self._tasks(first),  # type: ignore[arg-type] # torch expects lists; what it does is hand it over
             num_workers=loaders,
-            collate_fn=_as_it_is,  # type: ignore[arg-type] # likewise
+            collate_fn=lambda batch: batch,
             pin_memory=torch.accelerator.is_available(),
             worker_init_fn=_leave_interrupts_to_the_parent,
             multiprocessing_context="fork" if loaders else None,  # the memory of the slabs is inherited
@@ -188,7 +182,7 @@ class PageLoader:
         return batches
 
     def _tasks(self, first: int) -> Iterator[Task]:
-        """The tasks, in order; asked for one by one, in this process, as far ahead as torch reads."""
+        """The tasks, in order; torch takes them one by one, in this process, as far ahead as it reads."""
         while first < len(self._sources):
             slab = self._slabs.lend() if self._slabs else None
             most = self._slabs.pages(self._batch) if self._slabs and slab else self._batch
@@ -199,14 +193,10 @@ class PageLoader:
             first += pages
 
     def _note_filled(self, batch: LoadedBatch) -> None:
-        """Tell the slabs what became of the one that went with this batch: batches come in the order of their tasks."""
+        """Tell the slabs what the slab of this batch holds: batches arrive in the order of their tasks."""
         slab = self._lent.popleft()
         if self._slabs and slab:
             self._slabs.filled(slab, [page.extent for page in batch.heads], batch.needed_bytes)
-
-
-def _as_it_is(batch: LoadedBatch) -> LoadedBatch:
-    return batch
 
 
 def _leave_interrupts_to_the_parent(_worker: int) -> None:

@@ -1,4 +1,4 @@
-"""Where the files are now that pages were read from."""
+"""The files that pages were read from, where they are now."""
 
 import os
 import threading
@@ -14,20 +14,17 @@ _SHORTENED = "%~"
 
 
 class NoOriginalError(QuintetError):
-    """The file of a page is not there, or is none that may be opened; the message says why, for a person."""
+    """The file of a page is missing, or may not be opened; the message says why."""
 
 
 class Originals:
-    """INPUT of a run, or of several that wrote the same OUTPUT; safe to share between threads."""
+    """Finds the files of runs that wrote one OUTPUT; safe to share between threads.
+
+    `inputs` are folders, files or lists; of two files with one id the one in the later place was read last. `files` are
+    known to exist. `links_may_leave` follows links below a folder out of it, as reading does.
+    """
 
     def __init__(self, inputs: Sequence[Path], files: Iterable[Source] = (), *, links_may_leave: bool = False) -> None:
-        """Take the places to look in.
-
-        Args:
-            inputs: folders, files or lists; of two files with one id the later place's was read last.
-            files: what is known to be there.
-            links_may_leave: whether links below a folder are followed out of it, as reading does.
-        """
         self.inputs = tuple(inputs)
         self._known = {file.page_id: file.path for file in files}
         self._place = os.path.abspath if links_may_leave else os.path.realpath
@@ -44,11 +41,7 @@ class Originals:
         return ""
 
     def find(self, name: str) -> Path:
-        """Find the file of an image or document by its id in the ledger.
-
-        Raises:
-            NoOriginalError: it is not there, or lies outside INPUT.
-        """
+        """Find an image or document by its id; raises NoOriginalError if it is missing or outside INPUT."""
         if name in self._known:
             return Path(self._known[name])
         try:
@@ -58,13 +51,13 @@ class Originals:
                 path = self._path(root, name)
                 if path is not None and path.is_file():
                     return path
-        except (OSError, ValueError) as error:  # a folder that nobody may look into, a NUL byte
+        except (OSError, ValueError) as error:  # a folder without permission, a NUL byte
             raise NoOriginalError(f"the image's name leads nowhere ({why_not(error)})") from error
         raise NoOriginalError("the image is no longer in INPUT")
 
     def _path(self, root: Path, name: str) -> Path | None:
         if not root.is_dir():
-            # A single file, or a list: whoever ran the client named each file, wherever it lies.
+            # A single file, or a list: the user named each file, wherever it is.
             found = self._sources(root).get(name)
             return Path(found) if found else None
         relative = os.path.relpath(self._sources(root).get(name, ""), root) if _SHORTENED in name else path_of(name)
@@ -74,7 +67,7 @@ class Originals:
         return path
 
     def _sources(self, root: Path) -> dict[str, str]:
-        """Return all paths of INPUT by id: a list's, and those of names too long to be read out of the id."""
+        """All paths of INPUT by id: for lists, and for names that an id shortens."""
         with self._lock:
             if root not in self._listed:
                 try:

@@ -17,17 +17,12 @@ _DOCUMENT_PAGE = re.compile(r"(.+(?:\.(?:pdf|tiff?)|%~[0-9a-f]{32}))#([1-9][0-9]
 
 
 def page_id_of(relative: str) -> str:
-    r"""Name a page after its path below INPUT.
+    r"""Name a page after its POSIX path below INPUT, as `os.fsdecode` gives it; the path may be absolute.
 
     Distinct paths get distinct ids ("a/./b" and "a//b" are the same path). What could leave OUTPUT or break a line
     is percent-encoded: ".." becomes "%2E%2E", a leading "/" becomes "%2F", a newline "%0A". So is the "#" of a file
-    that is called like a page of a document: "x.pdf#2" becomes "x.pdf%232".
-
-    Args:
-        relative: a POSIX path as `os.fsdecode` gives it (undecodable bytes as surrogates); may be absolute.
-
-    Returns:
-        Valid UTF-8 text without control characters, whose components are never empty, "." or "..".
+    that is called like a page of a document: "x.pdf#2" becomes "x.pdf%232". Ids are valid UTF-8 text without control
+    characters, and their components never empty, "." or "..".
     """
     root = "%2F" if relative.startswith("/") else ""
     parts = [part for part in relative.split("/") if part not in ("", ".")]
@@ -57,13 +52,9 @@ def document_of(page_id: str) -> str:
 
 
 def derived(page_id: str, suffix: str) -> str:
-    """Name a file that is made of a page's or document's result.
+    """Name a file, with a suffix such as ".txt", that is made of a page's or document's result.
 
     Distinct ids get distinct names, and none of them is a folder of another's (as in `page_id_of` for ".json").
-
-    Args:
-        page_id: the page or document.
-        suffix: what the file ends with, from its dot on.
     """
     *folders, name = page_id.split("/")
     escaped = f"%2E{suffix[1:]}"

@@ -1,8 +1,9 @@
-"""Files that are read whole or from any place: regular ones alone, and what tells one state of a file from another."""
+"""Regular files, and no pipes or devices: opened, read whole, and stamped with their state."""
 
 import errno
 import os
 import stat
+import sys
 from typing import BinaryIO
 
 from quintet_client.service.page import UNKNOWN, FileStamp
@@ -12,7 +13,7 @@ MAX_FILE_BYTES = 256 * 1024 * 1024
 
 
 def stamp_of(path: str) -> FileStamp:
-    """The present state of a file; `UNKNOWN` if nobody can say."""
+    """The present state of a file; `UNKNOWN` if it cannot be found."""
     try:
         return _stamp(os.stat(path))  # noqa: PTH116 - surrogate-escaped names stay plain strings here
     except (OSError, ValueError):  # ValueError: a NUL byte in a name from a list
@@ -20,11 +21,7 @@ def stamp_of(path: str) -> FileStamp:
 
 
 def open_regular(path: str) -> tuple[BinaryIO, FileStamp]:
-    """Open a regular file, unbuffered.
-
-    Raises:
-        OSError, ValueError: it is none, or cannot be opened.
-    """
+    """Open a regular file, unbuffered; raises OSError or ValueError if it is none, or cannot be opened."""
     # Without O_NONBLOCK, opening a named pipe would wait for a writer for ever.
     file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)
     try:
@@ -37,12 +34,8 @@ def open_regular(path: str) -> tuple[BinaryIO, FileStamp]:
     return file, _stamp(status)
 
 
-def read_regular(path: str, most_bytes: int) -> bytes:
-    """Read a regular file whole.
-
-    Raises:
-        OSError, ValueError: it is none, cannot be read, or is longer (EFBIG).
-    """
+def read_regular(path: str, most_bytes: int = sys.maxsize) -> bytes:
+    """Read a regular file whole; raises as `open_regular` does, and OSError (EFBIG) if it is longer."""
     file, stamp = open_regular(path)
     with file:
         if stamp.size_bytes > most_bytes:

@@ -1,4 +1,4 @@
-"""What there is to read: a folder, one file or a list of files becomes a sorted list of sources.
+"""What to read: a folder, one file or a list of files becomes a sorted list of sources.
 
 Files alone: which pages a document has is found by `paging`.
 """
@@ -22,22 +22,13 @@ STANDARD_INPUT = Path("-")
 
 
 class Source(NamedTuple):
-    """One page to read, or a file whose pages nobody has counted yet.
+    """One page to read, or a file whose pages are not counted yet."""
 
-    Attributes:
-        page_id: its name in OUTPUT and in the ledger (see `page_ids.page_id_of`).
-        path: where its bytes are; undecodable bytes of the name as surrogates.
-        stamp: the state of the file when it was listed.
-        page: its number in a document, from 1; 0 if the file is an image, and travels as it is.
-        code: why nothing of a document can be read, as a stable code; empty if that is not known.
-        message: the same for a person.
-    """
-
-    page_id: str
-    path: str
-    stamp: FileStamp = UNKNOWN
-    page: int = 0
-    code: str = ""
+    page_id: str  # in OUTPUT and the ledger; see `page_ids.page_id_of`
+    path: str  # undecodable bytes as surrogates
+    stamp: FileStamp = UNKNOWN  # when the file was listed
+    page: int = 0  # number in a document, from 1; 0 if the file is an image, and travels as it is
+    code: str = ""  # why nothing of a document can be read, like the message
     message: str = ""
 
     @property
@@ -54,13 +45,9 @@ class Source(NamedTuple):
 def find_sources(input_path: Path, *, null_names: bool = False) -> list[Source]:
     """List the files of INPUT, sorted by id; what cannot be read is listed too, so that it fails by name.
 
-    Args:
-        input_path: a folder (searched recursively, links followed), one file, a `.txt` list of files, or `-` for a list
-            on standard input. Names in a file are relative to its folder, those on standard input to the working one.
-        null_names: names in a list end with NUL, not with a newline.
-
-    Returns:
-        Sources with distinct ids, each looked at once; a path named twice in a list is one file.
+    INPUT is a folder (searched recursively, links followed), one file, a `.txt` list of files, or `-` for a list on
+    standard input. Names in a list are relative to its folder, those on standard input to the working one; they end
+    with a newline, or NUL for `null_names`. A path named twice is one file.
 
     Raises:
         UsageError: INPUT does not exist or the list cannot be read.
@@ -70,7 +57,6 @@ def find_sources(input_path: Path, *, null_names: bool = False) -> list[Source]:
 
 
 def _listed(input_path: Path, end: bytes) -> Iterator[tuple[str, str]]:
-    """Page ids and paths."""
     if input_path == STANDARD_INPUT:
         return _from_list(sys.stdin.buffer.read(), Path.cwd(), end)
     if input_path.is_dir():
@@ -79,7 +65,10 @@ def _listed(input_path: Path, end: bytes) -> Iterator[tuple[str, str]]:
     if not os.path.lexists(input_path):
         raise UsageError(f"INPUT {input_path} does not exist; give a folder, a file or a {LIST_EXTENSION} list")
     if input_path.suffix.lower() == LIST_EXTENSION:
-        return _from_list(_read_list(input_path), input_path.parent, end)
+        try:
+            return _from_list(input_path.read_bytes(), input_path.parent, end)
+        except OSError as error:
+            raise UsageError(f"the list {input_path} cannot be read ({error.strerror}); make it readable") from error
     return iter([(page_id_of(input_path.name), str(input_path))])
 
 
@@ -108,24 +97,13 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _read_list(list_path: Path) -> bytes:
-    try:
-        return list_path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"the list {list_path} cannot be read ({error.strerror}); make it readable") from error
-
-
 def _from_list(names: bytes, folder: Path, end: bytes) -> Iterator[tuple[str, str]]:
     root = str(folder)
+    # An absolute name inside the list's folder is the same page as the relative one. resolve() would follow links.
+    prefix = os.path.abspath(root).rstrip("/") + "/"  # noqa: PTH100
     for line in names.split(end):
         # A list written on Windows ends its lines with \r\n; a name that ends with NUL is taken as it is.
         name = os.fsdecode(line.rstrip(b"\r") if end == b"\n" else line)
         if name:
             path = os.path.join(root, name)  # noqa: PTH118 - Path would fold "..", which may pass through a link
-            yield page_id_of(_below(root, name)), path
-
-
-def _below(root: str, name: str) -> str:
-    """Make an absolute name inside the list's folder relative to it: it is the same page either way."""
-    prefix = os.path.abspath(root).rstrip("/") + "/"  # noqa: PTH100 - resolve() would follow links
-    return name.removeprefix(prefix)
+            yield page_id_of(name.removeprefix(prefix)), path

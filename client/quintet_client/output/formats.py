@@ -1,4 +1,4 @@
-"""The formats by name: how their files are called, who makes them, which packages that takes."""
+"""The export formats by name: suffix of their files, module that makes them, packages it needs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,23 +9,14 @@ from quintet_client.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format.
+    """An export format."""
 
-    Attributes:
-        name: what `--to` and `--formats` call it.
-        suffix: what its files end with.
-        module: the module of `exports` that makes it.
-        packages: what that module imports beyond the client's own dependencies, as Python calls it.
-        whole_run: whether it is one table of all pages instead of one file a document.
-        needs_original: whether the file that was read has to be there.
-    """
-
-    name: str
+    name: str  # for `--to` and `--formats`
     suffix: str
-    module: str
-    packages: tuple[str, ...] = ()
-    whole_run: bool = False
-    needs_original: bool = False
+    module: str  # of `exports`, that makes it
+    packages: tuple[str, ...] = ()  # imported by that module beyond the client's own dependencies
+    whole_run: bool = False  # tables of all pages instead of one file a document
+    needs_original: bool = False  # the file that was read has to be there
 
 
 FORMATS = (
@@ -41,11 +32,7 @@ NAMES = tuple(format_.name for format_ in FORMATS)
 
 
 def choose(names: Sequence[str]) -> tuple[Format, ...]:
-    """Return the formats of these names, each once, in the order of `FORMATS`.
-
-    Raises:
-        UsageError: there is no such format, or a package it takes is not installed.
-    """
+    """The formats of these names, each once, in order; raises UsageError for one that is unknown or not installed."""
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         raise UsageError(f"there is no format {', '.join(map(repr, unknown))}; give some of {','.join(NAMES)}")

@@ -1,4 +1,4 @@
-"""The account: one row a page in SQLite, so that a run can be killed at any moment and go on.
+"""The ledger: one row a page in SQLite, so that a run can be killed at any moment and continued.
 
 States: pending (to do), sent (a request was made; after a crash the same as pending), ok (its output file is in place),
 failed. WAL with synchronous=NORMAL: a killed process loses nothing that was committed; a power cut may lose the last
@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from itertools import starmap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,29 +36,17 @@ CREATE TABLE IF NOT EXISTS pages (
 
 
 class Row(NamedTuple):
-    """What the ledger knows of a page.
-
-    Attributes:
-        page_id: the page.
-        state: pending, sent, ok or failed.
-        tries: tries used up by the last run that read it.
-        code: stable code of a failure, else empty.
-        message: what was said about the failure, else empty.
-        size_bytes: size of the source file when it was read; -1 if unknown.
-        mtime_ns: its modification time when it was read; -1 if unknown.
-        output_bytes: size of the output file; -1 without one.
-        request_id: what the server's log calls the last request.
-    """
+    """What the ledger knows of a page."""
 
     page_id: str
-    state: str
-    tries: int = 0
-    code: str = ""
+    state: str  # pending, sent, ok or failed
+    tries: int = 0  # used up by the last run that read it
+    code: str = ""  # of a failure, like the message
     message: str = ""
-    size_bytes: int = -1
+    size_bytes: int = -1  # of the source file when it was read; -1 if unknown, like its modification time
     mtime_ns: int = -1
-    output_bytes: int = -1
-    request_id: str = ""
+    output_bytes: int = -1  # of the output file; -1 without one
+    request_id: str = ""  # the server's log has it, for the last request
 
     @property
     def stamp(self) -> FileStamp:
@@ -79,11 +68,7 @@ class Ledger:
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator["Ledger"]:
-        """Open the ledger, making it if it is not there.
-
-        Raises:
-            OutputUnwritableError: the file cannot be written or is no ledger of this version.
-        """
+        """Open or make the ledger; raises OutputUnwritableError if that fails, or it is of another version."""
         try:
             with closing(sqlite3.connect(path, isolation_level=None)) as connection:
                 _prepare(connection, path)
@@ -93,45 +78,37 @@ class Ledger:
 
     def find(self, page_id: str) -> Row | None:
         """Return what is known of a page."""
-        found = self._connection.execute(_SELECT + " WHERE page_id = ?", (page_id,)).fetchone()
-        return Row(*found) if found else None
+        return next(self._select("WHERE page_id = ?", page_id), None)
 
     def rows(self, state: str) -> Iterator[Row]:
-        """Yield all rows in a state, sorted by id."""
-        for found in self._connection.execute(_SELECT + " WHERE state = ? ORDER BY page_id", (state,)):
-            yield Row(*found)
+        """All rows in a state, sorted by id."""
+        return self._select("WHERE state = ? ORDER BY page_id", state)
 
     def all_rows(self) -> Iterator[Row]:
-        """Yield all rows, sorted by id."""
-        for found in self._connection.execute(_SELECT + " ORDER BY page_id"):
-            yield Row(*found)
+        """All rows, sorted by id."""
+        return self._select("ORDER BY page_id")
 
     def rows_of(self, name: str) -> list[Row]:
         """Return the rows of a file: its own, and those of its pages `<name>#…`, sorted by id."""
-        among = " WHERE page_id = ? OR (page_id > ? AND page_id < ?) ORDER BY page_id"
-        found = self._connection.execute(_SELECT + among, (name, name + "#", name + "$"))  # "$" comes after "#"
-        return [Row(*values) for values in found]
+        among = "WHERE page_id = ? OR (page_id > ? AND page_id < ?) ORDER BY page_id"
+        return list(self._select(among, name, name + "#", name + "$"))  # "$" comes after "#"
 
     def record(self, rows: Iterable[Row], model: str | None = None) -> None:
         """Write rows, and the model fingerprint if given, in one transaction."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
             if model is not None:
                 self.note("model", model)
             self._connection.executemany(_UPSERT, ((*row, now) for row in rows))
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
 
     def fact(self, name: str) -> str | None:
-        """Return what was noted of the results as a whole: `model`, `dpi` or `inputs`."""
+        """Return what was noted about the results as a whole: `model`, `dpi` or `inputs`."""
         found = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return str(found[0]) if found else None
 
     def note(self, name: str, value: str) -> None:
-        """Note something of the results as a whole."""
+        """Note something about the results as a whole."""
         self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
     def model(self) -> str | None:
@@ -153,6 +130,9 @@ class Ledger:
     def forget(self) -> None:
         """Empty the ledger."""
         self._connection.executescript("BEGIN IMMEDIATE; DELETE FROM pages; DELETE FROM facts; COMMIT;")
+
+    def _select(self, which: str, *values: str) -> Iterator[Row]:
+        return starmap(Row, self._connection.execute(f"{_SELECT} {which}", values))
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

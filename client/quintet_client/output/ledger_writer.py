@@ -10,62 +10,48 @@ from quintet_client.cancellation import Cancellation
 from quintet_client.errors import ModelMismatchError
 from quintet_client.output.ledger import Ledger, Row
 
-# A commit costs about a millisecond whatever it holds; half a second of work is what a kill makes us do again.
+# A commit costs about a millisecond whatever it holds; half a second of work is what a kill costs.
 COMMIT_EVERY_S = 0.5
 COMMIT_ROWS = 512
 _POLL_S = 0.1
 
 
 class LedgerWriter:
-    """Takes rows from any thread and commits them in order."""
+    """Takes rows from any thread and commits them in order; `on_commit` gets them once they are safe.
+
+    The run is cancelled if the ledger cannot be written.
+    """
 
     def __init__(
         self, path: Path, model: str | None, cancellation: Cancellation, on_commit: Callable[[Sequence[Row]], None]
     ) -> None:
-        """Prepare; the thread is not started yet.
-
-        Args:
-            path: the ledger.
-            model: the fingerprint of earlier results, None if there are none.
-            cancellation: cancelled when the ledger cannot be written.
-            on_commit: told of every row once it is safe.
-        """
         self._path = path
         self._cancellation = cancellation
         self._on_commit = on_commit
         self._lock = threading.Lock()
-        self._model = model
+        self.model = model  # the fingerprint of all results in OUTPUT; None as long as there are none
         self._closing = threading.Event()
         self._queue: Queue[Row | str] = Queue(maxsize=4 * COMMIT_ROWS)
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
-
-    @property
-    def model(self) -> str | None:
-        """The fingerprint that all results of OUTPUT have."""
-        return self._model
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
     def claim(self, model: str) -> None:
-        """Make sure that a result may stand beside the earlier ones.
-
-        Raises:
-            ModelMismatchError: it was made by another model.
-        """
+        """Raise ModelMismatchError if a result was made by another model than the earlier ones."""
         with self._lock:
-            if self._model is None:
-                self._model = model
+            if self.model is None:
+                self.model = model
                 self._queue.put(model)  # before any row that depends on it: the queue keeps the order
-            if self._model != model:
+            if self.model != model:
                 raise ModelMismatchError(
-                    f"OUTPUT holds results of model {self._model}, the server answers with {model}; "
+                    f"OUTPUT holds results of model {self.model}, the server answers with {model}; "
                     "give another OUTPUT, or --overwrite to start anew"
                 )
 
     def record(self, row: Row) -> None:
-        """Have a row written soon."""
+        """Queue a row for the next commit."""
         self._queue.put(row)
 
     def close(self) -> None:
@@ -81,7 +67,7 @@ class LedgerWriter:
         except BaseException as error:  # noqa: BLE001 - the thread's outermost boundary; the run ends with it
             self._cancellation.cancel(error)
             while not self._done():
-                self._next()  # nobody may wait for room in a queue that nobody empties
+                self._next()  # no thread may block on a queue that is not emptied
 
     def _done(self) -> bool:
         return self._closing.is_set() and self._queue.empty()

@@ -1,4 +1,4 @@
-"""What an attempt to read a page can come to, and which answer of the server means which.
+"""The outcomes of an attempt to read a page, and which answer of the server means which.
 
 Field notes on TorchServe: a refused token is a 400, a killed worker a 500 or 507 for the whole batch, an oversized body
 a 413 without content. So the JSON `type` decides before the status does.
@@ -12,44 +12,27 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The page was read.
+    """The page was read."""
 
-    Attributes:
-        document: the answer without its request id, as canonical JSON: equal answers are equal bytes.
-        model: fingerprint of the weights and settings that made it.
-        request_id: what the server's log calls this request.
-        tries: how many of its tries the page took; waiting out a restart takes none.
-    """
-
-    document: bytes
-    model: str
-    request_id: str
-    tries: int = field(default=1, compare=False)
+    document: bytes  # the answer without its request id, as canonical JSON: equal answers are equal bytes
+    model: str  # fingerprint of weights and settings
+    request_id: str  # of the request in the server's log
+    tries: int = field(default=1, compare=False)  # used up by the page; waiting out a restart takes none
 
 
 @dataclass(frozen=True, slots=True)
 class PageFailed:
-    """The page cannot be read, however often it is tried.
-
-    Attributes:
-        code: a stable code.
-        message: what was said about it.
-        request_id: what the server's log calls the last request; empty if none was made or told.
-        tries: as for `Answered`.
-    """
+    """The page cannot be read, however often it is tried; `code` is stable."""
 
     code: str
     message: str
-    request_id: str = field(default="", compare=False)
+    request_id: str = field(default="", compare=False)  # of the last request; empty without one
     tries: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class TryFailed:
-    """Something broke that this very page may have caused: it costs the page one of its tries.
-
-    Attributes: as for `PageFailed`.
-    """
+    """Something broke that this very page may have caused: it costs the page one of its tries."""
 
     code: str
     message: str
@@ -70,19 +53,12 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class NotNow:
-    """The server cannot take the page at the moment; costs the page nothing.
-
-    Attributes:
-        message: what was answered or why nothing was.
-        retry_after_s: how long the server asked to wait; 0 if it did not.
-        busy: True if it is working on others' pages; False if it is unreachable or not ready.
-        reached: whether somebody answered.
-    """
+    """The server cannot take the page at the moment; costs the page nothing."""
 
     message: str
-    retry_after_s: float = 0.0
-    busy: bool = False
-    reached: bool = False
+    retry_after_s: float = 0.0  # how long the server asked to wait
+    busy: bool = False  # working on other pages, not unreachable or not ready
+    reached: bool = False  # something answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +73,7 @@ Outcome = Answered | PageFailed | TryFailed | Dropped | NotNow | Unauthorised
 Final = Answered | PageFailed
 Trouble = TryFailed | Dropped | NotNow | Unauthorised
 
-# A server may ask for give_up, not for the night.
+# A server may ask for a pause, not for the night.
 MAX_RETRY_AFTER_S = 60.0
 # Enough for a sentence; a server that answers with a stack trace has it in its own log.
 MAX_MESSAGE_CHARS = 500
@@ -109,13 +85,7 @@ _BUSY_STATUS = {429, 503}
 
 
 def outcome_of(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
-    """Map one complete HTTP answer to its outcome.
-
-    Args:
-        status: the HTTP status.
-        headers: the answer's headers; names compare without case if the mapping does so.
-        body: the whole body.
-    """
+    """Map one complete HTTP answer to its outcome."""
     if status == 200:
         return _answer(body, headers)
     code, kind, message, request_id = _read_error(body)
@@ -133,7 +103,7 @@ def outcome_of(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
 
 
 def traced(outcome: Outcome, request_id: str) -> Outcome:
-    """The same outcome, with the id that the request was sent under where the answer has not told it."""
+    """The same outcome, with the id that the request was sent under if the answer has none."""
     if isinstance(outcome, PageFailed | TryFailed) and not outcome.request_id:
         return replace(outcome, request_id=request_id)
     return outcome
@@ -174,7 +144,7 @@ def _parsed(body: bytes) -> dict[str, Any]:
 
 
 def one_line(text: object) -> str:
-    """Make one bounded line of valid UTF-8 of what somebody else sent: it goes into logs and the ledger."""
+    """Make one bounded line of valid UTF-8 of foreign text, for logs and the ledger."""
     line = " ".join(str(text).split())[:MAX_MESSAGE_CHARS]
     return line.encode("utf-8", "backslashreplace").decode()
 

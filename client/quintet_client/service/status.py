@@ -1,7 +1,7 @@
 """`quintet status`: whether a service reads pages now, in a form that a probe can act on. Needs no torch.
 
-TorchServe's own `/ping` says Healthy while workers load and while they crash, so the one question that is asked here is
-a page: who answers it is reachable, has taken the token, and has all five models running.
+TorchServe's own `/ping` says Healthy while workers load and while they crash. So a page is sent: a service that answers
+it is reachable, has taken the token, and has all five models running.
 """
 
 import base64
@@ -14,7 +14,7 @@ from typing import Any
 from quintet_client.errors import ExitCode, UsageError
 from quintet_client.service.outcomes import Answered, Dropped, NotNow, Outcome, PageFailed, TryFailed, Unauthorised
 from quintet_client.service.page import Page
-from quintet_client.service.tokens import FixedToken, TokenFile, TokenSource
+from quintet_client.service.tokens import tokens_of
 from quintet_client.service.transport import HttpTransport, describe_model
 
 # A PNG of 230 x 115 pixels that says READY in letters of 5 x 7 blocks, so that all five models have work.
@@ -29,17 +29,11 @@ _NO_GRACE_S = 0.0
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """What the management address says.
+    """What the management address says."""
 
-    Attributes:
-        states: one word a worker; all are READY in a service that is ready.
-        least: how many there have to be.
-        waiting: requests that wait for a worker; None if it does not say.
-    """
-
-    states: tuple[str, ...]
-    least: int
-    waiting: int | None
+    states: tuple[str, ...]  # one word a worker
+    least: int  # workers that there have to be
+    waiting: int | None  # requests that wait for a worker; None if it does not say
 
     @property
     def ready(self) -> bool:
@@ -49,34 +43,22 @@ class Workers:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What was found.
-
-    Attributes:
-        ready: a page was read just now.
-        reachable: somebody answered.
-        authorised: whether the token was taken; None if nothing was said about it.
-        workers: what the management address says; None if it was not asked or did not answer.
-        latency_s: from sending the page to its answer; None without one.
-        model: fingerprint of the service that answered; empty without an answer.
-        text: what it read on the page, which says READY.
-        request_id: names the request in the server's log.
-        reason: why it is not ready; empty if it is.
-    """
+    """What was found."""
 
     server: str
-    ready: bool = False
+    ready: bool = False  # a page was read just now
     reachable: bool = False
-    authorised: bool | None = None
-    workers: Workers | None = None
-    latency_s: float | None = None
+    authorised: bool | None = None  # None if the token was neither taken nor refused
+    workers: Workers | None = None  # None if the management address was not asked or did not answer
+    latency_s: float | None = None  # from sending the page to its answer
     model: str = ""
-    text: str = ""
+    text: str = ""  # on the page, which says READY
     request_id: str = ""
-    reason: str = ""
+    reason: str = ""  # why it is not ready
 
     @property
     def exit_code(self) -> ExitCode:
-        """What a probe is told: 0, 4 or 5."""
+        """For a probe: 0, 4 or 5."""
         if self.ready:
             return ExitCode.OK
         return ExitCode.NOT_AUTHORISED if self.authorised is False else ExitCode.SERVER_UNREACHABLE
@@ -98,32 +80,32 @@ class Status:
 def ask(server: str, management: str | None, token_file: Path | None, timeout_s: float) -> Status:
     """Ask once; faults of network and server are in the answer.
 
-    Args:
-        server: base URL of the inference address.
-        management: base URL of the management address; None asks for no workers.
-        token_file: TorchServe's key_file.json; a plain token serves where `management` is None.
-        timeout_s: longest silence of the server before it counts as not ready.
+    The addresses are base URLs; without `management` no workers are asked for, and `token_file` may be a plain token.
+    A server that is silent for `timeout_s` is not ready.
 
     Raises:
         UsageError: a URL, the token file or the time is wrong.
     """
     if not 0 < timeout_s < float("inf"):
         raise UsageError(f"--timeout-s is {timeout_s}; give seconds above 0")
-    transport = HttpTransport(server, _tokens(token_file, "inference"), timeout_s)
+    transport = HttpTransport(server, tokens_of(token_file, _NO_GRACE_S), timeout_s)
     begun = Status(server)
     if management is not None:
-        came = describe_model(management, _tokens(token_file, "management").current(), timeout_s)
-        if not isinstance(came, dict):
-            return _not_read(begun, came)
-        workers = _workers(came)
+        found = describe_model(management, tokens_of(token_file, _NO_GRACE_S, "management").current(), timeout_s)
+        if not isinstance(found, dict):
+            return _not_read(begun, found)
+        workers = _workers(found)
         begun = Status(server, reachable=True, workers=workers)
         if not workers.ready:
             return replace(begun, authorised=True, reason=f"workers are {', '.join(workers.states) or 'none'}")
     begin = time.monotonic()
     outcome = transport.read(Page("status", PROBE_PAGE))
+    latency_s = round(time.monotonic() - begin, 4)
     if not isinstance(outcome, Answered):
         return _not_read(begun, outcome)
-    return _read(begun, outcome, time.monotonic() - begin)
+    text = str(json.loads(outcome.document).get("text", ""))
+    status = replace(begun, model=outcome.model, text=text, request_id=outcome.request_id, latency_s=latency_s)
+    return replace(status, ready=True, reachable=True, authorised=True)
 
 
 def _workers(description: dict[str, Any]) -> Workers:
@@ -132,14 +114,8 @@ def _workers(description: dict[str, Any]) -> Workers:
     return Workers(states, int(description.get("minWorkers", 1)), queue.get("pendingRequests"))
 
 
-def _read(begun: Status, outcome: Answered, latency_s: float) -> Status:
-    text = str(json.loads(outcome.document).get("text", ""))
-    found: dict[str, Any] = {"model": outcome.model, "text": text, "request_id": outcome.request_id}
-    return replace(begun, ready=True, reachable=True, authorised=True, latency_s=round(latency_s, 4), **found)
-
-
 def _not_read(begun: Status, outcome: Outcome) -> Status:
-    """Tell nobody from somebody who refuses, and both from somebody who tries and fails."""
+    """Tell a server that is not there from one that refuses, and both from one that tries and fails."""
     match outcome:
         case Unauthorised(message):
             return replace(begun, reachable=True, authorised=False, reason=f"the token was refused ({message})")
@@ -151,7 +127,3 @@ def _not_read(begun: Status, outcome: Outcome) -> Status:
             found = f"{outcome.code}: {outcome.message}"
             return replace(begun, reachable=True, reason=found, request_id=outcome.request_id)
     raise AssertionError(f"{outcome} is not handled")
-
-
-def _tokens(path: Path | None, kind: str) -> TokenSource:
-    return TokenFile(path, _NO_GRACE_S, kind) if path else FixedToken()

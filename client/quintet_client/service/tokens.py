@@ -1,9 +1,10 @@
-"""The bearer token: where it comes from, and what happens when the server no longer takes it."""
+"""The bearer token: where it comes from, and how it is renewed when the server no longer takes it."""
 
 import json
 import os
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +16,7 @@ _POLL_S = 0.2
 
 
 class TokenSource(Protocol):
-    """Gives the token to send, and a newer one after a rejection."""
+    """Where the bearer token comes from; safe to share between threads."""
 
     def current(self) -> str | None:
         """Return the token to send; None sends none."""
@@ -25,7 +26,7 @@ class TokenSource(Protocol):
 
 
 class FixedToken:
-    """One token for good, or none."""
+    """One token that never changes, or none."""
 
     def __init__(self, token: str | None = None) -> None:
         self._token = token
@@ -35,23 +36,20 @@ class FixedToken:
         return self._token
 
     def renew(self, rejected: str | None) -> bool:
-        """Return whether another thread was refused with something else than the token."""
+        """Return whether something other than the token was refused."""
         return rejected != self._token
 
 
 class TokenFile:
-    """A token in a file, read again when the server refuses it: a restart of TorchServe rotates its key file.
-
-    Safe to share between threads.
-    """
+    """A token in a file, read again when the server refuses it: a restart of TorchServe rotates its key file."""
 
     def __init__(self, path: Path, grace_s: float = RENEWAL_GRACE_S, kind: str = "inference") -> None:
-        """Read the file.
+        """Read the file: a plain token, or TorchServe's key_file.json with one of each kind.
 
         Args:
-            path: a plain token, or TorchServe's key_file.json.
+            path: the file.
             grace_s: how long a refused client waits for the file to change before it believes the refusal.
-            kind: which of the tokens in key_file.json, `inference` or `management`.
+            kind: `inference` or `management`.
 
         Raises:
             UsageError: the file cannot be read, others may read it too, or it holds no token.
@@ -73,19 +71,14 @@ class TokenFile:
         with self._lock:
             deadline = time.monotonic() + (0 if rejected == self._given_up_on else self._grace_s)
             while self._token == rejected:
-                self._token = self._read_again()
-                if self._token == rejected and time.monotonic() >= deadline:
-                    self._given_up_on = rejected
-                    return False
+                with suppress(UsageError):  # gone or half written while the server starts: the old one counts
+                    self._token = self._read()
                 if self._token == rejected:
+                    if time.monotonic() >= deadline:
+                        self._given_up_on = rejected
+                        return False
                     time.sleep(_POLL_S)
             return True
-
-    def _read_again(self) -> str:
-        try:
-            return self._read()
-        except UsageError:  # gone or half written while the server starts: the old one stands until it is whole
-            return self._token
 
     def _read(self) -> str:
         try:
@@ -94,12 +87,13 @@ class TokenFile:
             raise UsageError(f"no token in {self._path} ({error}); give the server's key_file.json") from error
 
 
-def _read_private(path: Path) -> str:
-    """Read a file that is ours alone; like ssh with its keys, what belongs to somebody else is their concern.
+def tokens_of(token_file: Path | str | None, grace_s: float = RENEWAL_GRACE_S, kind: str = "inference") -> TokenSource:
+    """The tokens of a file, or none at all; raises UsageError as `TokenFile` does."""
+    return TokenFile(Path(token_file), grace_s, kind) if token_file else FixedToken()
 
-    Raises:
-        UsageError: it is ours and others may read or write it.
-    """
+
+def _read_private(path: Path) -> str:
+    """Read a file, but refuse one of ours that others may read or write; as ssh does, trust one of another owner."""
     with path.open(encoding="utf-8") as file:
         status = os.fstat(file.fileno())
         if status.st_uid == os.getuid() and status.st_mode & 0o077:
@@ -108,17 +102,12 @@ def _read_private(path: Path) -> str:
 
 
 def parse_token(text: str, kind: str = "inference") -> str:
-    """Find the token in the text of a token file.
+    """Find the token, fit for an HTTP header, in the text of a token file.
 
-    Args:
-        text: a plain token, or JSON as TorchServe writes it: `{"inference": {"key": "..."}}`.
-        kind: which of those in JSON.
-
-    Returns:
-        The token, fit for an HTTP header.
+    The text is a plain token, or JSON as TorchServe writes it: `{"inference": {"key": "..."}}`.
 
     Raises:
-        ValueError: the text holds no such token.
+        ValueError: it holds no such token.
     """
     token = text.strip()
     if token.startswith("{"):

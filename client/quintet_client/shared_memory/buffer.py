@@ -1,12 +1,10 @@
-"""This client's side of the shared memory: the memory itself, and the workers that have mapped it."""
+"""The client's side of the shared memory: the memory itself, and the workers that have mapped it."""
 
 import fcntl
 import logging
 import mmap
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from quintet.frame.shared_memory.buffers import SEALS
@@ -32,17 +30,10 @@ class SharedBuffer:
 
     It is made before the loader's processes are forked, which inherit it, and attached after: so the connections are
     this process's alone, and end with it.
-
-    Attributes:
-        view: all of it, writable.
     """
 
     def __init__(self, size_bytes: int) -> None:
-        """Make the memory; it takes room as it is written.
-
-        Raises:
-            OSError: the kernel has none to give.
-        """
+        """Make the memory; pages are allocated as they are written. Raises OSError if the kernel refuses it."""
         self._size_bytes = size_bytes
         self._descriptor = os.memfd_create("quintet-buffer", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(self._descriptor, size_bytes)
@@ -52,22 +43,28 @@ class SharedBuffer:
 
     @property
     def workers(self) -> int:
-        """How many workers hold the buffer, as far as is known."""
+        """How many workers have mapped the buffer, as far as is known."""
         return len(self._workers)
 
     def attach(self, directory: Path, name: bytes) -> int:
-        """Offer the memory, under a name, to every worker that does not hold it yet; returns how many took it.
+        """Offer the memory, under a name, to every worker without it; returns how many took it.
 
         Raises:
             HandshakeError: the directory is not this user's alone.
             OSError: there is no such directory.
         """
-        self._forget_the_dead()
+        for socket_name, connection in list(self._workers.items()):
+            if _has_ended(connection):
+                connection.close()
+                del self._workers[socket_name]
         before = self.workers
-        with _opened(directory) as descriptor:
+        descriptor = open_directory(directory)
+        try:
             for socket_name in socket_names(descriptor):
                 if socket_name not in self._workers:
                     self._offer(descriptor, socket_name, name)
+        finally:
+            os.close(descriptor)
         return self.workers - before
 
     def detach(self) -> None:
@@ -77,7 +74,7 @@ class SharedBuffer:
         self._workers.clear()
 
     def close(self) -> None:
-        """Let go of the memory here too; what still looks at it keeps it."""
+        """Release the memory here too; existing views keep it."""
         self.detach()
         os.close(self._descriptor)
 
@@ -85,7 +82,7 @@ class SharedBuffer:
         try:
             connection = connect(directory, socket_name, ATTACH_TIMEOUT_S)
         except OSError as error:
-            _log.debug("nobody listens at %s: %s", socket_name, error)  # a worker that is gone
+            _log.debug("nothing listens at %s: %s", socket_name, error)  # a worker that is gone
             return
         try:
             self._introduce(connection, name)
@@ -97,12 +94,7 @@ class SharedBuffer:
             self._workers[socket_name] = connection
 
     def _introduce(self, connection: socket.socket, name: bytes) -> None:
-        """Hand the memory over.
-
-        Raises:
-            HandshakeError: the other end is not this user's, or refuses.
-            OSError: it is gone or silent.
-        """
+        """Hand the memory over; raises HandshakeError if the other end may not or will not take it."""
         if not is_of_this_user(connection):
             raise HandshakeError("the service runs as another user")
         send_hello(connection, Hello(name, self._size_bytes), self._descriptor)
@@ -110,24 +102,9 @@ class SharedBuffer:
         if answer != TAKEN:
             raise HandshakeError(answer.decode("utf-8", "replace") or "it closed the connection")
 
-    def _forget_the_dead(self) -> None:
-        for socket_name, connection in list(self._workers.items()):
-            if _has_ended(connection):
-                connection.close()
-                del self._workers[socket_name]
-
-
-@contextmanager
-def _opened(directory: Path) -> Iterator[int]:
-    descriptor = open_directory(directory)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
 
 def _has_ended(connection: socket.socket) -> bool:
-    """Whether the worker at the other end is gone: it has nothing to say as long as it lives."""
+    """Whether the worker at the other end is gone: it sends nothing as long as it lives."""
     try:
         connection.recv(1)
     except BlockingIOError:

@@ -11,32 +11,26 @@ from quintet_client.service.page import Extent, Limits
 from quintet_client.shared_memory.slabs import Slab
 
 
-def lay_down(
+def decode_into(
     bodies: Sequence[bytes], memory: memoryview, slab: Slab, limits: Limits
 ) -> tuple[list[Extent | None], int]:
-    """Decode pages into a slab, one behind the other, as far as there is room.
-
-    Args:
-        bodies: P encoded pages.
-        memory: the whole buffer.
-        slab: the part of it that may be written.
-        limits: what the service takes; what is beyond travels as it is.
+    """Decode P encoded pages into a slab of the buffer, one behind the other, as far as there is room.
 
     Returns:
-        Where each of the P pages lies; None for what found no room or cannot be decoded: that travels as it is, and the
+        The extent of each page; None where there was no room or it cannot be decoded: it is sent encoded, and the
         service says what is wrong with it. And the bytes that all P pictures need.
     """
     extents, begin, all_bytes = list[Extent | None](), slab.offset, 0
     for body in bodies:
-        extent, needed = _lay_one(body, memory, begin, slab.offset + slab.size_bytes, limits)
+        extent, needed = _decode_one(body, memory, begin, slab.offset + slab.size_bytes, limits)
         extents.append(extent)
         all_bytes += needed
         begin += needed if extent else 0
     return extents, all_bytes
 
 
-def _lay_one(body: bytes, memory: memoryview, begin: int, end: int, limits: Limits) -> tuple[Extent | None, int]:
-    """One page at `begin`, unless it would reach beyond `end`; and its bytes, up to where the next may begin."""
+def _decode_one(body: bytes, memory: memoryview, begin: int, end: int, limits: Limits) -> tuple[Extent | None, int]:
+    """Decode one page at `begin`, unless it would reach beyond `end`; and return the bytes up to the next page."""
     try:
         opened = open_image(body, limits)
         length = bytes_needed(opened.size_px)

@@ -1,6 +1,6 @@
-"""Pages by their places: what lies decoded in memory that the service has mapped travels as 32 bytes.
+"""Pages by reference: a page decoded in memory that the service has mapped travels as 32 bytes.
 
-Whatever goes wrong on this way, the page's encoded bytes are still at hand and travel over HTTP.
+Whatever goes wrong with that, the page's encoded bytes are still at hand and travel over HTTP.
 """
 
 import json
@@ -20,9 +20,9 @@ from quintet_client.service.transport import HttpTransport, Transport
 from quintet_client.shared_memory.buffer import SharedBuffer
 from quintet_client.shared_memory.slabs import Slabs
 
-# Attaching that finds no new worker although one does not know the buffer: after so often the buffer is of no use.
+# Offers in a row that no new worker takes, although one does not know the buffer: then the buffer is given up.
 MOST_IN_VAIN = 3
-# How often pages travel by their places before they travel as they are.
+# How often pages travel by reference before they travel encoded.
 _TRIES = 3
 _log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 def shared_memory(
     http: HttpTransport, size_mb: int, loaders: int, cancellation: Cancellation
 ) -> Iterator[tuple[Transport, Slabs | None]]:
-    """The transport that uses shared memory and the slabs to fill; plain HTTP and none where there can be no memory.
+    """Yield the transport that uses shared memory, and the slabs to fill; plain HTTP and None if there can be none.
 
     Enter it before any thread is started: the loader's processes inherit the memory.
     """
@@ -53,7 +53,7 @@ def shared_memory(
 
 
 class SharedMemoryTransport:
-    """Sends places where pages lie in the buffer; otherwise, and once the buffer is given up, what HTTP sends."""
+    """Sends references to pages in the buffer; otherwise, and once the buffer is given up, what HTTP sends."""
 
     def __init__(self, http: HttpTransport, buffer: SharedBuffer, slabs: Slabs) -> None:
         self._http = http
@@ -61,19 +61,14 @@ class SharedMemoryTransport:
         self._slabs = slabs
         self._lock = threading.RLock()
         self._name: bytes | None = None
-        self._attached = 0  # how often workers have been looked for
+        self._offers = 0  # how often the buffer was offered to workers
         self._in_vain = 0
         self._given_up = threading.Event()
-        self._carried = 0
-
-    @property
-    def carried(self) -> int:
-        """How many pages have been read at their places."""
-        return self._carried
+        self.carried = 0  # pages that were read by reference
 
     @property
     def takes_frames(self) -> bool:
-        """Whether several pages may travel together."""
+        """Whether several pages may travel in one request."""
         return self._http.takes_frames
 
     def ask_limits(self) -> Limits | Trouble:
@@ -81,84 +76,74 @@ class SharedMemoryTransport:
         return self._http.ask_limits()
 
     def read(self, page: Page) -> Outcome:
-        """Send the page by its place, or as it is."""
-        came = self._by_places([page])
-        if came is None:
+        """Send the page by reference, or encoded."""
+        outcomes = self._by_reference([page])
+        if outcomes is None:
             return self._http.read(page)
-        return came[0] if isinstance(came, list) else came
+        return outcomes[0] if isinstance(outcomes, list) else outcomes
 
     def read_many(self, pages: Sequence[Page]) -> list[Outcome] | Outcome:
-        """Send the pages in one frame, each by its place or as it is."""
-        came = self._by_places(pages)
-        return self._http.read_many(pages) if came is None else came
+        """Send the pages in one frame, each by reference or encoded."""
+        outcomes = self._by_reference(pages)
+        return self._http.read_many(pages) if outcomes is None else outcomes
 
-    def _by_places(self, pages: Sequence[Page]) -> list[Outcome] | Outcome | None:
-        """What became of the pages; None if they have to travel as they are.
+    def _by_reference(self, pages: Sequence[Page]) -> list[Outcome] | Outcome | None:
+        """The outcome of each page or of the request; None if all have to travel encoded.
 
-        What is refused at its place travels again: by its place if a worker did not know the buffer, else as it is. So
-        what is wrong with a page is always said of its encoded bytes, in the words that it would have had without us.
+        A page that is refused travels again: by reference if a worker did not know the buffer, else encoded. So errors
+        of a page are always about its encoded bytes, as they would be without shared memory.
         """
         if not any(page.extent for page in pages):
             return None
-        came, seen = self._attempt(pages, 0)
-        if not isinstance(came, list):
-            return came
+        outcomes, seen = self._attempt(pages, 0)
+        if not isinstance(outcomes, list):
+            return outcomes
         for _ in range(_TRIES - 1):
-            lost = [number for number, outcome in enumerate(came) if _is_of_unknown_buffer(outcome)]
+            lost = [
+                number
+                for number, outcome in enumerate(outcomes)
+                if isinstance(outcome, PageFailed) and outcome.code == "UNKNOWN_RING"
+            ]
             again, seen = self._attempt([pages[number] for number in lost], seen) if lost else (None, seen)
             for place, number in enumerate(lost):
-                came[number] = again[place] if isinstance(again, list) else again or came[number]
+                outcomes[number] = again[place] if isinstance(again, list) else again or outcomes[number]
         return [
             self._http.read(page) if page.extent and isinstance(outcome, PageFailed) else outcome
-            for page, outcome in zip(pages, came, strict=True)
+            for page, outcome in zip(pages, outcomes, strict=True)
         ]
 
     def _attempt(self, pages: Sequence[Page], seen: int) -> tuple[list[Outcome] | Outcome | None, int]:
-        """One frame of places, once workers have been looked for more often than `seen`.
+        """Send one frame of references, after more offers of the buffer than `seen`.
 
-        Returns:
-            The outcome of each page, one of the request as a whole, or None if the buffer has been given up; and how
-            often workers had been looked for when the frame was sent.
+        Returns the outcome of each page, one of the request as a whole, or None if the buffer has been given up; and
+        the number of offers before the frame was sent.
         """
         trouble = self._attach(seen)
-        seen = self._attached
+        seen = self._offers
         if trouble is not None or self._given_up.is_set():
             return trouble, seen
-        came = self._http.send_frame(self._frame(pages), len(pages))
-        self._count(pages, came)
-        if isinstance(came, PageFailed) and came.code != "IMAGE_TOO_LARGE":
-            self._give_up(came.message)
-            return None, seen
-        return came, seen
-
-    def _count(self, pages: Sequence[Page], came: list[Outcome] | Outcome) -> None:
-        if isinstance(came, list):
-            with self._lock:
-                self._carried += sum(
-                    page.extent is not None and isinstance(outcome, Answered)
-                    for page, outcome in zip(pages, came, strict=True)
-                )
-
-    def _frame(self, pages: Sequence[Page]) -> bytes:
         name = self._name or bytes(NAME_BYTES)
-        return frames.pack_slices(
-            [frames.BufferSlice(name, *page.extent) if page.extent else page.body for page in pages]
-        )
+        slices = [frames.BufferSlice(name, *page.extent) if page.extent else page.body for page in pages]
+        outcomes = self._http.send_frame(frames.pack_slices(slices), len(pages))
+        if isinstance(outcomes, PageFailed) and outcomes.code != "IMAGE_TOO_LARGE":
+            self._give_up(outcomes.message)
+            return None, seen
+        if isinstance(outcomes, list):
+            answered = [page for page, came in zip(pages, outcomes, strict=True) if isinstance(came, Answered)]
+            with self._lock:
+                self.carried += sum(page.extent is not None for page in answered)
+        return outcomes, seen
 
     def _attach(self, seen: int) -> Outcome | None:
-        """Ask where buffers are taken and offer ours to every worker there that does not hold it.
+        """Ask where the workers listen and offer them the buffer, unless that was done since `seen` was read.
 
-        Args:
-            seen: how often that had been done when the reason for it came up; done since then, it is not done again.
-
-        Returns:
-            What kept the service from answering for now, or None. Whatever lasts makes us give up the buffer.
+        Returns what kept the service from answering for now, or None. A lasting fault gives up the buffer.
         """
         with self._lock:
-            if self._attached != seen or self._given_up.is_set():
+            if self._offers != seen or self._given_up.is_set():
                 return None
-            came = self._http.send_frame(frames.pack_question(frames.Kind.BUFFERS), 1)
-            answer = came[0] if isinstance(came, list) else came
+            outcome = self._http.send_frame(frames.pack_question(frames.Kind.BUFFERS), 1)
+            answer = outcome[0] if isinstance(outcome, list) else outcome
             match answer:
                 case Answered():
                     self._offer(answer.document)
@@ -166,14 +151,13 @@ class SharedMemoryTransport:
                     self._give_up(answer.message)
                 case _:
                     return answer
-            self._attached += 1
+            self._offers += 1
             return None
 
     def _offer(self, document: bytes) -> None:
-        """Offer the buffer where the service says."""
         try:
             answer = json.loads(document)
-            # The first name stays: pages under way are called by it, and so they are at workers that come later.
+            # The first name stays, at workers that start later too: references under way have it.
             self._name = self._name or _name(answer["ring"])
             taken = self._buffer.attach(Path(answer["directory"]), self._name)
         except (HandshakeError, OSError, KeyError, TypeError, ValueError) as error:
@@ -186,7 +170,7 @@ class SharedMemoryTransport:
             _log.info("shared memory: taken by %d workers", self._buffer.workers)
 
     def _give_up(self, reason: str) -> None:
-        """Use HTTP from now on, and say so once."""
+        """Use HTTP from now on, and log it once."""
         with self._lock:
             if self._given_up.is_set():
                 return
@@ -201,7 +185,3 @@ def _name(text: str) -> bytes:
     if len(name) != NAME_BYTES:
         raise ValueError(f"a buffer's name has {NAME_BYTES} bytes")
     return name
-
-
-def _is_of_unknown_buffer(outcome: Outcome) -> bool:
-    return isinstance(outcome, PageFailed) and outcome.code == "UNKNOWN_RING"

@@ -1,4 +1,4 @@
 """Something to look at: `quintet view` serves a run on loopback, `quintet report` writes it as one HTML file.
 
-Here stands what is shown, as HTTP, HTML and SVG; what it is made of comes from `data`, and `static` is served as it is.
+Here it becomes HTTP, HTML and SVG; the data come from `data`, and the files of `static` are served unchanged.
 """

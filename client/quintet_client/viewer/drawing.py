@@ -1,4 +1,4 @@
-"""Charts, and pages with what was read on them, as SVG: colours come from the style sheets, and follow the theme."""
+"""Charts, and pages with what was read on them, as SVG; the style sheets colour them, and follow the theme."""
 
 import math
 from collections.abc import Sequence
@@ -35,10 +35,11 @@ def bar_chart(amounts: Sequence[Amount], label: str) -> str:
     body = []
     for row, amount in enumerate(amounts):
         y = row * _ROW
+        short = amount.label if len(amount.label) <= 22 else amount.label[:21] + "…"
         width, part = (max(1.5, space * value / longest) if value else 0 for value in (amount.value, amount.part))
         body.append(
             f"<g><title>{safe(amount.label)}: {safe(amount.note)}</title>"
-            f'<text class="label" x="{_LABEL - 12}" y="{y + 19}">{safe(_short(amount.label))}</text>'
+            f'<text class="label" x="{_LABEL - 12}" y="{y + 19}">{safe(short)}</text>'
             f'<rect class="bar {amount.kind}" x="{_LABEL}" y="{y + 7}" width="{width:.1f}" height="16" rx="2"/>'
             f'<rect class="part" x="{_LABEL}" y="{y + 7}" width="{part:.1f}" height="16" rx="2"/>'
             f'<text class="note" x="{_LABEL + width + 8:.1f}" y="{y + 19}">{safe(amount.note)}</text></g>'
@@ -47,7 +48,7 @@ def bar_chart(amounts: Sequence[Amount], label: str) -> str:
 
 
 def safe(text: str) -> str:
-    """Escape text for XML and HTML, with a sign for what neither can hold."""
+    """Escape text for XML and HTML; U+FFFD replaces what neither can hold."""
     return escape(text.translate(_UNPRINTABLE).encode("utf-8", "replace").decode())
 
 
@@ -105,18 +106,13 @@ def _column(part: Bin, sitting: Sitting, top: float) -> str:
     )
 
 
-def _short(label: str) -> str:
-    return label if len(label) <= 22 else label[:21] + "…"
-
-
 def draw_page(page: PageResult, picture: str) -> str:
-    """Draw a page as SVG that takes its colours from drawing.css.
+    """Draw a page upright as SVG that takes its colours from drawing.css.
 
-    Args:
-        page: what was read; coordinates in the frame of the image as a viewer shows it.
-        picture: URI of its image, turned upright already; empty to draw without.
+    `picture` is the URI of its image, turned upright already; empty to draw without.
     """
-    width, height = upright_size_px(page)
+    size = (page.width_px, page.height_px)
+    width, height = size if page.orientation.angle_deg in {0, 180} else size[::-1]
     image = f'<image href="{picture}" width="{width}" height="{height}" preserveAspectRatio="none"/>' if picture else ""
     regions = "".join(_region(region) for region in page.regions)
     lines = "".join(_line(line) for line in page.lines)
@@ -125,12 +121,6 @@ def draw_page(page: PageResult, picture: str) -> str:
         f'<rect class="paper" width="{width}" height="{height}"/>{image}'
         f'<g class="shapes" transform="{_upright(page)}">{regions}{lines}</g></svg>'
     )
-
-
-def upright_size_px(page: PageResult) -> tuple[int, int]:
-    """Width and height of a page once its content is upright."""
-    size = (page.width_px, page.height_px)
-    return size if page.orientation.angle_deg in {0, 180} else size[::-1]
 
 
 def _upright(page: PageResult) -> str:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from quintet_client.api.results import PageResult
 from quintet_client.output.folder import write_atomically
-from quintet_client.viewer.data.ledger import Entry, Filter
+from quintet_client.viewer.data.ledger import Filter
 from quintet_client.viewer.data.pictures import NoPictureError, thumbnail
 from quintet_client.viewer.data.run import Run
 from quintet_client.viewer.data.summary import Summary, summarise
 from quintet_client.viewer.drawing import bar_chart, clock, draw_page, safe, speed_chart
-from quintet_client.viewer.site import our_files
+from quintet_client.viewer.site import static_files
 
 DEFAULT_SAMPLE = 12
 # With twelve pages the file stays below a megabyte; mail takes ten.
@@ -19,16 +19,12 @@ _SAMPLE_QUALITY = 60
 _MOST_FAILURES = 100
 _MOST_CHARS = 6_000
 _STYLES = ("theme.css", "charts.css", "drawing.css", "report.css")
-# Whatever a page's text or a file's name may hold, the file asks for nothing and runs nothing.
+# Whatever a page's text or a file's name may hold, the file loads nothing and runs nothing.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 def write_report(run: Run, target: Path, sample: int = DEFAULT_SAMPLE) -> int:
-    """Write the report with a sample of so many pages, whole or not at all; returns its size in bytes.
-
-    Raises:
-        OutputUnwritableError: it cannot be written.
-    """
+    """Write the report, and return its size in bytes; raises OutputUnwritableError."""
     document = report_page(run, sample).encode("utf-8", "replace")
     write_atomically(target, document)
     return len(document)
@@ -37,8 +33,8 @@ def write_report(run: Run, target: Path, sample: int = DEFAULT_SAMPLE) -> int:
 def report_page(run: Run, sample: int = DEFAULT_SAMPLE) -> str:
     """Return the report as HTML."""
     summary = summarise(run)
-    ours = our_files()
-    styles = "\n".join(ours[name].body.decode() for name in _STYLES)
+    static = static_files()
+    styles = "\n".join(static[name].body.decode() for name in _STYLES)
     body = [_head(summary), _speed(summary), _stages(summary), _failures(run, summary), _sample(run, sample)]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -93,7 +89,10 @@ def _failures(run: Run, summary: Summary) -> str:
     if not summary.codes:
         return _section("Failures", "No page failed.", "")
     failed = run.ledger.entries(Filter(state="failed"), 0, _MOST_FAILURES)
-    rows = "".join(_failure(entry) for entry in failed)
+    rows = "".join(
+        f"<tr><td>{safe(entry.page_id)}</td><td><code>{safe(entry.code)}</code></td><td>{safe(entry.message)}</td></tr>"
+        for entry in failed
+    )
     more = summary.counts["failed"] - len(failed)
     rest = f"<p>{more:,} more are not listed here.</p>" if more > 0 else ""
     table = f"<table><thead><tr><th>Page</th><th>Code</th><th>Reason</th></tr></thead><tbody>{rows}</tbody></table>"
@@ -101,14 +100,10 @@ def _failures(run: Run, summary: Summary) -> str:
     return _section("Failures", f"{summary.counts['failed']:,} pages could not be read.", f"{chart}{table}{rest}")
 
 
-def _failure(entry: Entry) -> str:
-    cells = (safe(entry.page_id), f"<code>{safe(entry.code)}</code>", safe(entry.message))
-    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-
-
 def _sample(run: Run, count: int) -> str:
     total = run.ledger.count(Filter(state="ok"))
-    chosen = [run.ledger.entries(Filter(state="ok"), place, 1) for place in _spread(total, count)]
+    count = min(total, count)
+    chosen = [run.ledger.entries(Filter(state="ok"), place * total // count, 1) for place in range(count)]
     figures = "".join(_figure(run, found[0].page_id) for found in chosen if found)
     if not figures:
         return ""
@@ -116,12 +111,6 @@ def _sample(run: Run, count: int) -> str:
         "Pages spread evenly over the run by name, turned as a person reads them: regions in colour, lines in outline."
     )
     return _section("Sample", text, f'<div class="sample">{figures}</div>')
-
-
-def _spread(total: int, count: int) -> list[int]:
-    """Places of so many pages, evenly spread."""
-    count = min(total, count)
-    return [place * total // count for place in range(count)]
 
 
 def _figure(run: Run, page_id: str) -> str:

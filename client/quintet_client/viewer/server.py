@@ -1,4 +1,4 @@
-"""The viewer's HTTP server: loopback only, one unguessable path, reading only, nothing from elsewhere in its pages."""
+"""The viewer's HTTP server: loopback only, one unguessable path, read-only, nothing from elsewhere in its pages."""
 
 import hmac
 import json
@@ -21,23 +21,19 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
-    # The pages may be anybody's letters: a browser is not to leave them on its disk.
+    # The pages may be confidential: a browser is not to keep them on disk.
     "Cache-Control": "no-store",
 }
 _FORBIDDEN = Response(403, "text/plain; charset=utf-8", b"Open the address that `quintet view` printed.\n")
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one site on 127.0.0.1, to whoever knows its token."""
+    """Serves one site on 127.0.0.1 under a secret token."""
 
     daemon_threads = True
 
     def __init__(self, site: Site, port: int = 0) -> None:
-        """Listen; port 0 is a free one.
-
-        Raises:
-            UsageError: the port is taken.
-        """
+        """Listen; port 0 is a free one. Raises UsageError if the port is taken."""
         self.site = site
         self.token = secrets.token_urlsafe(18)
         try:
@@ -48,14 +44,13 @@ class Server(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where the viewer is."""
+        """The address to open."""
         return f"http://127.0.0.1:{self.server_port}/{self.token}/"
 
     def admits(self, path: str, headers: Message) -> bool:
         """Whether a request may be answered.
 
-        A page from elsewhere that has its own name point here (DNS rebinding) still sends that name as Host, and no
-        page from elsewhere knows the token.
+        A foreign page whose name points here (DNS rebinding) still sends that name as Host, and lacks the token.
         """
         token = path.lstrip("/").partition("/")[0]
         return (
@@ -65,7 +60,7 @@ class Server(ThreadingHTTPServer):
         )
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Note that a browser went away in mid-answer; they do that all the time."""
+        """Log that a browser closed the connection in mid-answer, which is common, for debugging only."""
         _log.debug("%s: %s", client_address, request, exc_info=sys.exception())
 
 
@@ -82,8 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._send(self._answer())
 
-    def do_HEAD(self) -> None:
-        self._send(self._answer())
+    do_HEAD = do_GET  # noqa: N815 - the name of its parent
 
     def _answer(self) -> Response:
         try:

@@ -1,4 +1,4 @@
-"""What the viewer answers: a path and a query in, JSON, charts, images or our own files out. Knows no HTTP server."""
+"""What the viewer answers: a path and a query in, JSON, charts, images or static files out. Knows no HTTP server."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -7,12 +7,11 @@ from importlib.resources import files
 from itertools import islice
 from typing import Any
 
-from quintet_client.api.results import Line, PageResult
+from quintet_client.api.results import PageResult
 from quintet_client.viewer.data.ledger import Entry, Filter, Place
 from quintet_client.viewer.data.pictures import NoPictureError, check, for_browser
 from quintet_client.viewer.data.run import Run
 from quintet_client.viewer.data.search import Index, Term, parts_of, terms_of
-from quintet_client.viewer.data.speed import Sitting
 from quintet_client.viewer.data.summary import summarise
 from quintet_client.viewer.drawing import bar_chart, safe, speed_chart
 from quintet_client.viewer.thumbnails import Thumbnails
@@ -38,13 +37,13 @@ class Response:
 
 
 class Site:
-    """All pages of the viewer of one run; safe to share between threads."""
+    """The viewer of one run; safe to share between threads."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._index = Index(run)
         self._thumbnails = Thumbnails(run)
-        self._files = our_files()
+        self._files = static_files()
         self._routes: dict[str, Callable[[Query], Response]] = {
             "api/run": self._overview,
             "api/chart/speed": self._speed_chart,
@@ -58,13 +57,13 @@ class Site:
         }
 
     def answer(self, path: str, query: Query) -> Response:
-        """Answer one request: a path below the viewer's root, without a leading slash, "" being the start."""
+        """Answer one request: a path below the viewer's root, without a leading slash; "" is the start page."""
         if path in self._routes:
             return self._routes[path](query)
         return self._files.get(path or "index.html") or _error(404, "there is no such page")
 
     def close(self) -> None:
-        """End what goes on in the background."""
+        """End the background work."""
         self._thumbnails.close()
         self._index.close()
         self._run.close()
@@ -82,7 +81,10 @@ class Site:
         return _json(
             {
                 **{name: getattr(summary, name) for name in _SAID},
-                "sittings": list(map(_sitting_name, summary.sittings)),
+                "sittings": [
+                    f"{sitting.started_at:%Y-%m-%d %H:%M} UTC, {sitting.ok + sitting.failed:,} pages"
+                    for sitting in summary.sittings
+                ],
                 "seconds": last.seconds if last else 0,
                 "pages_per_s": last.pages_per_s if last else 0,
                 "stages": len(summary.stages),
@@ -95,11 +97,10 @@ class Site:
         number = _number(query.get("sitting", ""), len(sittings) - 1)
         if number >= len(sittings):
             return _error(404, "there is no such stretch of work")
-        return Response(200, "image/svg+xml", speed_chart(sittings[number]).encode())
+        return _svg(speed_chart(sittings[number]))
 
     def _stages_chart(self, _query: Query) -> Response:
-        stages = summarise(self._run).stages
-        return Response(200, "image/svg+xml", bar_chart(stages, "Seconds a page spends in each stage").encode())
+        return _svg(bar_chart(summarise(self._run).stages, "Seconds a page spends in each stage"))
 
     def _pages(self, query: Query) -> Response:
         chosen, start = _filter(query), _number(query.get("from", ""), 0)
@@ -120,7 +121,7 @@ class Site:
         )
 
     def _place(self, page_id: str, query: Query) -> Place:
-        """Where a page stands: among the hits of a search if it is one (`at` counts them from 0), else by name."""
+        """A page's place: among the hits of a search if it is one (`at` counts them from 0), else by name."""
         at = _number(query.get("at", ""), -1)
         if at < 0:
             return self._run.ledger.place(page_id, _filter(query))
@@ -129,7 +130,7 @@ class Site:
         return Place(at + 1, max(at + 1, found.total), hits[0] if hits else None, hits[2] if len(hits) > 2 else None)
 
     def _raw(self, entry: Entry) -> str:
-        """Return the answer as it is, where it is not a page that can be drawn."""
+        """Return the text of an answer that cannot be drawn."""
         try:
             return self._run.answer(entry.page_id).decode("utf-8", "replace")[:_MOST_RAW_CHARS]
         except OSError as error:
@@ -170,8 +171,8 @@ class Site:
         made = self._thumbnails.get(entry.page_id, entry.updated_at)
         if made.jpeg:
             return Response(200, "image/jpeg", made.jpeg)
-        # An image that says so: a browser would report a missing one as a fault of the page.
-        return Response(200, "image/svg+xml", _placeholder(made.reason).encode())
+        # A browser would report a missing image as a fault of the page.
+        return _svg(_placeholder(made.reason))
 
     def _image(self, entry: Entry, _query: Query) -> Response:
         try:
@@ -180,13 +181,12 @@ class Site:
             return _error(404, str(error))
 
 
-def our_files() -> dict[str, Response]:
-    """Return the viewer's own files by name: nothing but these is ever served as it is."""
-    known = [(file, file.name.rpartition(".")[2]) for file in (files(__package__) / "static").iterdir()]
+def static_files() -> dict[str, Response]:
+    """Return the viewer's own files by name: no other file is ever served."""
     return {
         file.name: Response(200, f"{_TYPES[ending]}; charset=utf-8", file.read_bytes())
-        for file, ending in known
-        if ending in _TYPES
+        for file in (files(__package__) / "static").iterdir()
+        if (ending := file.name.rpartition(".")[2]) in _TYPES
     }
 
 
@@ -197,18 +197,13 @@ def _drawable(page: PageResult, terms: Sequence[Term]) -> dict[str, Any]:
         "angle_deg": page.orientation.angle_deg,
         "angle_score": page.orientation.score,
         "regions": [asdict(region) for region in page.regions],
-        "lines": [_drawable_line(line, terms) for line in page.lines],
+        "lines": [
+            asdict(line) | {"parts": parts, "hit": any(hit for _text, hit in parts)}
+            for line in page.lines
+            for parts in [parts_of(line.text, terms)]
+        ],
         "text": page.text,
     }
-
-
-def _drawable_line(line: Line, terms: Sequence[Term]) -> dict[str, Any]:
-    parts = parts_of(line.text, terms)
-    return asdict(line) | {"parts": parts, "hit": any(hit for _text, hit in parts)}
-
-
-def _sitting_name(sitting: Sitting) -> str:
-    return f"{sitting.started_at:%Y-%m-%d %H:%M} UTC, {sitting.ok + sitting.failed:,} pages"
 
 
 def _placeholder(reason: str) -> str:
@@ -225,6 +220,10 @@ def _filter(query: Query) -> Filter:
 
 def _number(text: str, otherwise: int) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else otherwise
+
+
+def _svg(drawing: str) -> Response:
+    return Response(200, "image/svg+xml", drawing.encode())
 
 
 def _json(document: object, status: int = 200) -> Response:

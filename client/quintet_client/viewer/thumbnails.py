@@ -1,4 +1,4 @@
-"""Thumbnails made when they are asked for: a few at a time, each once, the latest kept in memory."""
+"""Thumbnails made on request: a few at a time, each once, the latest kept in memory."""
 
 import os
 import threading
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from quintet_client.viewer.data.pictures import NoPictureError, thumbnail
 from quintet_client.viewer.data.run import Run
 
-# Sharp at 180 CSS pixels on a screen with two pixels to one.
+# Sharp at 180 CSS pixels on a screen with two device pixels each.
 SIDE_PX = 360
 # Half a letter page still has twice as many pixels.
 DPI = 72
@@ -36,7 +36,7 @@ class Thumbnails:
         self._pool = ThreadPoolExecutor(max_workers=max(2, min(4, os.cpu_count() or 2)), thread_name_prefix="thumbnail")
 
     def get(self, page_id: str, version: str) -> Thumbnail:
-        """Return a page's thumbnail, waiting for it if it has to be made; another version is another reading of it."""
+        """Return a page's thumbnail, waiting until it is made; a page that is read again has another version."""
         key = (page_id, version)
         with self._lock:
             is_new = key not in self._kept
@@ -46,21 +46,21 @@ class Thumbnails:
             waiting = self._kept[key]
         made = waiting.result()
         if is_new:
-            self._let_go_of_the_oldest()
+            self._drop_oldest()
         return made
 
     def close(self) -> None:
-        """Let go of what has not begun."""
+        """Cancel what has not begun."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _make(self, page_id: str) -> Thumbnail:
         try:
-            picture = self._run.pictures.get(page_id, DPI)
-            return Thumbnail(thumbnail(picture, self._run.angle_deg(page_id), SIDE_PX))
+            picture, page = self._run.pictures.get(page_id, DPI), self._run.page(page_id)
+            return Thumbnail(thumbnail(picture, page.orientation.angle_deg if page else 0, SIDE_PX))
         except NoPictureError as error:
             return Thumbnail(b"", str(error))
 
-    def _let_go_of_the_oldest(self) -> None:
+    def _drop_oldest(self) -> None:
         with self._lock:
             done = [key for key, made in self._kept.items() if made.done() and not made.exception()]
             sizes = [len(self._kept[key].result().jpeg) for key in done]

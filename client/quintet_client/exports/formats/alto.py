@@ -90,7 +90,7 @@ def _word(word: Word, score: float, name: str) -> Element:
 
 
 def _gap(word: Word, following: Word) -> Element:
-    """The space between two words, as far as they leave one."""
+    """The space between two words."""
     before, after = box_around(word.quad_px), box_around(following.quad_px)
     return Element("SP", {"HPOS": _number(min(before[2], after[2])), "VPOS": _number(min(before[1], after[1]))})
 

@@ -13,7 +13,7 @@ from quintet_client.exports.layout.blocks import Block, blocks_of, box_around
 from quintet_client.exports.layout.words import Word, words_of
 
 _NAMESPACE = "http://www.w3.org/1999/xhtml"
-# Every class that may occur, whether it does or not: a reader is told what to expect, not what there is.
+# All classes that may occur, whether they do or not: capabilities tell a reader what to expect.
 _CLASSES = {"header": "ocr_header", "footer": "ocr_footer", "table": "ocr_table", "figure": "ocr_image"}
 _AREA = "ocr_carea"
 _CAPABILITIES = ("ocr_page", _AREA, *_CLASSES.values(), "ocr_par", "ocr_line", "ocrx_word", "ocrp_wconf", "ocrp_dir")
@@ -93,12 +93,8 @@ def _word(word: Word, score: float, name: str) -> Element:
 
 def _bbox(box: BoxPx) -> str:
     x0, y0, x1, y1 = box
-    return f"bbox {_whole(x0)} {_whole(y0)} {math.ceil(x1)} {math.ceil(y1)}"
-
-
-def _whole(edge_px: float) -> int:
-    """Round down; detected lines may reach over the image's edge, and hOCR's numbers have no sign."""
-    return max(math.floor(edge_px), 0)
+    # Detected lines may reach over the image's edge, and hOCR's numbers have no sign.
+    return f"bbox {max(math.floor(x0), 0)} {max(math.floor(y0), 0)} {math.ceil(x1)} {math.ceil(y1)}"
 
 
 def _textangle_deg(line: Line) -> float:

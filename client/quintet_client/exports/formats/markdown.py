@@ -3,42 +3,40 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import reduce
 from itertools import pairwise
 
 from quintet_client.api.results import Line, PageResult
-from quintet_client.exports.documents import Document, DocumentPage
+from quintet_client.exports.documents import Document
 from quintet_client.exports.layout.blocks import Block, blocks_of, turned_upright
-from quintet_client.exports.layout.grid import on_one_row, straightened, table_of
+from quintet_client.exports.layout.grid import in_rows, straightened, table_of
 
 # What Markdown could take for markup anywhere in a line, and what only at a line's beginning.
 _MARKUP = re.compile(r"([\\`*_\[\]<>&|~])")
 _AT_START = re.compile(r"^(#{1,6}(?=\s|$)|[+-](?=\s|$)|(?=[-=:])[-=:\s]+$|[0-9]+(?=[.)](?:\s|$)))")
 # Closes a heading.
 _AT_END = re.compile(r"(?<=\s)#+(?=\s*$)")
+_BACKSLASHED = r"\\\g<0>"
 _HYPHENS = ("-", "\u2010", "\u00ad")
 
 
 def render(document: Document) -> bytes:
-    """Pages one after the other; between the pages of a document stands a comment with the page's number."""
+    """Pages one after the other, those of a document under a comment with the page's number."""
     texts: list[str] = []
     for page in document.pages:
         if document.has_pages_of_its_own:
             texts.append(f"<!-- page {page.number} -->")
-        texts += _page_texts(page, is_first=page is document.pages[0])
+        if page.page is None:
+            texts.append(f"> Page {page.number} was not read: {escaped(page.code)}")
+        else:
+            texts += _texts_of(turned_upright(page.page), "#" if page is document.pages[0] else "##")
     return "".join(f"{text}\n\n" for text in texts)[:-1].encode()
 
 
-def _page_texts(page: DocumentPage, *, is_first: bool) -> list[str]:
-    if page.page is None:
-        return [f"> Page {page.number} was not read: {escaped(page.code)}"]
-    return _texts_of(turned_upright(page.page), is_first)
-
-
-def _texts_of(page: PageResult, is_first: bool) -> list[str]:
+def _texts_of(page: PageResult, level: str) -> list[str]:
     """Turn the blocks of an upright page into Markdown's blocks: headers first, footers last, both as comments."""
     blocks = blocks_of(page)
     captions = _captions(blocks)
-    level = "#" if is_first else "##"
     texts = []
     for place, block in enumerate(blocks):
         if block.label in {"header", "footer"} or place in captions.values():
@@ -63,7 +61,7 @@ def _body(block: Block) -> str:
 
 
 def _captions(blocks: Sequence[Block]) -> dict[int, int]:
-    """Give each figure the caption that stands right after it, or else right before it, if it is not another's."""
+    """Give each figure the caption right after it, or else right before it, if it is not another's."""
     pairs = [(place, block.label, after.label) for place, (block, after) in enumerate(pairwise(blocks))]
     captions = {place: place + 1 for place, *labels in pairs if labels == ["figure", "figure_caption"]}
     for place, *labels in pairs:
@@ -79,24 +77,17 @@ def _figure(figure: Block, caption: Block | None) -> str:
 
 
 def _pipe_table(rows: Sequence[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(_MARKUP.sub(_backslashed, cell) for cell in row)} |" for row in rows]
+    lines = [f"| {' | '.join(_MARKUP.sub(_BACKSLASHED, cell) for cell in row)} |" for row in rows]
     return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
 
 
 def _rows(lines: Sequence[Line]) -> list[str]:
-    """Keep line breaks; what stands beside each other on the page stands on one line."""
-    level = straightened(lines)
-    rows = [[line] for line in level[:1]]
-    for before, line in pairwise(level):
-        if on_one_row(before, line):
-            rows[-1].append(line)
-        else:
-            rows.append([line])
-    return [escaped(" ".join(line.text for line in row)) for row in rows]
+    """Keep line breaks; what is side by side on the page is on one line."""
+    return [escaped(" ".join(line.text for line in row)) for row in in_rows(straightened(lines))]
 
 
 def _comments(blocks: Sequence[Block], label: str) -> list[str]:
-    # "--" may not stand in a comment, and nothing can be escaped there.
+    # A comment may not contain "--", and nothing can be escaped in it.
     texts = [joined(block.lines) for block in blocks if block.label == label and block.lines]
     return [f"<!-- {label}: {re.sub('-(?=-)', '- ', text)} -->" for text in texts]
 
@@ -104,14 +95,11 @@ def _comments(blocks: Sequence[Block], label: str) -> list[str]:
 def joined(lines: Sequence[Line]) -> str:
     """Join the lines of a paragraph.
 
-    A hyphen at a line's end goes if a lower-case letter stands before it and another begins the next line; a compound
-    broken at its own hyphen loses it, which no rule without a dictionary can tell. Between two characters of scripts
-    without spaces stands none.
+    A hyphen at a line's end is dropped if a lower-case letter precedes it and another begins the next line; a compound
+    broken at its own hyphen loses it, which no rule without a dictionary can tell. No space goes between two characters
+    of scripts without spaces.
     """
-    text = ""
-    for line in lines:
-        text = _continued(text, line.text)
-    return text
+    return reduce(_continued, (line.text for line in lines), "")
 
 
 def _continued(text: str, more: str) -> str:
@@ -131,14 +119,10 @@ def _is_ideographic(character: str) -> bool:
 
 def escaped(text: str) -> str:
     """Escape what Markdown would take for markup in one line of text."""
-    return _AT_END.sub(_backslashed, _AT_START.sub(_start_backslashed, _MARKUP.sub(_backslashed, text)))
-
-
-def _backslashed(found: re.Match[str]) -> str:
-    return f"\\{found.group()}"
+    return _AT_END.sub(_BACKSLASHED, _AT_START.sub(_start_backslashed, _MARKUP.sub(_BACKSLASHED, text)))
 
 
 def _start_backslashed(found: re.Match[str]) -> str:
-    # A number becomes a list's by the sign behind it, any other sign by itself.
+    # A number begins a list by the sign behind it; any other sign is markup by itself.
     sign = found.group()
     return f"{sign}\\" if sign.isdigit() else f"\\{sign}"

@@ -34,7 +34,6 @@ def _writer(file: BinaryIO, columns: Sequence[Column]) -> ParquetWriter:
 
 
 def _write_group(table: ParquetWriter, rows: list[tuple[Value, ...]]) -> None:
-    """Write rows, and let go of them."""
     columns = list(zip(*rows, strict=True)) or [()] * len(table.schema)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, table.schema, strict=True)]
     table.write_table(pa.Table.from_arrays(arrays, schema=table.schema))

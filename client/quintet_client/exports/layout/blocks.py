@@ -9,21 +9,18 @@ from quintet_client.api.results import BoxPx, Line, PageResult, PointPx, QuadPx
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Lines that belong together, in reading order: those of a region, or some outside all regions.
-
-    The latter have the label "text", no region, and a box (x0, y0, x1, y1) around them. A region may have no lines.
-    """
+    """Lines in reading order: those of a region, maybe none, or some outside all regions, labelled "text"."""
 
     label: str
-    region: int | None
+    region: int | None  # index into the page's regions
     box_px: BoxPx
     lines: tuple[Line, ...]
 
 
 def blocks_of(page: PageResult) -> tuple[Block, ...]:
-    """Group a page's lines: a region's lines stand where its first one does, neighbours without a region together.
+    """Group a page's lines: a region's lines at the place of its first one, neighbours without a region together.
 
-    Every line is in exactly one block. Regions without lines stand before the next region in reading order.
+    Every line is in exactly one block. Regions without lines come before the next region in reading order.
     """
     groups: list[tuple[int | None, list[Line]]] = []
     of_region: dict[int, list[Line]] = {}
@@ -55,7 +52,10 @@ def turned_upright(page: PageResult) -> PageResult:
         return page
     size_px = (page.width_px, page.height_px)
     width_px, height_px = size_px[::-1] if page.orientation.angle_deg in {90, 270} else size_px
-    regions = tuple(replace(region, box_px=_turned_box(page, region.box_px)) for region in page.regions)
+    regions = tuple(
+        replace(region, box_px=box_around([_upright(page, region.box_px[:2]), _upright(page, region.box_px[2:])]))
+        for region in page.regions
+    )
     lines = tuple(
         replace(line, quad_px=cast("QuadPx", tuple(_upright(page, point) for point in line.quad_px)))
         for line in page.lines
@@ -68,11 +68,6 @@ def _block(page: PageResult, region: int | None, lines: tuple[Line, ...]) -> Blo
     if region is None:
         return Block("text", None, box_around(point for line in lines for point in line.quad_px), lines)
     return Block(page.regions[region].label, region, page.regions[region].box_px, lines)
-
-
-def _turned_box(page: PageResult, box_px: BoxPx) -> BoxPx:
-    x0, y0, x1, y1 = box_px
-    return box_around([_upright(page, (x0, y0)), _upright(page, (x1, y1))])
 
 
 def _upright(page: PageResult, point: PointPx) -> PointPx:

@@ -1,4 +1,4 @@
-"""Rows and columns out of where lines stand: tables as far as they can be told."""
+"""Rows and columns from the positions of lines: tables as far as they can be told."""
 
 import math
 from collections.abc import Sequence
@@ -31,31 +31,30 @@ def straightened(lines: Sequence[Line]) -> list[Line]:
 def rows_of(lines: Sequence[Line]) -> list[list[Line]]:
     """Group lines of an upright page into rows, top to bottom, each from left to right.
 
-    Going down, a new row begins where the centre lies more than half the smaller height under the one before: the rule
-    by which the service orders lines.
+    Going down, a new row begins where the centre is more than half the smaller height below the one before: the rule by
+    which the service orders lines.
     """
-    rows: list[list[Line]] = []
-    for line in sorted(lines, key=_centre_y):
-        if rows and on_one_row(rows[-1][-1], line):
-            rows[-1].append(line)
-        else:
-            rows.append([line])
+    rows = in_rows(sorted(lines, key=_centre_y))
     return [sorted(row, key=lambda line: _box(line)[0]) for row in rows]
 
 
-def on_one_row(first: Line, second: Line) -> bool:
-    """Whether two lines of an upright page stand beside each other."""
-    return abs(_centre_y(first) - _centre_y(second)) <= min(_height(first), _height(second)) / 2
+def in_rows(lines: Sequence[Line]) -> list[list[Line]]:
+    """Group lines of an upright page, in their order: one that is beside the line before it continues its row."""
+    rows: list[list[Line]] = []
+    for line in lines:
+        before = rows[-1][-1] if rows else None
+        if before and abs(_centre_y(before) - _centre_y(line)) <= min(_height(before), _height(line)) / 2:
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    return rows
 
 
 def table_of(lines: Sequence[Line]) -> list[list[str]] | None:
     """Tell the cells of a table from its lines on an upright page, which may be skewed.
 
-    Columns are the bands in which more than a quarter of the rows with several cells have one.
-
-    Returns:
-        Rows of equally many cells, some of them empty, every line in one of them; None if there are no two columns and
-        two rows, or if most rows have one cell.
+    Columns are the bands in which more than a quarter of the rows with several cells have one. Rows have equally many
+    cells, some empty, and every line is in one; None if there are no two columns and two rows, or most rows have one.
     """
     lines = straightened(lines)
     rows = rows_of(lines)

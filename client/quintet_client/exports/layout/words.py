@@ -1,4 +1,4 @@
-"""Lines cut into words: where each word stands, told from the widths its characters usually have.
+"""Lines cut into words, placed by the usual widths of their characters.
 
 The service says where a line is, not where its words are. Character widths of a common sans serif put word borders
 within a few per cent of the line's length.
@@ -32,18 +32,15 @@ _STRONG = _RIGHT_TO_LEFT | {"L"}
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word of a line, its corners clockwise from the line's top-left.
-
-    `leftward` ones run against the line's first edge, as Hebrew and Arabic do.
-    """
+    """One word of a line."""
 
     text: str
-    quad_px: QuadPx
-    leftward: bool = False
+    quad_px: QuadPx  # clockwise from the line's top-left
+    leftward: bool = False  # runs against the line's first edge, as Hebrew and Arabic do
 
 
 def advance_em(character: str) -> float:
-    """Return how wide a character usually is, in em; marks that stand on another one have no width."""
+    """Return the usual width of a character in em; combining marks have none."""
     if character in _WIDTHS_EM:
         return _WIDTHS_EM[character]
     if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
@@ -84,13 +81,13 @@ def _between(first: PointPx, second: PointPx, share: float) -> PointPx:
 
 
 def _leftward(text: str) -> bool:
-    """Whether the first character with a direction of its own runs from right to left."""
+    """Whether the first strongly directional character runs from right to left."""
     directions = map(unicodedata.bidirectional, text)
     return next((direction in _RIGHT_TO_LEFT for direction in directions if direction in _STRONG), False)
 
 
 def _left_to_right(leftward: list[bool]) -> list[int]:
-    """Order words as they stand on paper: the Unicode bidirectional algorithm's reordering, a word as its unit."""
+    """Order words as on paper: the Unicode bidirectional algorithm's reordering, a word as its unit."""
     runs = [list(run) for _direction, run in groupby(range(len(leftward)), key=leftward.__getitem__)]
     if leftward and leftward[0]:  # so does the whole line
         runs.reverse()

@@ -18,6 +18,7 @@ _UNKNOWN_LONG_SIDE_PT = 297 / 25.4 * 72  # A4
 _POINTS_PER_INCH = 72.0
 _ORIENTATION = 0x0112  # EXIF
 _SIDEWAYS = frozenset({5, 6, 7, 8})
+_JPEG_SPACES = {"L": "/DeviceGray", "RGB": "/DeviceRGB", "CMYK": "/DeviceCMYK"}
 # From the unit square that PDF paints images in to the page as a viewer shows it, for each EXIF orientation.
 _TURNS: dict[int, Matrix] = {
     1: (1, 0, 0, 1, 0, 0),
@@ -33,16 +34,13 @@ _TURNS: dict[int, Matrix] = {
 
 @dataclass(frozen=True, slots=True)
 class PageImage:
-    """An image ready to be painted: sizes as a viewer shows it, samples as its filter wants them.
-
-    `paint` leads from the unit square to the page, in points; `head` is the image's dictionary in PDF's words.
-    """
+    """An image ready to be painted; sizes as a viewer shows it."""
 
     size_px: tuple[int, int]
     size_pt: tuple[float, float]
-    paint: Matrix
-    data: bytes
-    head: dict[str, Any]
+    paint: Matrix  # from the unit square to the page, in points
+    data: bytes  # samples, encoded as the filter in `head` says
+    head: dict[str, Any]  # the image's dictionary in PDF
 
     def add_to(self, pdf: pikepdf.Pdf) -> pikepdf.Object:
         """Write the image into a PDF."""
@@ -53,7 +51,7 @@ def page_image(body: bytes, number: int) -> PageImage:
     """Prepare one image of a file, counted from 1.
 
     Raises:
-        OSError, ValueError, EOFError: it holds no such image that could be decoded.
+        OSError, ValueError, EOFError: it has no such image, or none that can be decoded.
     """
     with Image.open(io.BytesIO(body), formats=FORMATS) as image:
         image.seek(number - 1)
@@ -73,8 +71,15 @@ def page_image(body: bytes, number: int) -> PageImage:
 def _taken_as_it_is(image: Image.Image, body: bytes) -> tuple[bytes, dict[str, Any]] | None:
     """Return an image's own samples if PDF can hold them, not decoded."""
     if image.format in {"JPEG", "MPO"} and image.mode in _JPEG_SPACES:
-        return body, _jpeg_head(image)
-    return _from_png(body) if image.format == "PNG" and _passes_through(body) else None
+        head = _head(image.size, _JPEG_SPACES[image.mode], 8)
+        head["/Filter"] = Name.DCTDecode
+        if image.mode == "CMYK" and "adobe" in image.info:
+            head["/Decode"] = Array([1, 0] * 4)  # Adobe writes ink as its complement
+        return body, head
+    # Grey or RGB, not interlaced, nothing transparent.
+    if image.format == "PNG" and body[25] in {0, 2} and not body[28] and b"tRNS" not in _chunks(body):
+        return _from_png(body)
+    return None
 
 
 def _scaled(matrix: Matrix, size_pt: tuple[float, float]) -> Matrix:
@@ -93,17 +98,6 @@ def _size_pt(image: Image.Image, size_px: tuple[int, int], *, sideways: bool) ->
     return (size_px[0] / x_dpi * _POINTS_PER_INCH, size_px[1] / y_dpi * _POINTS_PER_INCH)
 
 
-_JPEG_SPACES = {"L": "/DeviceGray", "RGB": "/DeviceRGB", "CMYK": "/DeviceCMYK"}
-
-
-def _jpeg_head(image: Image.Image) -> dict[str, Any]:
-    head = _head(image.size, _JPEG_SPACES[image.mode], 8)
-    head["/Filter"] = Name.DCTDecode
-    if image.mode == "CMYK" and "adobe" in image.info:
-        head["/Decode"] = Array([1, 0] * 4)  # Adobe writes ink as its complement
-    return head
-
-
 def _head(size_px: tuple[int, int], space: str, bits: int) -> dict[str, Any]:
     return {"/Width": size_px[0], "/Height": size_px[1], "/ColorSpace": Name(space), "/BitsPerComponent": bits}
 
@@ -120,18 +114,12 @@ def _plain(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _passes_through(png: bytes) -> bool:
-    """Whether PDF can hold a PNG's samples as they are: grey or RGB, not interlaced, nothing transparent."""
-    colour, interlaced = png[25], png[28]
-    return colour in {0, 2} and not interlaced and b"tRNS" not in _chunks(png)
-
-
 def _from_png(png: bytes) -> tuple[bytes, dict[str, Any]]:
     """Take the compressed samples out of a PNG: PDF reads them with the very predictors that PNG writes."""
     width, height, bits, colour = struct.unpack(">IIBB", png[16:26])
-    head = _head((width, height), "/DeviceRGB" if colour == 2 else "/DeviceGray", bits)
+    colours, space = (3, "/DeviceRGB") if colour == 2 else (1, "/DeviceGray")
+    head = _head((width, height), space, bits)
     head["/Filter"] = Name.FlateDecode
-    colours = 3 if colour == 2 else 1
     head["/DecodeParms"] = Dictionary(Predictor=15, Colors=colours, BitsPerComponent=bits, Columns=width)
     return _chunks(png)[b"IDAT"], head
 

@@ -1,7 +1,6 @@
 """`pdf`: the pages as they were scanned, with an invisible text layer to search, select and copy.
 
-Pages show upright: what page orientation found is set as `/Rotate`, the picture stays as it is (as OCRmyPDF's
---rotate-pages does).
+Pages show upright: `/Rotate` follows their orientation, the picture stays as it is (as OCRmyPDF's --rotate-pages does).
 """
 
 import io
@@ -15,18 +14,14 @@ from quintet_client.exports.pdf.glyphless import GlyphlessFont
 from quintet_client.exports.pdf.images import page_image
 from quintet_client.exports.pdf.pages import displayed_frame, holds_text, settled
 from quintet_client.exports.pdf.text import FONT_NAME, Matrix, numbers, text_layer
-from quintet_client.input.regular_files import open_regular, why_not
+from quintet_client.input.regular_files import read_regular, why_not
 
 _PDF_MAGIC = b"%PDF-"
 _NOTICE_PAGE_PT = (595.0, 842.0)
 
 
 def render(document: Document) -> bytes:
-    """One PDF a document.
-
-    Raises:
-        ExportError: the original is not there, or is not what was read.
-    """
+    """One PDF a document; raises ExportError if the original is missing, or is not what was read."""
     builder = _Builder(_body_of(document))
     for page in document.pages:
         builder.add(page)
@@ -48,7 +43,6 @@ class _Builder:
         self._with_text: list[pikepdf.Page] = []
 
     def add(self, page: DocumentPage) -> None:
-        """Add one page, or its text to the page that is there."""
         place = self._original_page if self._is_original else self._picture
         try:
             place(page)
@@ -70,7 +64,6 @@ class _Builder:
         return target.getvalue()
 
     def _picture(self, page: DocumentPage) -> None:
-        """Append an image, painted as a viewer shows it."""
         image = page_image(self._body, page.number)
         read = page.page
         if read is not None and image.size_px != (read.width_px, read.height_px):
@@ -109,17 +102,10 @@ class _Builder:
 
 
 def _body_of(document: Document) -> bytes:
-    """Read the original.
-
-    Raises:
-        ExportError: it is not there, or not the file that was read.
-    """
     if document.original is None:
         raise ExportError("the file it was read from is not known; say where it is with --input")
     try:
-        file, _stamp = open_regular(str(document.original))
-        with file:
-            body = file.read()
+        body = read_regular(str(document.original))
     except (OSError, ValueError) as error:
         raise ExportError(f"its file cannot be read ({why_not(error)}); say where it is with --input") from error
     if document.original_bytes not in {-1, len(body)}:

@@ -1,4 +1,4 @@
-"""The invisible text layer of a PDF page: every word under its picture, stretched to its box."""
+"""The invisible text layer of a PDF page: every word stretched to its box."""
 
 import cmath
 import math
@@ -60,7 +60,7 @@ def _straightened(along: complex, up: complex) -> tuple[complex, complex]:
     """Turn the edges of a word that is almost level or upright to be quite so: a skewed line becomes a staircase.
 
     poppler begins a new word where the baseline is half a point off the word's first character, and then puts parts
-    of neighbouring columns together: of 30 receipts and sample pages 29 give back all words with this, 26 without.
+    of neighbouring columns together: of 30 receipts and sample pages 29 return all words with this, 26 without.
     """
     angle_deg = math.degrees(cmath.phase(along))
     level_deg = 90 * round(angle_deg / 90)

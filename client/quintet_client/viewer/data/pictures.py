@@ -1,9 +1,11 @@
 """Pages as images for the screen: thumbnails the right way up, and full images that a browser can show.
 
-Pages of documents are rendered for it, by a process of their own (see `input.documents.renderer`).
+Pages of documents are rendered by a separate process (see `input.documents.renderer`).
 """
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -45,11 +47,7 @@ class PagePictures:
         return self._originals.missing or ("" if find_spec("PIL") else PILLOW_MISSING)
 
     def get(self, page_id: str, dpi: int = SCREEN_DPI) -> bytes:
-        """Return a page by its id in the ledger: the image as it is, or what is rendered of a document.
-
-        Raises:
-            NoPictureError: it is not there, lies outside INPUT, or cannot be rendered.
-        """
+        """Return a page's image as it is, or a rendered page of a document; raises NoPictureError if there is none."""
         name, number = page_place(page_id)
         try:
             path = str(self._originals.find(name))
@@ -69,49 +67,41 @@ class PagePictures:
         return answer.body
 
     def close(self) -> None:
-        """End what renders documents."""
+        """End the renderer."""
         self._renderer.close()
 
 
 def check(body: bytes) -> None:
-    """Look at an image's header alone.
-
-    Raises:
-        NoPictureError: it is nothing that can be shown.
-    """
+    """Raise NoPictureError if an image cannot be shown, as far as its header says."""
     _opened(body)
 
 
 def thumbnail(body: bytes, angle_deg: int, side_px: int, quality: int = 75) -> bytes:
-    """Draw a small JPEG, its longer side so long, of a page whose content is turned clockwise by so much.
-
-    Raises:
-        NoPictureError: it cannot be decoded.
-    """
+    """Make an upright JPEG, its longer side `side_px`, of a page turned clockwise; raises NoPictureError."""
     image = _opened(body)
-    try:
+    with _decoding():
         image.draft("RGB", (2 * side_px, 2 * side_px))  # a JPEG is decoded at an eighth of its size where that will do
         image.thumbnail((side_px, side_px), reducing_gap=2.0)
         return _encoded(_as_read(image).rotate(angle_deg, expand=True), "JPEG", quality=quality)
-    except Exception as error:  # Pillow's codecs raise many types on damaged input; each is this page's own failure.
-        raise NoPictureError("the image is damaged or truncated") from error
 
 
 def for_browser(body: bytes) -> tuple[str, bytes]:
-    """Return an image as every browser shows it, content type and bytes: as it is where that will do, else as PNG.
-
-    Raises:
-        NoPictureError: it cannot be decoded.
-    """
+    """Return type and bytes that all browsers show: the image as it is, else a PNG; raises NoPictureError."""
     image = _opened(body)
     form = image.format or ""
-    try:
+    with _decoding():
         # All browsers apply a JPEG's EXIF orientation; of the other formats some do, so that is done here.
         if form in _AS_IT_IS and (form == "JPEG" or image.getexif().get(_EXIF_ORIENTATION, 1) == 1):
             return _AS_IT_IS[form], body
         return "image/png", _encoded(_as_read(image), "PNG", compress_level=1)
-    except Exception as error:  # as above
-        raise NoPictureError("the image is damaged or truncated") from error
+
+
+@contextmanager
+def _decoding(reason: str = "the image is damaged or truncated") -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # Pillow's codecs raise many types on damaged input; each is this page's own failure.
+        raise NoPictureError(reason) from error
 
 
 def _opened(body: bytes) -> "Image.Image":
@@ -119,10 +109,8 @@ def _opened(body: bytes) -> "Image.Image":
         from PIL import Image  # noqa: PLC0415 - the client alone is installed without it
     except ModuleNotFoundError as error:
         raise NoPictureError(PILLOW_MISSING) from error
-    try:
+    with _decoding("the file is no image, or a damaged one"):  # or Pillow refuses it for its number of pixels
         image = Image.open(io.BytesIO(body), formats=FORMATS)
-    except Exception as error:  # as above, and Pillow's refusal of what would unpack to too many pixels
-        raise NoPictureError("the file is no image, or a damaged one") from error
     if image.width * image.height > MAX_PIXELS:
         raise NoPictureError(f"the image has {image.width} x {image.height} pixels; at most {MAX_PIXELS} are shown")
     return image

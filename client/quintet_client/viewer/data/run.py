@@ -21,14 +21,10 @@ _log = logging.getLogger(__name__)
 
 
 class Run:
-    """What a run left behind, or has done so far."""
+    """A run, finished or going on."""
 
     def __init__(self, output_path: Path, input_path: Path | None = None) -> None:
-        """Find the parts; without `input_path`, INPUT is where the run says.
-
-        Raises:
-            UsageError: the folder holds no ledger.
-        """
+        """Take INPUT from the run itself without `input_path`; raises UsageError if OUTPUT holds no ledger."""
         self.folder = output_path
         self._output = Output(output_path)
         self._pages = (output_path / "pages").resolve()
@@ -37,7 +33,7 @@ class Run:
         self.pictures = PagePictures(self.originals)
 
     def close(self) -> None:
-        """End what goes on in the background."""
+        """End the background work."""
         self.pictures.close()
 
     def report(self) -> dict[str, Any]:
@@ -49,45 +45,34 @@ class Run:
         return report if isinstance(report, dict) else {}
 
     def answer(self, page_id: str) -> bytes:
-        """Return the JSON of a page that was read.
-
-        Raises:
-            OSError: it is not there, or would lie outside OUTPUT.
-        """
+        """Return the JSON of a page that was read; raises OSError if there is none, or it would be outside OUTPUT."""
         path = (self._pages / f"{page_id}.json").resolve()
         if not path.is_relative_to(self._pages):
             raise FileNotFoundError(0, "the page's name leads out of OUTPUT")
         return read_regular(str(path), MAX_ANSWER_BYTES)
 
     def page(self, page_id: str) -> PageResult | None:
-        """Return a page that was read; None if there is no answer, or none that can be drawn."""
+        """Return a page that was read; None if there is no answer that can be drawn."""
         try:
             page = parse_page(Answered(self.answer(page_id), "", ""))
         except (OSError, ValueError, RecursionError, PageError):
             return None
         return page if _can_be_drawn(page) else None
 
-    def angle_deg(self, page_id: str) -> int:
-        """Return how far a page's content is turned clockwise; 0 if that is not known."""
-        page = self.page(page_id)
-        return page.orientation.angle_deg if page else 0
-
     def _inputs_of_the_run(self) -> list[Path]:
-        """Return what the ledger says (each INPUT that was read into this OUTPUT), else what report.json says."""
+        """Return each INPUT that the ledger notes, else the one in report.json."""
         settings = self.report().get("settings")
-        told = [settings.get("input_path")] if isinstance(settings, dict) else []
+        inputs = [settings.get("input_path")] if isinstance(settings, dict) else []
         try:
-            told = list(json.loads(self.ledger.facts()["inputs"]))
+            inputs = list(json.loads(self.ledger.facts()["inputs"]))
         except (KeyError, ValueError, TypeError, RecursionError):
             _log.debug("the ledger does not say what was read")
-        return [Path(path) for path in told if isinstance(path, str) and path]
+        return [Path(path) for path in inputs if isinstance(path, str) and path]
 
 
 def _can_be_drawn(page: PageResult) -> bool:
-    """Whether every number is one, boxes have 4 and quads 4 points: the answer may be another chain's, or damaged."""
-    boxes = [region.box_px for region in page.regions]
-    quads = [line.quad_px for line in page.lines]
-    numbers = [*(edge for box in boxes for edge in box), *(xy for quad in quads for point in quad for xy in point)]
+    """Whether all numbers are finite and the page has a size: the answer may be damaged."""
+    edges = [edge for region in page.regions for edge in region.box_px]
+    corners = [xy for line in page.lines for point in line.quad_px for xy in point]
     scores = [page.orientation.score, *(region.score for region in page.regions), *(line.score for line in page.lines)]
-    whole = all(len(box) == 4 for box in boxes) and all(len(quad) == 4 for quad in quads)
-    return whole and min(page.width_px, page.height_px) > 0 and all(map(math.isfinite, [*numbers, *scores]))
+    return min(page.width_px, page.height_px) > 0 and all(map(math.isfinite, [*edges, *corners, *scores]))

@@ -1,8 +1,7 @@
-"""Search through all pages: how a query is understood, where its words stand, and the index that finds their pages.
+"""Search through all pages: queries, the places of their words in a line, and the index that finds pages.
 
-Query and text are folded alike: no accents, no case. A Chinese, Japanese or Korean character is a word of its own,
-since their words are not set apart by spaces. The index is FTS5 in a temporary database of SQLite's own, built when it
-is first needed.
+Query and text are folded alike: no accents, no case. Each Chinese, Japanese or Korean character is a word, since no
+spaces separate theirs. The index is FTS5 in a temporary SQLite database, built when it is first needed.
 """
 
 import json
@@ -22,14 +21,14 @@ from quintet_client.viewer.data.run import Run
 
 MAX_TERMS = 16
 _IDEOGRAPHS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
-# What SQLite's unicode61 takes for a token: letters and digits; everything else sets words apart.
+# What SQLite's unicode61 takes for a token: letters and digits; everything else separates words.
 _WORD = re.compile(rf"[{_IDEOGRAPHS}]|[^\W_{_IDEOGRAPHS}]+")
 _ASKED = re.compile(r'"([^"]*)"?|(\S+)')
 
 Part = tuple[str, bool]
 # Parsed outside the lock, inserted within it: a search waits some 10 ms for a portion.
 _PORTION = 64
-# How often a search looks for pages that were read meanwhile.
+# How often a search looks for new pages.
 _LOOK_AGAIN_S = 2.0
 _log = logging.getLogger(__name__)
 _FOUND = "FROM words JOIN pages ON pages.number = words.rowid WHERE words MATCH ?"
@@ -37,13 +36,13 @@ _FOUND = "FROM words JOIN pages ON pages.number = words.rowid WHERE words MATCH 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """Words that must stand one after the other; without quotes the last one may go on ("inv" finds "Invoice")."""
+    """Consecutive words; the last may be a prefix unless the term is `whole` ("inv" finds "Invoice")."""
 
     words: tuple[str, ...]
     whole: bool
 
     def matches_at(self, words: Sequence[str], index: int) -> bool:
-        """Whether the term stands in a line at this word."""
+        """Whether a line has the term at this word."""
         found = tuple(words[index : index + len(self.words)])
         if len(found) < len(self.words) or found[:-1] != self.words[:-1]:
             return False
@@ -61,22 +60,18 @@ def words_of(text: str) -> list[str]:
 
 
 def terms_of(query: str) -> list[Term]:
-    """Understand a query: words that must all be there, phrases in quotes; empty if it holds no word."""
-    terms = []
-    for quoted, plain in _ASKED.findall(query)[:MAX_TERMS]:
-        words = tuple(words_of(quoted or plain))
-        if words:
-            terms.append(Term(words, whole=bool(quoted)))
-    return terms
+    """Parse a query: words that must all be there, phrases in quotes; empty if it holds no word."""
+    asked = _ASKED.findall(query)[:MAX_TERMS]
+    return [Term(tuple(words), bool(quoted)) for quoted, plain in asked if (words := words_of(quoted or plain))]
 
 
 def fts_query(terms: Sequence[Term]) -> str:
-    """Write terms in the language of SQLite's FTS5; folded words hold nothing that would have to be escaped."""
+    """Write terms as a query of SQLite's FTS5; folded words hold nothing that would have to be escaped."""
     return " AND ".join(f'"{" ".join(term.words)}"{"" if term.whole else "*"}' for term in terms)
 
 
 def parts_of(text: str, terms: Sequence[Term]) -> list[Part]:
-    """Cut a line where terms stand in it, into pieces that joined give the line, each with whether it was asked for."""
+    """Cut a line into pieces, each with whether it belongs to a term; joined they give the line."""
     found = _words_in(text)
     words = [word for word, _start, _end in found]
     hits = [False] * len(text)
@@ -90,7 +85,7 @@ def parts_of(text: str, terms: Sequence[Term]) -> list[Part]:
 
 
 def _words_in(text: str) -> list[tuple[str, int, int]]:
-    """Folded words and where they stand in the text itself: folding may make one character several."""
+    """Folded words, with start and end in the text itself: folding may make one character several."""
     pieces = [_folded_character(character) for character in text]
     places = [place for place, piece in enumerate(pieces) for _ in piece]
     return [
@@ -109,15 +104,12 @@ def _folded_character(character: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Pages that hold what was searched for: how many, and those of one screen, the best first.
-
-    So many pages were looked through (`indexed`), which may be all that have been read (`complete`).
-    """
+    """The pages that a query finds."""
 
     total: int
-    page_ids: tuple[str, ...]
-    indexed: int
-    complete: bool
+    page_ids: tuple[str, ...]  # of one screen, the best first
+    indexed: int  # pages that were searched
+    complete: bool  # those are all that have been read
 
 
 class Index:
@@ -134,17 +126,14 @@ class Index:
         # A database without a name is a temporary file that SQLite unlinks at once: in memory as long as it is small.
         self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self._database.executescript(
-            # Without content: words alone are kept. A page read again gets a new number; its old words find nothing.
+            # Contentless: only words are kept. A page that is read again gets a new number; its old words find nothing.
             "CREATE VIRTUAL TABLE words USING fts5(text, content='', prefix='2 3',"
             " tokenize='unicode61 remove_diacritics 0');"
             "CREATE TABLE pages (page_id TEXT PRIMARY KEY, number INTEGER UNIQUE NOT NULL) WITHOUT ROWID;"
         )
 
     def search(self, query: str, start: int = 0, count: int = 20, wait_s: float = 0.3) -> Found:
-        """Find the pages that hold every word and "phrase" of a query, in their text or in their name.
-
-        After `wait_s` seconds, what the index holds so far is searched.
-        """
+        """Find the pages with every word and "phrase" of a query in text or name; waits `wait_s` for the index."""
         self.refresh()
         self._up_to_date.wait(wait_s)
         terms = terms_of(query)
@@ -153,7 +142,7 @@ class Index:
             return Found(total, found, len(self._seen), self._up_to_date.is_set())
 
     def refresh(self) -> None:
-        """Start looking for pages that the index lacks, unless that is going on or was just done."""
+        """Start to add pages that the index lacks, unless that is going on or was just done."""
         with self._lock:
             building = self._builder is not None and self._builder.is_alive()
             if building or self._closed.is_set() or time.monotonic() - self._looked_at < _LOOK_AGAIN_S:

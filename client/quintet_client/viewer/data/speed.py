@@ -1,11 +1,11 @@
-"""How fast a run went over time, out of the moments at which its pages came to their end."""
+"""The speed of a run over time, from the times at which its pages were finished."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-# A batch of slow pages takes minutes; who sees nothing for longer has stopped, and went on later.
+# A batch of slow pages takes minutes; after a longer silence the run had stopped, and was continued later.
 _PAUSE_S = 600
 _MOST_BINS = 80
 _WIDTHS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
@@ -13,9 +13,9 @@ _WIDTHS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 1440
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Pages that came to their end within some seconds of a sitting, `start_s` after it began."""
+    """Pages that were finished within some seconds of a sitting."""
 
-    start_s: float
+    start_s: float  # after the sitting began
     width_s: float
     ok: int
     failed: int
@@ -46,14 +46,10 @@ Ends = Sequence[tuple[datetime, int, int]]
 
 
 def sittings_of(ends_by_second: Sequence[tuple[str, int, int]], started_at: str = "") -> list[Sitting]:
-    """Cut the history of a ledger where nothing happened for long.
+    """Cut the history of a ledger where nothing happened for long; the earliest sitting first.
 
-    Args:
-        ends_by_second: seconds (ISO 8601, UTC, sorted), pages read in them, pages failed.
-        started_at: when the last run began (ISO 8601), if that is known: a first page takes its time.
-
-    Returns:
-        The sittings, the earliest first. A page counts for the sitting in which it was read last.
+    `ends_by_second` has seconds (ISO 8601, UTC, sorted), pages read in them and pages failed. `started_at` (ISO 8601)
+    is when the last run began, if that is known: the first page takes some time.
     """
     ends = [(at, ok, failed) for second, ok, failed in ends_by_second if (at := _moment(second)) is not None]
     cuts = [i for i in range(1, len(ends)) if (ends[i][0] - ends[i - 1][0]).total_seconds() > _PAUSE_S]
@@ -63,9 +59,8 @@ def sittings_of(ends_by_second: Sequence[tuple[str, int, int]], started_at: str 
 
 
 def _sitting(ends: Ends, known_start: datetime | None) -> Sitting:
-    first, last = ends[0][0], ends[-1][0]
-    start = first
-    if known_start is not None and timedelta() <= first - known_start <= timedelta(seconds=_PAUSE_S):
+    start, last = ends[0][0], ends[-1][0]
+    if known_start is not None and timedelta() <= start - known_start <= timedelta(seconds=_PAUSE_S):
         start = known_start
     seconds = (last - start).total_seconds() + 1.0  # the last second counts as well
     width = next((width for width in _WIDTHS_S if seconds <= width * _MOST_BINS), _WIDTHS_S[-1])

@@ -13,39 +13,26 @@ _STAGES = {"load": "waiting for files", "request": "request and answer", "write"
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """One row of a bar chart: a bar as long as `value`, of which `part` is drawn darker, a note behind it.
-
-    `kind` is "" or "bad".
-    """
+    """One row of a bar chart."""
 
     label: str
-    value: float
-    note: str
-    part: float = 0.0
-    kind: str = ""
+    value: float  # the bar's length
+    note: str  # behind the bar
+    part: float = 0.0  # of the value, drawn darker
+    kind: str = ""  # or "bad"
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The figures of a run; those of report.json are empty while the first run goes on.
+    """The figures of a run; those of report.json are empty while the first run goes on."""
 
-    Attributes:
-        name: the OUTPUT folder's name.
-        counts: pages that are ok, failed and left.
-        codes: failures by code, the most frequent first.
-        sittings: the earliest first.
-        stages: seconds that the stages took, p50 and p95.
-        facts: what else is known, as a person reads it.
-        note: what is to be done, if anything.
-    """
-
-    name: str
-    counts: Mapping[str, int]
-    codes: tuple[tuple[str, int], ...]
-    sittings: tuple[Sitting, ...]
-    stages: tuple[Amount, ...]
-    facts: tuple[tuple[str, str], ...]
-    note: str
+    name: str  # of the OUTPUT folder
+    counts: Mapping[str, int]  # pages that are ok, failed and left
+    codes: tuple[tuple[str, int], ...]  # failures by code, the most frequent first
+    sittings: tuple[Sitting, ...]  # the earliest first
+    stages: tuple[Amount, ...]  # seconds, p50 and p95
+    facts: tuple[tuple[str, str], ...]  # names and values to read
+    note: str  # what is to be done, if anything
 
     @property
     def pages(self) -> int:
@@ -102,18 +89,12 @@ def _facts(run: Run, report: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _stages(stages: object) -> list[Amount]:
     found = stages if isinstance(stages, dict) else {}
-    return [_stage(label, found[name]) for name, label in _STAGES.items() if _is_timed(found.get(name))]
-
-
-def _stage(label: str, stage: Mapping[str, float]) -> Amount:
-    p50, p95 = stage["p50_s"], stage["p95_s"]
-    return Amount(label, p95, f"p50 {_seconds(p50)}, p95 {_seconds(p95)}", part=p50)
-
-
-def _is_timed(stage: object) -> bool:
-    if not isinstance(stage, dict) or not stage.get("count"):
-        return False
-    return all(isinstance(stage.get(name), int | float) for name in ("p50_s", "p95_s"))
+    amounts = []
+    for name, label in _STAGES.items():
+        match found.get(name):
+            case {"count": count, "p50_s": int() | float() as p50, "p95_s": int() | float() as p95} if count:
+                amounts.append(Amount(label, p95, f"p50 {_seconds(p50)}, p95 {_seconds(p95)}", part=p50))
+    return amounts
 
 
 def _seconds(seconds: float) -> str:
