@@ -21,7 +21,7 @@ from tests.chaos.clients import Client
 from tests.conftest import loopback_properties
 from tests.family import WORKER, processes_below
 from tests.server.echo_service import pack_echo, without_torch
-from tests.unit.made_documents import drawn, pdf_of
+from tests.unit.documents.made_documents import drawn, pdf_of
 
 # A batch of all that is under way takes 24 x 15 ms; a worker that is silent for so long is stalled.
 RESPONSE_TIMEOUT_S = 3

@@ -17,7 +17,7 @@ import pikepdf
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from tests.unit.made_documents import add_scan, encrypted_pdf, pdf_of, saved, tiff_of
+from tests.unit.documents.made_documents import add_scan, encrypted_pdf, pdf_of, saved, tiff_of
 
 TEXT = "Invoice 4711"
 

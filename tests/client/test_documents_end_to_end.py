@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from reading import answers, assert_adds_up, read, rows
 
 from benchmarks.score import score_words
-from tests.unit.made_documents import encrypted_pdf, pdf_of, tiff_of
+from tests.unit.documents.made_documents import encrypted_pdf, pdf_of, tiff_of
 
 FORMATS = "txt,md,hocr,alto,pdf,parquet,csv"
 PDF_PAGES, TIFF_PAGES, IMAGES = 5, 3, 4

@@ -24,7 +24,7 @@ from reading import (
 from scripted_server import Reply, ScriptedServer, page_answer
 
 from tests.family import RENDERER, processes_below
-from tests.unit.made_documents import drawn, encrypted_pdf, pdf_of, tiff_of
+from tests.unit.documents.made_documents import drawn, encrypted_pdf, pdf_of, tiff_of
 
 SIZE = (120, 160)
 # One point a pixel.

@@ -20,7 +20,7 @@ from quintet_client.viewer.server import Server
 from quintet_client.viewer.site import Site
 from reading import CLIENT_ROOT
 
-from tests.unit.made_documents import pdf_of, tiff_of
+from tests.unit.documents.made_documents import pdf_of, tiff_of
 
 HANDLERS = CLIENT_ROOT.parent / "handlers"
 

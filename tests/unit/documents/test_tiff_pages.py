@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_documents import drawn, tiff_of
 from PIL import Image
 from quintet_client.input.documents.codes import DocumentCode
 from quintet_client.input.documents.messages import MOST_PAGES, Answer, answer_packed, answer_unpacked
@@ -19,6 +18,8 @@ from quintet_client.input.documents.renderer import Renderer
 from quintet_client.input.documents.tiff import TiffPages
 from quintet_client.input.paging import pages_of
 from quintet_client.input.sources import Source
+
+from tests.unit.documents.made_documents import drawn, tiff_of
 
 
 def tiff(*subfile_types, order="<", big=False, last=0):

@@ -6,7 +6,6 @@ import threading
 from contextlib import closing
 
 import pytest
-from made_documents import drawn, pdf_of, tiff_of
 from PIL import Image
 from quintet_client.input.originals import Originals
 from quintet_client.input.page_ids import page_id_of
@@ -17,6 +16,7 @@ from quintet_client.viewer.thumbnails import Thumbnails
 
 from tests.client.made_runs import make_run
 from tests.conftest import encode
+from tests.unit.documents.made_documents import drawn, pdf_of, tiff_of
 
 
 def corner(turn_deg=0):

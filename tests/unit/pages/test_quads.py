@@ -24,7 +24,7 @@ from quintet.pages.postprocess.quads import (
 from quintet.pages.records import Raster
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.unit.opencv_reference import (
+from tests.unit.pages.opencv_reference import (
     Floats,
     matched_share,
     raster_of,

@@ -14,14 +14,15 @@ import pypdfium2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_pdfs import SIZE, picture, searchable, shown, text_of
-from made_results import document, encoded, line, original, page, with_turn
 from PIL import Image, ImageFont
 from quintet_client.exports.documents import ExportError
 from quintet_client.exports.layout.blocks import box_around
 from quintet_client.exports.layout.words import words_of
 from quintet_client.exports.pdf import searchable as pdf
 from quintet_client.exports.pdf.images import page_image
+
+from tests.unit.exports.made_pdfs import SIZE, picture, searchable, shown, text_of
+from tests.unit.exports.made_results import document, encoded, line, original, page, with_turn
 
 QUADS = [[(100, 100), (400, 100), (400, 140), (100, 140)], [(100, 300), (500, 300), (500, 360), (100, 360)]]
 TEXTS = ["Total 12.50", "Thank you, Zoë"]

@@ -14,7 +14,7 @@ from quintet_client.api.results import parse_page
 from quintet_client.errors import PageError
 from quintet_client.service.outcomes import Answered
 
-CLIENT_ROOT = Path(__file__).parents[2] / "client"
+CLIENT_ROOT = Path(__file__).parents[3] / "client"
 DOCUMENT = {
     "schema": "quintet.page/1",
     "model": "m",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pypdfium2
-from made_results import document, original
 from PIL import Image, ImageDraw
 from quintet_client.exports.pdf import searchable as pdf
+
+from tests.unit.exports.made_results import document, original
 
 SIZE = (800, 1000)
 

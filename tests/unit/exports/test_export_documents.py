@@ -7,7 +7,6 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_results import answer, line, page, region, with_turn
 from quintet_client.errors import PageError, UsageError
 from quintet_client.exports.documents import clean, have_ended, in_documents, load_page, parse_clean
 from quintet_client.exports.layout.blocks import blocks_of, turned_upright
@@ -16,6 +15,8 @@ from quintet_client.input.page_ids import derived, document_of, page_id_of, page
 from quintet_client.output.folder import Output
 from quintet_client.output.formats import FORMATS, NAMES, choose, split_names
 from quintet_client.output.ledger import Ledger, Row
+
+from tests.unit.exports.made_results import answer, line, page, region, with_turn
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from quintet_client.output.folder import Output, write_atomically
 from quintet_client.output.ledger import Ledger, Row
 from quintet_client.output.ledger_writer import LedgerWriter
 
-CLIENT_ROOT = Path(__file__).parents[2] / "client"
+CLIENT_ROOT = Path(__file__).parents[3] / "client"
 
 
 def start(script, *arguments):

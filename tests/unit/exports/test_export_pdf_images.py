@@ -9,10 +9,11 @@ import struct
 import numpy as np
 import pikepdf
 import pytest
-from made_pdfs import SIZE, picture, searchable, shown
-from made_results import encoded, line, page
 from PIL import Image, ImageOps
 from quintet_client.exports.pdf.images import page_image
+
+from tests.unit.exports.made_pdfs import SIZE, picture, searchable, shown
+from tests.unit.exports.made_results import encoded, line, page
 
 
 def test_a_jpeg_is_embedded_byte_for_byte(tmp_path):

@@ -7,10 +7,11 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_results import document, line, page, region
 from markdown_it import MarkdownIt
 from quintet_client.exports.formats import markdown, plain
 from quintet_client.exports.layout.grid import table_of
+
+from tests.unit.exports.made_results import document, line, page, region
 
 
 def words_shown(tokens) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SOURCES = sorted(
     path for folder in ("handlers", "client", "benchmarks", "requirements") for path in (ROOT / folder).rglob("*.py")
 )

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
-from made_results import document, line, page, region
 from quintet_client.exports.formats import alto, hocr
+
+from tests.unit.exports.made_results import document, line, page, region
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # written for Python 2

@@ -9,7 +9,7 @@ from quintet.errors import HTTP_STATUS, Code, SettingsError
 from quintet.frame.settings import FrameSettings
 from quintet.pages.settings import Settings
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_the_shipped_configuration_is_valid_and_names_every_setting() -> None:

@@ -17,7 +17,15 @@ from math import ceil
 import pikepdf
 import psutil
 import pytest
-from made_documents import (
+from PIL import Image
+from quintet.pages.pixels.images import decode_image
+from quintet.pages.settings import Settings
+from quintet_client.input.documents.messages import Answer, answer_unpacked, packed
+from quintet_client.input.documents.renderer import MEMORY_BYTES, Renderer
+from quintet_client.input.regular_files import stamp_of
+from quintet_client.service.page import FileStamp, Limits
+
+from tests.unit.documents.made_documents import (
     add_scan,
     drawn,
     encrypted_pdf,
@@ -29,13 +37,6 @@ from made_documents import (
     saved,
     tiff_of,
 )
-from PIL import Image
-from quintet.pages.pixels.images import decode_image
-from quintet.pages.settings import Settings
-from quintet_client.input.documents.messages import Answer, answer_unpacked, packed
-from quintet_client.input.documents.renderer import MEMORY_BYTES, Renderer
-from quintet_client.input.regular_files import stamp_of
-from quintet_client.service.page import FileStamp, Limits
 
 PIXEL_BY_PIXEL_DPI = 72
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from made_results import line, page, region
 from quintet_client.exports.documents import DocumentPage
 from quintet_client.exports.formats import parquet
 from quintet_client.exports.formats import tables as comma_separated
 from quintet_client.exports.formats.tables import LINE_COLUMNS, PAGE_COLUMNS
 
-OUTPUTS = (Path(__file__).parents[2] / "docs" / "outputs.md").read_text("utf-8")
+from tests.unit.exports.made_results import line, page, region
+
+OUTPUTS = (Path(__file__).parents[3] / "docs" / "outputs.md").read_text("utf-8")
 READ = page([line('Total, "12.50"', region=0), line("=2+3")], [region("title", 0, 0, 9, 9)])
 PAGES = [
     DocumentPage("a.png", 1, "ok", READ),

@@ -6,7 +6,6 @@ import time
 from dataclasses import replace
 
 import pytest
-from made_documents import drawn, encrypted_pdf, pdf_of, tiff_of
 from quintet_client.errors import UsageError
 from quintet_client.input.regular_files import stamp_of
 from quintet_client.input.sources import find_sources
@@ -14,6 +13,8 @@ from quintet_client.output.folder import Output
 from quintet_client.output.ledger import Ledger, Row
 from quintet_client.run.plan import make_plan
 from quintet_client.run.settings import ReadSettings
+
+from tests.unit.documents.made_documents import drawn, encrypted_pdf, pdf_of, tiff_of
 
 
 class Reading:
