@@ -197,7 +197,7 @@ def _see_poison_through(played: Round, pack: int) -> None:
 
 def _small_disk(played: Round) -> Callable[[], object] | None:
     """Give OUTPUT a disk of its own with little room; returns what makes more, None where nothing may be mounted."""
-    size = f"size={played.dice.randrange(150, 450)}k"
+    size = f"size={played.dice.randrange(120, 240)}k"
     if os.geteuid() != 0 or not _run("mount", "-t", "tmpfs", "-o", size, "tmpfs", str(played.output)):
         return None
     played.undo.callback(_run, "umount", "--lazy", str(played.output))

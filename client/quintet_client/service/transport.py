@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import threading
 import uuid
@@ -39,6 +40,8 @@ PREDICTIONS = "/predictions/quintet"
 MODELS = "/models/quintet"
 # A server that is there accepts at once; one that is not must be noticed soon.
 CONNECT_TIMEOUT_S = 5.0
+# The question for limits waits in the server's queue like a page: a run is not held up by it for longer than this.
+LIMITS_WITHIN_S = 30.0
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -114,15 +117,22 @@ class HttpTransport:
         return self._send(frame, frames.MEDIA_TYPE, lambda answer: _outcomes(answer, count))
 
     def ask_limits(self) -> Limits | Trouble:
-        """Ask what the service takes; one that does not know the question has the usual limits."""
-        came = self.send_frame(frames.pack_question(frames.Kind.LIMITS), 1)
+        """Ask what the service takes; one that does not know the question, or is too busy, has the usual limits.
+
+        On a connection of its own: how soon this is answered says nothing about how long pages take.
+        """
+        question = frames.pack_question(frames.Kind.LIMITS)
+        with _new_session() as session:
+            came = self._send(
+                question, frames.MEDIA_TYPE, lambda answer: _outcomes(answer, 1), session, LIMITS_WITHIN_S
+            )
         answer = came[0] if isinstance(came, list) else came
         match answer:
             case Answered():
                 told = json.loads(answer.document)
                 known = {name: told.get(name) for name in Limits._fields}
                 return Limits(**{name: most for name, most in known.items() if isinstance(most, int) and most > 0})
-            case PageFailed():
+            case PageFailed() | TryFailed(code="TIMEOUT"):
                 _log.debug("the server does not say its limits: %s: %s", answer.code, answer.message)
                 return USUAL_LIMITS
         return answer
@@ -138,20 +148,38 @@ class HttpTransport:
             for session in self._sessions:
                 session.close()
 
-    def _send(self, body: bytes, content_type: str, understand: Callable[[requests.Response], T]) -> T | Outcome:
+    def _send(
+        self,
+        body: bytes,
+        content_type: str,
+        understand: Callable[[requests.Response], T],
+        session: requests.Session | None = None,
+        within_s: float = math.inf,
+    ) -> T | Outcome:
         """Make one request; once more, at once, for every newer token found after a rejection."""
         while True:
             token = self._tokens.current()
-            came = self._attempt(body, content_type, token, understand)
+            came = self._attempt(body, content_type, token, understand, session or self._session(), within_s)
             if not isinstance(came, Unauthorised) or not self._tokens.renew(rejected=token):
                 return came
 
     def _attempt(
-        self, body: bytes, content_type: str, token: str | None, understand: Callable[[requests.Response], T]
+        self,
+        body: bytes,
+        content_type: str,
+        token: str | None,
+        understand: Callable[[requests.Response], T],
+        session: requests.Session,
+        within_s: float,
     ) -> T | Outcome:
         request_id = uuid.uuid4().hex
+        headers = {"Content-Type": content_type, "X-Request-Id": request_id}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        connect_s, answer_s = self._timeouts_s
+        timeouts_s = (connect_s, min(answer_s, within_s))
         try:
-            answer = self._post(body, content_type, token, request_id)
+            answer = session.post(self._url, data=body, headers=headers, timeout=timeouts_s, allow_redirects=False)
         except requests.ConnectTimeout as error:
             return NotNow(_reason(error))
         except requests.ReadTimeout as error:
@@ -160,14 +188,6 @@ class HttpTransport:
             return traced(_broken(error), request_id)
         _log.debug("request %s: %d bytes, HTTP %d", request_id, len(body), answer.status_code)
         return understand(answer)
-
-    def _post(self, body: bytes, content_type: str, token: str | None, request_id: str) -> requests.Response:
-        headers = {"Content-Type": content_type, "X-Request-Id": request_id}
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
-        return self._session().post(
-            self._url, data=body, headers=headers, timeout=self._timeouts_s, allow_redirects=False
-        )
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
