@@ -196,6 +196,7 @@ def like_cuda(model_store: Path) -> Iterator[PageChain]:
         yield chain
 
 
+@pytest.mark.slow
 def test_calls_as_large_as_on_cuda_change_nothing(
     like_cuda: PageChain, bodies: list[bytes], together: list[dict[str, Any]]
 ) -> None:

@@ -51,12 +51,14 @@ def test_a_page_that_kills_or_stalls_its_worker_fails_alone_with_a_stable_code(s
     assert failed == {"part1/poison.jpg": ("WORKER_DIED", 1)}
 
 
+@pytest.mark.slow
 def test_two_pages_of_one_request_that_kill_and_stall_are_both_found(server, tmp_path):
     poison = {"part1/page0001.poison.jpg": b"KILL", "part1/page0001.poison2.jpg": b"STALL"}
     failed = read_poisoned(server, tmp_path, poison, "--pack", 4)
     assert failed == dict.fromkeys(poison, ("WORKER_DIED", 1))
 
 
+@pytest.mark.slow
 def test_a_stall_that_is_taken_for_a_lost_request_ends_as_a_stall(server, tmp_path, monkeypatch):
     """As with the defaults: a minute of silence is enough to ask, 15 minutes are what the server gives its worker."""
     monkeypatch.setattr(lost_requests, "LEAST_SILENCE_S", 0.7)

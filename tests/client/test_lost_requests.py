@@ -113,6 +113,7 @@ class TwoWorkers(Worker):
         return our_error(400, "EMPTY_BODY") if not request.body else page_answer(request)
 
 
+@pytest.mark.slow
 def test_a_worker_that_takes_long_beside_a_quick_one_is_given_more_time_each_time(folder, output):
     pages = list(write_pages(folder, 12).values())
     code, _, seen = read_through(

@@ -63,6 +63,7 @@ def test_bad_pages_fail_by_code_and_their_neighbours_are_read(service, folder, o
     }
 
 
+@pytest.mark.slow
 def test_a_killed_client_is_completed_by_a_rerun_to_the_same_bytes(service, folder, output, tmp_path):
     draw_pages(folder, 10)
     options = ("--token-file", service.token_file)

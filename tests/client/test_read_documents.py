@@ -104,6 +104,7 @@ def test_documents_that_cannot_be_read_fail_once_each_and_their_neighbours_are_r
     assert "broken.tif" in answers(output), "what is wrong with it is for the service to say, as of an image"
 
 
+@pytest.mark.slow
 def test_a_client_killed_in_mid_document_is_completed_by_a_rerun_to_the_same_bytes(folder, output, tmp_path):
     ids = write_documents(folder, pdf_pages=60)
     with ScriptedServer(slowly) as server:

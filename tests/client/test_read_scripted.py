@@ -291,7 +291,10 @@ def test_a_second_client_on_the_same_output_is_refused(folder, output):
     assert set(server.seen.values()) == {1}
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGKILL, *(pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGINT, signal.SIGTERM))],
+)
 def test_a_client_ended_midway_is_completed_by_a_rerun_to_the_same_bytes(folder, output, tmp_path, number):
     pages = write_pages(folder, 80)
     with ScriptedServer(slowly) as server:

@@ -141,6 +141,7 @@ def test_loader_processes_decode_into_the_ring_and_one_that_is_killed_loses_no_p
     assert answers(output) == answers(tmp_path / "plain")
 
 
+@pytest.mark.slow
 def test_a_killed_client_leaves_no_memory_behind_and_a_rerun_completes_its_work(pixels, folder, output, tmp_path):
     write_pictures(folder, 60)
     pixels.serve()
@@ -227,6 +228,7 @@ def test_where_the_sockets_cannot_be_reached_pages_travel_over_http(pixels, fold
     assert not pixels.mapped()
 
 
+@pytest.mark.slow
 def test_a_service_that_comes_back_without_shared_memory_gets_the_pages_over_http(pixels, folder, output, caplog):
     restarted_in_mid_run(pixels, folder, output, "off")
     assert caplog.text.count(GIVEN_UP) == 1

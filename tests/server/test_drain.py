@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
+import pytest
 import requests
 from quintet.frame import frames
 from quintet.operations import service as torchserve
@@ -20,6 +21,7 @@ def send(service: torchserve.Service, pages: int) -> int:
     return requests.post(url, data=frames.pack_pages([b"page"] * pages), headers=headers, timeout=60).status_code
 
 
+@pytest.mark.slow
 def test_a_drain_waits_for_the_slowest_of_several_workers_and_stopping_leaves_nothing(tmp_path: Path) -> None:
     two_workers = {"batchSize": 1, "maxBatchDelay": 5, "minWorkers": 2, "maxWorkers": 2}
     with echo_service(tmp_path / "echo", two_workers, s_per_page=0.3) as running, ThreadPoolExecutor(2) as threads:

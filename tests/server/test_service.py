@@ -70,6 +70,7 @@ def sixty_four(service: torchserve.Service) -> tuple[list[requests.Response], di
     return answers, {size: count - before.get(size, 0) for size, count in batch_sizes(service).items()}
 
 
+@pytest.mark.slow
 def test_bad_bodies_have_their_own_answers_beside_good_neighbours(service: torchserve.Service, sixty_four) -> None:
     expected = service.read(PAGE).json()
     answers, _ = sixty_four
@@ -85,6 +86,7 @@ def test_bad_bodies_have_their_own_answers_beside_good_neighbours(service: torch
         assert error["request_id"]
 
 
+@pytest.mark.slow
 def test_64_concurrent_requests_arrive_in_batches_larger_than_32(sixty_four) -> None:
     _, new = sixty_four
     assert sum(size * count for size, count in new.items()) == 64
