@@ -85,9 +85,9 @@ def test_a_fast_service_gets_all_that_is_allowed_and_a_slow_one_what_it_answers_
         return AdaptiveLimit(192, 1 << 30, Cancellation())
 
     assert limit().most_pages == AdaptiveLimit.FIRST_PAGES
-    assert answer(limit(), 500, 1) == 2 * AdaptiveLimit.FIRST_PAGES
+    assert answer(limit(), 500, 1) == 4 * AdaptiveLimit.FIRST_PAGES
     assert answer(limit(), 500, 9) == 192
-    assert answer(limit(), 2.8, 9) == 28
+    assert answer(limit(), 4.5, 9) == 45
     assert answer(limit(), 0.1, 9) == AdaptiveLimit.LEAST_PAGES
 
 
@@ -103,7 +103,7 @@ def test_answers_to_requests_that_set_out_before_the_last_change_change_nothing(
     limit.acquire(4, 0)
     for _ in range(20):
         limit.adapt(0.5)
-    assert limit.most_pages == 2 * AdaptiveLimit.FIRST_PAGES
+    assert limit.most_pages == 4 * AdaptiveLimit.FIRST_PAGES
 
 
 def test_less_than_the_first_pages_is_allowed():
