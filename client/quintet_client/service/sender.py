@@ -63,8 +63,8 @@ class AdaptiveLimit(InFlightLimit):
     """
 
     FIRST_PAGES = 4
-    # Two requests of 16: 8 pages at a time are read 5 % slower (two CPU cores, 48 pages), and a service that others keep
-    # busy would hardly be used.
+    # Two requests of 16: 8 pages at a time are read 5 % slower (two CPU cores, 48 pages), and a service that others
+    # keep busy would hardly be used.
     LEAST_PAGES = 32
     ANSWER_WITHIN_S = 10.0
 
