@@ -83,6 +83,7 @@ def test_the_order_of_pages_does_not_matter(
         assert_same_reading(result, reversed_result)
 
 
+@pytest.mark.slow
 def test_small_budgets_cut_the_batch_and_change_nothing(
     model_store: Path, bodies: list[bytes], together: list[dict[str, Any]]
 ) -> None:
@@ -148,6 +149,7 @@ def test_upside_down_lines_on_an_upright_page_are_read_from_their_own_top_left(c
     assert [line["text"] for line in turned] == [LINES[0]]
 
 
+@pytest.mark.slow
 def test_the_pytorch_engine_reads_what_openvino_reads_in_the_same_number_format(
     model_store: Path, bodies: list[bytes]
 ) -> None:

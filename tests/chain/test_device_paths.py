@@ -62,6 +62,7 @@ def test_a_bad_jpeg_leaves_its_neighbours_unchanged_where_the_device_decodes(on_
         assert_same_reading(outcome, alone)
 
 
+@pytest.mark.slow
 def test_captured_launches_read_what_eager_ones_read_and_text_detection_is_not_captured(
     capturing: PageChain, model_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +122,7 @@ def test_a_full_call_of_every_width_can_be_captured(capturing: PageChain, monkey
     assert all(count * width <= max(width, capturing.budgets.line_columns) for (*_, width), count in most.items())
 
 
+@pytest.mark.slow
 def test_a_chain_reads_after_its_warm_up_what_it_read_before(chain: PageChain) -> None:
     before = results(chain(BODIES))
     chain.warm_up()

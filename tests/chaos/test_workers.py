@@ -82,6 +82,7 @@ def gathering(one_worker) -> Server:
     return one_worker
 
 
+@pytest.mark.slow
 def test_requests_that_die_with_a_worker_while_they_are_gathered_are_sent_again(gathering, tmp_path, monkeypatch):
     """TorchServe never answers them; without a detector this run takes as long as --timeout-s says."""
     monkeypatch.setattr(lost_requests, "LEAST_SILENCE_S", 2.0)
@@ -103,6 +104,7 @@ def test_requests_that_die_with_a_worker_while_they_are_gathered_are_sent_again(
     assert {row["tries"] for row in rows(tmp_path / "out").values()} == {1}
 
 
+@pytest.mark.slow
 def test_a_service_that_is_stopped_answers_the_batch_it_has_at_hand(gathering):
     answers = []
     sender = threading.Thread(target=lambda: answers.append(gathering.service.read(b"a page").status_code))

@@ -28,6 +28,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_slow_exports_do_not_hold_up_the_end_of_an_interrupted_run(folder, output):
     write_images(folder, 40)
     options = ("--formats", "txt")

@@ -77,6 +77,7 @@ def test_a_document_alone_and_documents_of_a_list_are_read_too(folder, output, t
     assert rows(tmp_path / "listed")["missing.pdf"]["code"] == "UNREADABLE_FILE"
 
 
+@pytest.mark.slow
 def test_loader_processes_send_the_very_bytes_that_none_sends(folder, output, tmp_path):
     ids = write_documents(folder)
     with ScriptedServer() as server:
@@ -123,6 +124,7 @@ def test_a_client_killed_in_mid_document_is_completed_by_a_rerun_to_the_same_byt
     assert answers(output) == answers(tmp_path / "undisturbed")
 
 
+@pytest.mark.slow
 def test_a_loader_killed_in_mid_document_loses_no_page(folder, output):
     ids = write_documents(folder, pdf_pages=120)
     with ScriptedServer(slowly) as server:
@@ -196,6 +198,7 @@ def test_a_documents_outputs_come_together_and_again_to_the_same_bytes(folder, o
     assert exported(output) == made
 
 
+@pytest.mark.slow
 def test_without_pypdfium2_pdfs_fail_clearly_images_are_read_and_the_next_run_reads_the_pdfs(folder, output, tmp_path):
     ids = write_documents(folder)
     (tmp_path / "lacking").mkdir()

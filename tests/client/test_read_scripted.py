@@ -271,6 +271,7 @@ def test_a_full_disk_ends_with_6_and_a_rerun_goes_on(folder, output):
     assert assert_adds_up(output)["ok"] == 3
 
 
+@pytest.mark.slow
 def test_a_second_client_on_the_same_output_is_refused(folder, output):
     write_pages(folder, 6)
     refused = threading.Event()
@@ -320,6 +321,7 @@ def children_of(pid):
     return [int(child) for child in found.stdout.split()]
 
 
+@pytest.mark.slow
 def test_a_killed_loader_process_loses_no_page(folder, output):
     write_pages(folder, 200)
     with ScriptedServer(slowly) as server:

@@ -126,6 +126,7 @@ def test_answers_and_errors_are_the_same_bytes_with_and_without(pixels, folder, 
     wait_until(lambda: not pixels.mapped())
 
 
+@pytest.mark.slow
 def test_loader_processes_decode_into_the_ring_and_one_that_is_killed_loses_no_page(pixels, folder, output, tmp_path):
     write_pictures(folder, 80)
     pixels.serve()
@@ -195,6 +196,7 @@ def restarted_in_mid_run(pixels, folder, output, switch):
     assert report(output)["errors"] == {}
 
 
+@pytest.mark.slow
 def test_a_service_restarted_in_mid_run_takes_the_ring_again(pixels, folder, output, caplog):
     with caplog.at_level("INFO"):
         restarted_in_mid_run(pixels, folder, output, "on")
@@ -243,6 +245,7 @@ def test_where_it_is_off_pages_travel_over_http_and_the_log_says_so_once(pixels,
     assert "shared memory is off in this service" in caplog.text
 
 
+@pytest.mark.slow
 def test_the_real_models_answer_the_same_bytes(service, folder, output, tmp_path, caplog):
     write_pictures(folder, 6)
     where = (service.inference_url, "--token-file", service.token_file)

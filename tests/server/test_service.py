@@ -153,6 +153,7 @@ def misconfigured(tmp_path: Path, model_store: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_wrong_setting_stops_the_start_with_its_name_and_leaves_nothing_running(
     misconfigured: Path, tmp_path: Path
 ) -> None:

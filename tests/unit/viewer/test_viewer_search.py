@@ -88,6 +88,7 @@ def test_pages_read_later_are_found_and_those_read_again_by_their_new_words_alon
     assert index.search("other", wait_s=10).page_ids == ("a.png",)
 
 
+@pytest.mark.slow
 def test_answers_that_are_gone_or_no_answers_do_not_stop_the_index(tmp_path):
     (tmp_path / "pages").mkdir()
     (tmp_path / "pages" / "b.png.json").write_text("[1, 2")
