@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tests.chaos import clients
 from tests.chaos.account import Account, settle, undisturbed
 from tests.chaos.faults import FAULTS
 from tests.chaos.stage import Round, Server, Stage, wait_until
@@ -68,7 +67,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def play(folder: Path, names: Sequence[str], rounds: int, seed: int, away_s: float, pages: int = PAGES) -> list[Line]:
     """Play faults against one server in a folder of their own; round by round, so that all meet a used server."""
     shutil.rmtree(folder, ignore_errors=True)
-    clients.preload()
     stage = Stage(Server(folder / "server"), folder, pages, away_s)
     try:
         stage.draw_pages()

@@ -17,7 +17,7 @@ import requests
 from quintet.operations import service as torchserve
 from quintet_client.output.ledger import Ledger
 
-from tests.chaos.clients import Client
+from tests.clients import Client
 from tests.conftest import loopback_properties
 from tests.family import WORKER, processes_below
 from tests.server.echo_service import pack_echo, without_torch
@@ -25,6 +25,8 @@ from tests.unit.documents.made_documents import drawn, pdf_of
 
 # A batch of all that is under way takes 24 x 15 ms; a worker that is silent for so long is stalled.
 RESPONSE_TIMEOUT_S = 3
+# Of the lost-request detector, instead of a minute: a round lasts seconds. The rule is the same.
+LEAST_SILENCE_S = 4.0
 S_PER_PAGE = 0.015
 DOCUMENT_PAGES = 12
 OPTIONS = ("--in-flight", 24, "--pack", 4, "--batch", 16, "--loaders", 1, "--retries", 2, "--give-up-s", 120)
@@ -187,7 +189,7 @@ class Round:
                 ledger.executescript(_ENTERED)
         where = ("--server", self.url, "--token-file", self.server.service.token_file)
         arguments = ("read", self.source, self.output, *where, *OPTIONS, *options)
-        client = Client(arguments, self.folder / "client.log")
+        client = Client(arguments, self.folder / "client.log", LEAST_SILENCE_S)
         self.undo.callback(client.end)
         return client
 

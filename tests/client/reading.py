@@ -1,19 +1,18 @@
 """How these tests run `quintet read`: in this process where they can, as a process of its own where it is killed."""
 
 import json
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 from quintet_client.cli import main
 
+from tests.clients import Client
+
 CLIENT_ROOT = Path(__file__).parents[2] / "client"
-COMMAND = [sys.executable, "-m", "quintet_client.cli", "read"]
 
 
 def read(source: Path, output: Path, url: str, *options: object) -> int:
@@ -22,20 +21,15 @@ def read(source: Path, output: Path, url: str, *options: object) -> int:
         return main(["read", str(source), str(output), "--server", url, "--loaders", "0", *map(str, options)])
 
 
-def start_client(source: Path, output: Path, url: str, *options: object) -> subprocess.Popen[str]:
+def start_client(source: Path, output: Path, url: str, *options: object) -> Client:
     """Start the command as a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(CLIENT_ROOT)}
-    environment.pop("QUINTET_TOKEN_FILE", None)
-    arguments = [*COMMAND, str(source), str(output), "--server", url, *map(str, options)]
-    return subprocess.Popen(
-        arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
-    )
+    arguments = ["read", source, output, "--server", url, *options]
+    return Client(arguments, Path(tempfile.mkdtemp(dir=output.parent)) / "client.log")
 
 
-def finish(process: subprocess.Popen[str], timeout_s: float = 90) -> tuple[int, str, str]:
-    """Wait for a started client; gives exit code, stdout and stderr."""
-    stdout, stderr = process.communicate(timeout=timeout_s)
-    return process.returncode, stdout, stderr
+def finish(client: Client, timeout_s: float = 90) -> tuple[int, str]:
+    """Wait for a started client; gives its exit code and what it said."""
+    return client.wait(timeout_s), client.said()
 
 
 def write_pages(folder: Path, count: int) -> dict[str, bytes]:

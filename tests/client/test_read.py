@@ -69,7 +69,7 @@ def test_a_killed_client_is_completed_by_a_rerun_to_the_same_bytes(service, fold
     options = ("--token-file", service.token_file)
     running = start_client(folder, output, service.inference_url, *options, "--in-flight", 2, "--loaders", 1)
     wait_until(lambda: count_answers(output) >= 2)
-    running.send_signal(signal.SIGKILL)
+    running.send(signal.SIGKILL)
     assert finish(running)[0] == -signal.SIGKILL
     assert count_answers(output) < 10
     assert read_here(service, folder, output) == 0

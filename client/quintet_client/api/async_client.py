@@ -13,7 +13,6 @@ from typing import Self, TypeVar
 from quintet_client.api.client import (
     DEFAULT_GIVE_UP_S,
     DEFAULT_IN_FLIGHT,
-    DEFAULT_PACK,
     DEFAULT_RETRIES,
     Image,
     QuintetClient,
@@ -23,6 +22,7 @@ from quintet_client.api.page_stream import Key
 from quintet_client.api.results import PageResult
 from quintet_client.cancellation import Cancellation
 from quintet_client.errors import InterruptedRunError, PageError
+from quintet_client.service.batch_request import USUAL_PAGES
 from quintet_client.service.transport import DEFAULT_SERVER, DEFAULT_TIMEOUT_S
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class AsyncQuintetClient:
             raise
 
     async def read_many(
-        self, pages: Iterable[tuple[Key, Image]], *, in_flight: int = DEFAULT_IN_FLIGHT, pack: int = DEFAULT_PACK
+        self, pages: Iterable[tuple[Key, Image]], *, in_flight: int = DEFAULT_IN_FLIGHT, pack: int = USUAL_PAGES
     ) -> AsyncGenerator[tuple[Key, PageResult | PageError], None]:
         """Read many pages at once, for `async for`, as `QuintetClient.read_many` does.
 

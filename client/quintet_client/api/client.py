@@ -16,6 +16,7 @@ from quintet_client.api.results import PageResult, result_of
 from quintet_client.cancellation import Cancellation
 from quintet_client.errors import PageError, UsageError
 from quintet_client.input.regular_files import MAX_FILE_BYTES, read_regular, why_not
+from quintet_client.service.batch_request import USUAL_PAGES
 from quintet_client.service.delivery import Delivery, GiveUpPolicy
 from quintet_client.service.isolation import Isolation
 from quintet_client.service.page import Page
@@ -26,7 +27,6 @@ Image = bytes | bytearray | memoryview | str | os.PathLike[str]
 
 # A service with less memory than a bulk machine: a batch of 64 images in two requests' worth of time.
 DEFAULT_IN_FLIGHT = 64
-DEFAULT_PACK = 16
 DEFAULT_GIVE_UP_S = 30.0
 DEFAULT_RETRIES = 3
 
@@ -90,7 +90,7 @@ class QuintetClient:
         raise cancellation.cause or AssertionError("a page was abandoned without a cause")
 
     def read_many(
-        self, pages: Iterable[tuple[Key, Image]], *, in_flight: int = DEFAULT_IN_FLIGHT, pack: int = DEFAULT_PACK
+        self, pages: Iterable[tuple[Key, Image]], *, in_flight: int = DEFAULT_IN_FLIGHT, pack: int = USUAL_PAGES
     ) -> Generator[tuple[Key, PageResult | PageError], None, None]:
         """Read many pages at once; yields each key with its result or error as they arrive, in any order.
 

@@ -24,10 +24,10 @@ from quintet_client.run.plan import Plan, make_plan
 from quintet_client.run.progress import Progress
 from quintet_client.run.report import Clock, Report, Tally
 from quintet_client.run.settings import ReadSettings
-from quintet_client.service.batch_request import in_batches
+from quintet_client.service.batch_request import USUAL_PAGES, in_batches
 from quintet_client.service.delivery import Delivery, GiveUpPolicy
 from quintet_client.service.outcomes import Answered, Final, PageFailed
-from quintet_client.service.page import USUAL_LIMITS, Limits, Page
+from quintet_client.service.page import Limits, Page
 from quintet_client.service.sender import AdaptiveLimit, InFlightLimit, Sender
 from quintet_client.service.transport import Transport
 from quintet_client.shared_memory.slabs import Slabs
@@ -36,8 +36,6 @@ from quintet_client.shared_memory.slabs import Slabs
 GRACE_S = 5.0
 # A front end holds every body that is under way; TorchServe's has a heap of 2 GiB.
 MOST_BYTES_IN_FLIGHT = 512 * 1024 * 1024
-# Pages a request at most, where the user gives no number: see the measurements in docs/wire.md.
-MOST_PAGES_A_REQUEST = 16
 _log = logging.getLogger(__name__)
 
 
@@ -71,7 +69,9 @@ def read_all(
             ledger.add_input(os.path.abspath(settings.input_path))  # noqa: PTH100 - resolve() would follow links
         exports = RunExports(output, settings.formats, files, cancellation)
         run = _Run(settings, cancellation, output, tally, clock, events, exports)
-        model = _Reading(run, transport, slabs, plan).read() if plan.todo else plan.model
+        delivery = _delivery(run, transport)
+        limits = _ask_limits(delivery, cancellation) if plan.todo else None
+        model = _Reading(run, transport, delivery, limits, slabs, plan).read() if limits else plan.model
         exports.finish()
         return _close(run, model)
 
@@ -95,40 +95,45 @@ class _Run:
         self.exports.committed(rows)
 
 
+def _delivery(run: _Run, transport: Transport) -> Delivery:
+    """What sees the pages of a run through."""
+    give_up = GiveUpPolicy(run.settings.give_up_s, run.settings.timeout_s)
+    return Delivery(transport, give_up, run.settings.retries, run.cancellation.wait)
+
+
+def _ask_limits(delivery: Delivery, cancellation: Cancellation) -> Limits | None:
+    """What the service takes; None if the run ended meanwhile, as it does when the service cannot be reached."""
+    try:
+        limits = delivery.ask_limits()
+    except QuintetError as error:
+        cancellation.cancel(error)
+    return None if cancellation.cancelled else limits
+
+
 class _Reading:
     """The stages of one run; the loader forks its processes in the constructor, before any thread is there."""
 
-    def __init__(self, run: _Run, transport: Transport, slabs: Slabs | None, plan: Plan) -> None:
+    def __init__(
+        self, run: _Run, transport: Transport, delivery: Delivery, limits: Limits, slabs: Slabs | None, plan: Plan
+    ) -> None:
         settings, cancellation = run.settings, run.cancellation
         self._run = run
         self._transport = transport
         self._slabs = slabs
         kind = InFlightLimit if settings.pack else AdaptiveLimit
         self._limit = kind(settings.in_flight, MOST_BYTES_IN_FLIGHT, cancellation)
-        give_up = GiveUpPolicy(settings.give_up_s, settings.timeout_s)
-        delivery = Delivery(transport, give_up, settings.retries, cancellation.wait)
-        self._service_limits = self._ask_limits(delivery)
-        self._loader = PageLoader(
-            plan.todo, settings.batch, settings.loaders, settings.dpi, self._service_limits, slabs
-        )
+        self._most_bytes = limits.max_request_bytes // 2
+        self._loader = PageLoader(plan.todo, settings.batch, settings.loaders, settings.dpi, limits, slabs)
         self._sender = Sender(delivery, self._limit, cancellation, self._finish_page)
         self._writers = BoundedPool(settings.writers, settings.in_flight, cancellation, "writer")
         self._ledger = LedgerWriter(run.output.ledger, plan.model, cancellation, run.enter)
-
-    def _ask_limits(self, delivery: Delivery) -> Limits:
-        """What the service takes; a service that cannot be reached ends the run, as it does while pages are sent."""
-        try:
-            return delivery.ask_limits()
-        except QuintetError as error:
-            self._run.cancellation.cancel(error)
-            return USUAL_LIMITS
 
     def read(self) -> str | None:
         """Bring the planned pages to their end; returns the fingerprint of the model that OUTPUT now holds."""
         self._ledger.start()
         self._run.exports.start()
         with Progress(self._run.tally, self._run.clock, self._run.events, self._sender):
-            for batch in in_batches(self._loaded(), self._pages_a_request, self._service_limits.max_request_bytes // 2):
+            for batch in in_batches(self._loaded(), self._pages_a_request, self._most_bytes):
                 self._note_sent(batch)
                 if not self._sender.put(batch):
                     break
@@ -152,10 +157,9 @@ class _Reading:
         """Pages that travel together as things stand: two requests at least, one to be read while one travels."""
         if not self._transport.takes_frames:
             return 1
-        asked = self._run.settings.pack
-        return (
-            min(asked, self._limit.most_pages) if asked else min(MOST_PAGES_A_REQUEST, -(-self._limit.most_pages // 2))
-        )
+        if asked := self._run.settings.pack:
+            return min(asked, self._limit.most_pages)
+        return min(USUAL_PAGES, -(-self._limit.most_pages // 2))
 
     def _note_sent(self, batch: Sequence[Page]) -> None:
         """Enter pages as sent, and tell the slabs of those that will have their end without the loader."""
@@ -171,8 +175,7 @@ class _Reading:
         """Hand a page's end to the writers and make room for another page; called by the sender's threads."""
         if not page.code:
             self._run.clock.request.add(seconds)
-            if isinstance(self._limit, AdaptiveLimit):
-                self._limit.adapt(seconds)
+            self._limit.adapt(seconds, time.monotonic())
         self._sender.release(page)
         if self._slabs and page.extent:
             self._slabs.ended(page.extent)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from quintet_client.service.outcomes import Dropped, NotNow, Outcome, PageFailed, TryFailed
 from quintet_client.service.page import Page
 
+# Pages a request, where nobody gives a number: see the measurements in docs/wire.md.
+USUAL_PAGES = 16
 # A restart drops a connection once. What is dropped so often in a row has something in it that does it.
 DROPS_BEFORE_HALVING = 3
 

@@ -36,6 +36,9 @@ class InFlightLimit:
         within = self._pages + pages <= self.most_pages and self._bytes + size_bytes <= self._most_bytes
         return within or self._pages == 0
 
+    def adapt(self, answer_s: float, now: float) -> None:
+        """Take note of how long the answer that came `now` (monotonic seconds) took; this limit stays as it is."""
+
     def acquire(self, pages: int, size_bytes: int) -> bool:
         """Wait until so much may be added, and add it; returns False if the run is ending instead."""
         with self._changed:
@@ -73,9 +76,8 @@ class AdaptiveLimit(InFlightLimit):
         self._ceiling = pages
         self._changed_at = float("-inf")
 
-    def adapt(self, answer_s: float) -> None:
-        """Take note of how long an answer took; those to requests that set out before the last change do not count."""
-        now = time.monotonic()
+    def adapt(self, answer_s: float, now: float) -> None:
+        """Move the limit, unless the answer is to a request that set out before the last change."""
         with self._changed:
             if now - answer_s < self._changed_at:
                 return

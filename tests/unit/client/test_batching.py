@@ -1,5 +1,6 @@
 """Which pages travel together, and how much is under way."""
 
+import itertools
 import threading
 
 from hypothesis import given
@@ -70,13 +71,15 @@ def test_nobody_waits_for_room_in_a_run_that_is_ending():
     assert not limit.acquire(1, 1)
 
 
+ANSWERED_AT_S = itertools.count(step=10_000.0)  # further apart than any answer takes
+
+
 def answer(limit, pages_a_second, times):
     """What is under way after so many answers of a service that reads at this speed, kept busy by one client."""
     for _ in range(times):
         limit.acquire(limit.most_pages, 0)
-        limit.adapt(limit.pages / pages_a_second)
+        limit.adapt(limit.pages / pages_a_second, next(ANSWERED_AT_S))
         limit.release(limit.pages, 0)
-        limit._changed_at = float("-inf")  # as if the next requests set out after this answer
     return limit.most_pages
 
 
@@ -102,7 +105,7 @@ def test_answers_to_requests_that_set_out_before_the_last_change_change_nothing(
     limit = AdaptiveLimit(192, 1 << 30, Cancellation())
     limit.acquire(4, 0)
     for _ in range(20):
-        limit.adapt(0.5)
+        limit.adapt(0.5, now=1.0)
     assert limit.most_pages == 4 * AdaptiveLimit.FIRST_PAGES
 
 

@@ -1,7 +1,8 @@
-"""`quintet read` as real processes, forked from one that has torch loaded: a second a client is saved."""
+"""`quintet read` as real processes, forked from one that has torch loaded: seconds a client are saved."""
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import resource
@@ -14,23 +15,32 @@ import psutil
 
 from tests.family import RENDERER, processes_below
 
-# Instead of a minute: a round lasts seconds. The rule is the same.
-LEAST_SILENCE_S = 4.0
 _CONTEXT = multiprocessing.get_context("forkserver")
 
 
-def preload() -> None:
+@functools.cache
+def _preload() -> None:
     """Load what clients need, once, into the process they are forked from."""
     multiprocessing.set_forkserver_preload(["quintet_client.cli", "quintet_client.run.reading"])
-    _CONTEXT.Process(target=os.getpid).start()
+    forked = _CONTEXT.Process(target=os.getpid)
+    forked.start()
+    forked.join()
 
 
 class Client:
     """One client as a process of its own; what it says goes into a file."""
 
-    def __init__(self, arguments: Sequence[object], log: Path) -> None:
+    def __init__(self, arguments: Sequence[object], log: Path, least_silence_s: float | None = None) -> None:
+        """Start `quintet` with these arguments.
+
+        Args:
+            arguments: words of the command line.
+            log: takes what it says on stdout and stderr.
+            least_silence_s: of the lost-request detector, where a test cannot wait a minute.
+        """
+        _preload()
         self.log = log
-        self._process = _CONTEXT.Process(target=_run, args=([str(word) for word in arguments], log))
+        self._process = _CONTEXT.Process(target=_run, args=([str(word) for word in arguments], log, least_silence_s))
         self._process.start()
         self.pid: int = self._process.pid or 0
 
@@ -78,15 +88,17 @@ class Client:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
 
-def _run(arguments: list[str], log: Path) -> None:
+def _run(arguments: list[str], log: Path, least_silence_s: float | None) -> None:
     """The client's process."""
+    os.environ.pop("QUINTET_TOKEN_FILE", None)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     from quintet_client import cli  # noqa: PLC0415 - loaded before the fork, and only there
     from quintet_client.service import lost_requests  # noqa: PLC0415 - loaded before the fork, and only there
 
-    lost_requests.LEAST_SILENCE_S = LEAST_SILENCE_S
+    if least_silence_s is not None:
+        lost_requests.LEAST_SILENCE_S = least_silence_s
     sys.argv = ["quintet", *arguments]
     code = cli.main(arguments)
     sys.stdout.flush()
