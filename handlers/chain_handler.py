@@ -6,16 +6,18 @@ import os
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from quintet.errors import Code, Failure
+from quintet.frame import frames
 from quintet.frame.chain import Body, Chain, Outcome
 from quintet.frame.metrics import BatchStats, Metric, Metrics
-from quintet.frame.requests import Reply, Request, admit, batches_of, parse_request, respond
+from quintet.frame.requests import Pace, Reply, Request, admit, batches_of, parse_request, respond
 from quintet.frame.settings import FrameSettings
 from quintet.frame.shared_memory.buffers import SharedBuffers
+from quintet.frame.workers import Workers
 from ts.metrics.metric_type_enum import MetricTypes
 
 logger = logging.getLogger(__name__)
@@ -45,6 +47,8 @@ class ChainHandler:
         self._chain.take_stage_seconds()  # those of the warm-up are nobody's
         self._buffers = SharedBuffers(self._settings, self._chain.engine)
         self._buffers.listen(model_dir.resolve() / "rings")
+        self._workers = Workers()
+        self._pace = Pace()
         self._limits = {"max_request_bytes": self._settings.max_request_bytes, **self._chain.limits}
         self._metrics = Metrics(_worker_name(), self._chain.engine.memory_bytes)
         _tell(self._metrics.at_start(), context)
@@ -54,7 +58,8 @@ class ChainHandler:
         """Answer a batch of requests, each with its own status."""
         with self._buffers.reading():
             parsed = [self._parse(number, request, context) for number, request in enumerate(requests)]
-            return self._answer(admit(parsed, self._settings.pages_at_once), context)
+            most = min(self._settings.pages_at_once, self._pace.pages_within(self._settings.seconds_at_once))
+            return self._answer(admit(parsed, most), context)
 
     def _parse(self, number: int, request: dict[str, Any], context: Any) -> Request:
         """One request of the batch; header names compare without case."""
@@ -77,10 +82,13 @@ class ChainHandler:
             stage_seconds=self._chain.take_stage_seconds(),
         )
         _tell(self._metrics.of_batch(stats), context)
-        _log_requests(requests, stats, time.monotonic() - begin)
+        seconds = time.monotonic() - begin
+        self._pace.note(sum(not isinstance(outcome, Failure) for outcome in outcomes), seconds)
+        _log_requests(requests, stats, seconds)
         head = {"schema": self._chain.schema, "model": self._chain.fingerprint}
         replies = respond(requests, outcomes, head)
-        return [_respond(number, reply, context) for number, reply in enumerate(replies)]
+        workers = {frames.WORKERS_HEADER: self._workers.header()}
+        return [_respond(number, reply, workers, context) for number, reply in enumerate(replies)]
 
     def _read(self, bodies: Sequence[Body]) -> list[Outcome]:
         """Run the chain; when it fails, halve the batch until the page that makes it fail stands alone."""
@@ -94,10 +102,10 @@ class ChainHandler:
         return self._read(bodies[:middle]) + self._read(bodies[middle:])
 
 
-def _respond(number: int, reply: Reply, context: Any) -> bytes:
+def _respond(number: int, reply: Reply, workers: Mapping[str, str], context: Any) -> bytes:
     context.set_response_content_type(number, reply.content_type)
     context.set_response_status(reply.status, reply.phrase, number)
-    for name, value in reply.headers.items():
+    for name, value in {**reply.headers, **workers}.items():
         context.set_response_header(number, name, value)
     return reply.body
 

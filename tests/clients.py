@@ -30,17 +30,10 @@ def _preload() -> None:
 class Client:
     """One client as a process of its own; what it says goes into a file."""
 
-    def __init__(self, arguments: Sequence[object], log: Path, least_silence_s: float | None = None) -> None:
-        """Start `quintet` with these arguments.
-
-        Args:
-            arguments: words of the command line.
-            log: takes what it says on stdout and stderr.
-            least_silence_s: of the lost-request detector, where a test cannot wait a minute.
-        """
+    def __init__(self, arguments: Sequence[object], log: Path) -> None:
         _preload()
         self.log = log
-        self._process = _CONTEXT.Process(target=_run, args=([str(word) for word in arguments], log, least_silence_s))
+        self._process = _CONTEXT.Process(target=_run, args=([str(word) for word in arguments], log))
         self._process.start()
         self.pid: int = self._process.pid or 0
 
@@ -88,17 +81,14 @@ class Client:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
 
-def _run(arguments: list[str], log: Path, least_silence_s: float | None) -> None:
+def _run(arguments: list[str], log: Path) -> None:
     """The client's process."""
     os.environ.pop("QUINTET_TOKEN_FILE", None)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     from quintet_client import cli  # noqa: PLC0415 - loaded before the fork, and only there
-    from quintet_client.service import lost_requests  # noqa: PLC0415 - loaded before the fork, and only there
 
-    if least_silence_s is not None:
-        lost_requests.LEAST_SILENCE_S = least_silence_s
     sys.argv = ["quintet", *arguments]
     code = cli.main(arguments)
     sys.stdout.flush()

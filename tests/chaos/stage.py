@@ -25,8 +25,6 @@ from tests.unit.documents.made_documents import drawn, pdf_of
 
 # A batch of all that is under way takes 24 x 15 ms; a worker that is silent for so long is stalled.
 RESPONSE_TIMEOUT_S = 3
-# Of the lost-request detector, instead of a minute: a round lasts seconds. The rule is the same.
-LEAST_SILENCE_S = 4.0
 S_PER_PAGE = 0.015
 DOCUMENT_PAGES = 12
 OPTIONS = ("--in-flight", 24, "--pack", 4, "--batch", 16, "--loaders", 1, "--retries", 2, "--give-up-s", 120)
@@ -189,7 +187,7 @@ class Round:
                 ledger.executescript(_ENTERED)
         where = ("--server", self.url, "--token-file", self.server.service.token_file)
         arguments = ("read", self.source, self.output, *where, *OPTIONS, *options)
-        client = Client(arguments, self.folder / "client.log", LEAST_SILENCE_S)
+        client = Client(arguments, self.folder / "client.log")
         self.undo.callback(client.end)
         return client
 

@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from quintet_client.service import lost_requests
 
 from tests.chaos.stage import Server, wait_until
 from tests.client.reading import assert_adds_up, count_answers, read, rows, write_pages
+from tests.server.echo_service import echo_service
 
 GOOD = 24
 
@@ -59,11 +59,15 @@ def test_two_pages_of_one_request_that_kill_and_stall_are_both_found(server, tmp
 
 
 @pytest.mark.slow
-def test_a_stall_that_is_taken_for_a_lost_request_ends_as_a_stall(server, tmp_path, monkeypatch):
-    """As with the defaults: a minute of silence is enough to ask, 15 minutes are what the server gives its worker."""
-    monkeypatch.setattr(lost_requests, "LEAST_SILENCE_S", 0.7)
-    failed = read_poisoned(server, tmp_path, {"part1/poison.jpg": b"STALL"}, "--pack", 2)
-    assert failed == {"part1/poison.jpg": ("WORKER_DIED", 1)}
+@pytest.mark.parametrize("pages", [120])
+def test_nothing_is_sent_again_while_workers_are_at_work(tmp_path, pages):
+    """Half a second a page, 15 s and more a batch, and workers that end theirs at different times."""
+    write_pages(tmp_path / "in", pages)
+    workers = {"batchSize": 64, "maxBatchDelay": 100, "minWorkers": 2, "maxWorkers": 2}
+    with echo_service(tmp_path / "service", workers, s_per_page=0.5, seconds_at_once=15) as running:
+        where = ("--token-file", running.token_file, "--pack", 8, "--in-flight", 180)
+        assert read(tmp_path / "in", tmp_path / "out", running.inference_url, *where) == 0
+    assert assert_adds_up(tmp_path / "out")["sent_again"] == 0
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +87,8 @@ def gathering(one_worker) -> Server:
 
 
 @pytest.mark.slow
-def test_requests_that_die_with_a_worker_while_they_are_gathered_are_sent_again(gathering, tmp_path, monkeypatch):
+def test_requests_that_die_with_a_worker_while_they_are_gathered_are_sent_again(gathering, tmp_path):
     """TorchServe never answers them; without a detector this run takes as long as --timeout-s says."""
-    monkeypatch.setattr(lost_requests, "LEAST_SILENCE_S", 2.0)
     write_pages(tmp_path / "in", GOOD)
 
     def kill() -> None:

@@ -117,7 +117,7 @@ class ScriptedServer:
         if whole is not None or not packed:
             return whole or replies[0]
         answers = frames.pack_answers([frames.Answer(reply.status, reply.body) for reply in replies])
-        return Reply(200, answers, (("Content-Type", frames.MEDIA_TYPE),))
+        return Reply(200, answers, (("Content-Type", frames.MEDIA_TYPE), *replies[-1].headers))
 
     def _tell_limits(self) -> Reply:
         document = {"schema": "quintet.limits/1", "request_id": "r", "model": MODEL, **self.limits}

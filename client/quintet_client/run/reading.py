@@ -72,6 +72,7 @@ def read_all(
         delivery = _delivery(run, transport)
         limits = _ask_limits(delivery, cancellation) if plan.todo else None
         model = _Reading(run, transport, delivery, limits, slabs, plan).read() if limits else plan.model
+        tally.sent_again = delivery.sent_again
         exports.finish()
         return _close(run, model)
 

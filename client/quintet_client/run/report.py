@@ -62,6 +62,7 @@ class Tally:
         self.inputs = inputs
         self.skipped_ok = skipped_ok
         self.skipped_failed = skipped_failed
+        self.sent_again = 0  # pages whose request was lost or broke
         self._lock = threading.Lock()
         self._states: Counter[str] = Counter()
         self._codes: Counter[str] = Counter()
@@ -148,7 +149,7 @@ class Report:
             "finished_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "seconds": round(self.seconds, 3),
             **{name: getattr(tally, name) for name in ("inputs", "ok", "failed", "skipped")},
-            **{name: getattr(tally, name) for name in ("skipped_ok", "skipped_failed", "left")},
+            **{name: getattr(tally, name) for name in ("skipped_ok", "skipped_failed", "left", "sent_again")},
             "errors": tally.codes,
             "pages_per_s": round(self.pages_per_s, 3),
             "stages": {name: getattr(self.clock, name).summary() for name in ("load", "request", "write")},
@@ -171,6 +172,8 @@ class Report:
             f"inputs {tally.inputs} = ok {tally.ok} + failed {tally.failed} + skipped {tally.skipped}{left}",
             f"{tally.done} pages in {self.seconds:.1f} s: {self.pages_per_s:.2f} pages/s",
         ]
+        if tally.sent_again:
+            lines.append(f"{tally.sent_again} pages were sent again: their request was lost or broke, see the log")
         if tally.skipped_failed:
             lines.append(f"{tally.skipped_failed} of the skipped failed earlier; --retry-failed reads them again")
         lines += [f"  {count} x {code}" for code, count in tally.codes.items()]

@@ -102,6 +102,8 @@ class Delivery:
         self._tries = tries
         self._wait = wait
         self._isolation = isolation or Isolation()
+        self._lock = threading.Lock()
+        self.sent_again = 0  # pages of requests that were lost or broke: some of them are read twice
 
     def ask_limits(self) -> Limits:
         """What the service takes, once it answers; the usual limits if `wait` said to abandon the question.
@@ -138,6 +140,9 @@ class Delivery:
                 if final is not None:
                     yield request.pages[0], replace(final, tries=request.tries_after(outcome))
                     continue
+                if isinstance(outcome, Dropped | TryFailed):
+                    with self._lock:
+                        self.sent_again += len(request.pages)
                 requests += request.after(outcome)
                 pause_s = max(pause_s, _backoff_s(request.waits + 1, outcome))
             if pause_s and self._wait(pause_s):

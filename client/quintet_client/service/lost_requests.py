@@ -1,14 +1,13 @@
-"""Requests that the server has lost: detected when later ones are answered, and abandoned, so that they are sent again.
+"""Requests that the server has lost: detected by who answers later ones, and abandoned, so that they are sent again.
 
 If a worker is killed while TorchServe 0.12.0 gathers its batch, the gathered requests are never answered and their
 connections stay open; without this module they wait for the client's own timeout, 16 minutes. Silence alone does not
-tell a lost request from a slow one. But requests wait in one queue: once a later one has been answered, this one is no
-longer in it. Where no later one is in flight, an empty page is sent as a probe.
+tell a lost request from a slow one. But requests wait in one queue, and a worker answers what it has taken before it
+takes more: a worker that answers a later request does not hold this one. Once every worker that lives has done so,
+nobody holds it. The answers say which workers live (`X-Quintet-Workers`); where none is under way, an empty page is
+sent as a probe. A server that does not say it is believed for the client's timeout.
 
-With several workers, one of them may be at work for that long. Then some pages are read twice, and none fails: an
-abandoned request costs a page none of its tries, and the next attempt is given four times as long. A read timeout that
-follows the slowest answer does not replace this: it sends a whole queue again when one batch takes longer than those
-before it, and cannot shorten the wait of requests that were sent before the first answer.
+An abandoned request costs a page none of its tries.
 """
 
 import logging
@@ -16,8 +15,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+from quintet.frame.frames import WORKERS_HEADER
 from requests import Session
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -25,11 +25,10 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.response import HTTPResponse
 from urllib3.util.wait import wait_for_read
 
-# A restart of the worker takes ten seconds; a page, on a slow machine, a few.
-LEAST_SILENCE_S = 60.0
-# Of the slowest answer so far: a batch of large pages behind a full queue takes longer than anything before it.
-TIMES_SLOWEST = 3.0
+# What one request may take longer than another between this process and the queue, or back.
+MARGIN_S = 5.0
 _POLL_S = 0.5
+_MOST_WORKERS = 256
 # A host that is gone is silent too: TCP keep-alive finds out.
 _KEEP_ALIVE_S = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
@@ -40,83 +39,82 @@ class LostRequestError(ConnectionError):
     """The server will not answer this request any more."""
 
 
+class _Server(NamedTuple):
+    """What one of the servers behind the address has told."""
+
+    told_at: float
+    answered: dict[str, float]  # by living worker, when the latest request was sent that it answered
+
+
 class LostRequestDetector:
-    """How long answers take and which requests have been overtaken, on all connections of a transport.
+    """Which workers live and what they have answered, on all connections of a transport.
 
     Safe to share between threads; each of them has one request in flight.
     """
 
-    def __init__(self, timeout_s: float, probe: Callable[[], bool]) -> None:
+    def __init__(self, timeout_s: float, probe: Callable[[], object]) -> None:
         """Prepare.
 
         Args:
             timeout_s: longest silence of the server in any case.
-            probe: sends an empty page through the server's queue; returns whether a worker answered it.
+            probe: sends an empty page through the server's queue.
         """
         self._timeout_s = timeout_s
         self._probe = probe
         self._lock = threading.Lock()
-        self._slowest_s: float | None = None
-        self._latest_answered = float("-inf")  # when it was sent; earlier requests have been overtaken
-        self._probed_at = float("-inf")
-        self._thread = threading.local()  # .lost: requests of this thread lost in a row
+        self._servers: dict[str, _Server] = {}
+        self._next_probe_at = 0.0
+        self._probe_pause_s = MARGIN_S
 
     def wait(self, connection: socket.socket) -> float:
         """Wait until the request just sent is answered; returns when it was sent.
 
         Raises:
             TimeoutError: no answer for `timeout_s`.
-            LostRequestError: it has been overtaken, and unanswered for much longer than any answer took.
+            LostRequestError: no living worker holds it.
         """
         sent_at = time.monotonic()
+        lost_since: float | None = None
         while not wait_for_read(connection, _POLL_S):
-            self._check(sent_at)
+            now = time.monotonic()
+            if now - sent_at > self._timeout_s:
+                raise TimeoutError
+            lost_since = (lost_since or now) if self._is_lost(sent_at, now) else None
+            if lost_since is None:
+                self._probe_in_background(sent_at, now)
+            elif now - lost_since > MARGIN_S:  # or its answer was on its way
+                _log.warning("a request is lost: every worker has answered later ones; sending it again")
+                raise LostRequestError(f"lost by the server: silent for {now - sent_at:.0f} s while it answered others")
         return sent_at
 
-    def answered(self, sent_at: float, *, by_worker: bool) -> None:
-        """Note that a request was answered: by a worker, or by the front end before the queue."""
-        self._thread.lost = 0
-        if by_worker:
-            with self._lock:
-                self._slowest_s = max(self._slowest_s or 0.0, time.monotonic() - sent_at)
-                self._latest_answered = max(self._latest_answered, sent_at)
-
-    def _check(self, sent_at: float) -> None:
-        """Abandon a request if it is lost; send a probe if it may be."""
-        silent_s = time.monotonic() - sent_at
-        if silent_s > self._timeout_s:
-            raise TimeoutError
-        limit_s = self._limit_s()
-        if silent_s <= limit_s:
-            return
-        if sent_at < self._latest_answered:
-            self._thread.lost = self._times_lost() + 1
-            _log.warning("a request is lost: silent for %.0f s, later ones were answered; sending it again", silent_s)
-            raise LostRequestError(f"lost by the server, which was silent for {silent_s:.0f} s and answered later ones")
-        self._probe_in_background(limit_s)
-
-    def _limit_s(self) -> float:
-        """How long a request of this thread may be silent; no limit before the first answer."""
-        if self._slowest_s is None:
-            return float("inf")
-        return max(LEAST_SILENCE_S, TIMES_SLOWEST * self._slowest_s) * 4.0 ** self._times_lost()
-
-    def _times_lost(self) -> int:
-        return int(getattr(self._thread, "lost", 0))
-
-    def _probe_in_background(self, pause_s: float) -> None:
-        """Send an empty page behind the silent requests, unless one was sent within `pause_s`."""
-        now = time.monotonic()
+    def answered(self, sent_at: float, workers: str) -> None:
+        """Note who answered a request sent at that time: the value of `X-Quintet-Workers`, empty if there is none."""
+        server, *ids = workers.split()[:_MOST_WORKERS] or [""]
         with self._lock:
-            if now - self._probed_at < pause_s:
-                return
-            self._probed_at = now
-        threading.Thread(target=self._run_probe, args=(now,), name="lost-request-probe", daemon=True).start()
+            self._probe_pause_s = MARGIN_S
+            self._next_probe_at = min(self._next_probe_at, time.monotonic() + MARGIN_S)
+            if ids:
+                known = self._servers[server].answered if server in self._servers else {}
+                answered = {worker: known.get(worker, float("-inf")) for worker in ids}
+                answered[ids[0]] = max(sent_at, answered[ids[0]])
+                self._servers[server] = _Server(time.monotonic(), answered)
 
-    def _run_probe(self, sent_at: float) -> None:
-        if self._probe():
-            with self._lock:
-                self._latest_answered = max(self._latest_answered, sent_at)
+    def _is_lost(self, sent_at: float, now: float) -> bool:
+        """Whether every living worker has answered a request that was sent clearly later."""
+        with self._lock:
+            # One of several that has said nothing for so long holds nothing that is still waited for.
+            self._servers = {name: it for name, it in self._servers.items() if now - it.told_at < self._timeout_s}
+            answered = [at for server in self._servers.values() for at in server.answered.values()]
+        return bool(answered) and min(answered) > sent_at + MARGIN_S
+
+    def _probe_in_background(self, sent_at: float, now: float) -> None:
+        """Send an empty page behind a silent request; the next one after twice the time, until one is answered."""
+        with self._lock:
+            if now < max(sent_at + MARGIN_S, self._next_probe_at):
+                return
+            self._next_probe_at = now + self._probe_pause_s
+            self._probe_pause_s *= 2
+        threading.Thread(target=self._probe, name="lost-request-probe", daemon=True).start()
 
 
 def mount_detector(session: Session, detector: LostRequestDetector) -> None:
@@ -151,7 +149,7 @@ class _Detecting(HTTPConnection):
         """Wait, then read the head of the answer."""
         sent_at = self.detector.wait(self.sock)
         answer = super().getresponse()
-        self.detector.answered(sent_at, by_worker=answer.status == 200)
+        self.detector.answered(sent_at, answer.headers.get(WORKERS_HEADER, ""))
         return answer
 
 

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from itertools import accumulate, pairwise
 
+# Every answer names the server, the worker that made it, and the other workers that live beside it.
+WORKERS_HEADER = "X-Quintet-Workers"
 MEDIA_TYPE = "application/vnd.quintet.pages+binary"
 # The first byte is above 127, as PNG's is: a channel that takes the frame for text damages it where it shows.
 MAGIC = b"\x91QUINTET"

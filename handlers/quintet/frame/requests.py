@@ -94,6 +94,25 @@ def _items(frame: bytes | bytearray, buffers: SharedBuffers, limits: Mapping[str
     return frames.unpack_pages(frame)
 
 
+class Pace:
+    """How long a page takes, by the batches of lately."""
+
+    # Until something has been read: a slow CPU. A GPU's first batches are small for it.
+    FIRST_S_PER_PAGE = 0.5
+
+    def __init__(self) -> None:
+        self._s_per_page = self.FIRST_S_PER_PAGE
+
+    def note(self, pages: int, seconds: float) -> None:
+        """Take note of a batch; half of what counts is the latest."""
+        if pages:
+            self._s_per_page += (seconds / pages - self._s_per_page) / 2
+
+    def pages_within(self, seconds: float) -> int:
+        """How many pages take so long."""
+        return int(seconds / max(self._s_per_page, 1e-6))
+
+
 def admit(requests: Sequence[Request], pages_at_once: int) -> list[Request]:
     """The requests, those beyond `pages_at_once` refused as BUSY; the first is never refused."""
     busy = Failure(Code.BUSY, f"{pages_at_once} pages are being read already: send these again in a moment")

@@ -17,6 +17,8 @@ class FrameSettings:
     # Most pages of all requests that the server hands over together. All of them are answered when the last has been
     # read, so that their time together must stay below the server's responseTimeout.
     pages_at_once: int = 512
+    # The same in time, by what a page has taken lately. On two slow cores a second, which makes this the smaller one.
+    seconds_at_once: int = 60
     max_request_bytes: int = 64 << 20  # what clients are told; config.properties' max_request_size is what counts
     shared_memory: bool = False  # whether it takes shared buffers
     shared_memory_bytes: int = 4 << 30  # most bytes of one buffer; on CUDA all of them are page-locked

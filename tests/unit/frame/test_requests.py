@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from quintet.errors import Code, Failure
 from quintet.frame import frames
 from quintet.frame.frames import BufferSlice
-from quintet.frame.requests import Request, admit, batches_of, parse_request, respond
+from quintet.frame.requests import Pace, Request, admit, batches_of, parse_request, respond
 from quintet.frame.settings import FrameSettings
 from quintet.frame.shared_memory.buffers import SharedBuffers
 
@@ -73,6 +73,19 @@ def test_requests_beyond_what_is_read_at_once_are_sent_away_with_retry_after():
 def test_a_request_larger_than_what_is_read_at_once_is_read_when_it_comes_first():
     requests = open_all([[b"x"] * 9, b"y"])
     assert [len(request.bodies) for request in admit(requests, pages_at_once=5)] == [9, 0]
+
+
+def test_work_at_once_follows_what_a_page_has_taken_lately():
+    pace = Pace()
+    assert pace.pages_within(60) == 120
+    for _ in range(10):
+        pace.note(pages=64, seconds=64 * 1.5)
+    assert pace.pages_within(60) == 40
+    pace.note(pages=0, seconds=3)  # nothing but probes and refusals
+    assert pace.pages_within(60) == 40
+    for _ in range(10):
+        pace.note(pages=64, seconds=0.2)
+    assert pace.pages_within(60) > 5000
 
 
 def test_slices_of_unknown_buffers_fail_alone_and_cost_nobody_a_reading():
