@@ -11,7 +11,7 @@ PAGES   ?= 48
 SAMPLES := build/samples-$(PAGES)
 RESULTS := build/results-$(PAGES)
 
-.PHONY: help setup models archive serve stop demo test test-all chaos fuzz bench bench-gpu cost-curve soak audit check format lock clean
+.PHONY: help setup models archive serve stop demo test test-all chaos fuzz bench bench-gpu cost-curve soak audit sbom check format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the tasks
@@ -78,8 +78,15 @@ cost-curve: model_store/quintet.mar ## speed and memory at 100, 1,000 and 5,000 
 soak: model_store/quintet.mar ## memory stays flat and no page is lost: make soak SOAK="--minutes 20" (a day: 1440)
 	$(PY) -m benchmarks.soak $(SOAK)
 
-audit: $(VENV)/.installed ## check all pins, and what TorchServe bundles, against OSV's advisories (needs a network)
-	$(PY) requirements/audit.py
+audit: $(VENV)/.installed ## pins and bundled libraries against OSV; without a network: make audit AUDIT="--advisories DIR"
+	$(PY) requirements/audit.py $(AUDIT)
+
+sbom: $(patsubst requirements/%.lock,build/sbom/%.cdx.json,$(wildcard requirements/*.lock)) ## CycloneDX files of the lock files, into build/sbom
+
+# The tool checks what it writes against CycloneDX's schema. It warns that lock files hold no graph of dependencies.
+build/sbom/%.cdx.json: requirements/%.lock pyproject.toml $(VENV)/.installed
+	@mkdir -p $(@D)
+	$(PY) -W ignore::UserWarning -m cyclonedx_py requirements $< --pyproject pyproject.toml --output-reproducible -o $@
 
 # Works on a GPU machine without a network: any python3 with torch, models and wheels from folders.
 bench-gpu: ## the same on a GPU: make bench-gpu BENCH_GPU="--models model_store --wheels DIR"
