@@ -129,12 +129,21 @@ def token_rotated(played: Round) -> None:
 
 
 def two_clients(played: Round) -> None:
-    """A second client on the same OUTPUT is refused while the first goes on."""
+    """A second client on the same OUTPUT, through a link, is refused while the first goes on."""
+    link = played.folder / "link"
+    link.symlink_to(played.output, target_is_directory=True)
     with played.struck(latest=0.3) as client:
-        second = played.start()
+        second = played.start(output=link)
         code = second.wait(60)
         if client.alive and code != 6:
             raise AssertionError(f"the second client ended with {code}; {second.said()[-1000:]}")
+
+
+def model_replaced(played: Round) -> None:
+    """The archive in the model store is exchanged for garbage, and a worker killed: it comes back as it was."""
+    with played.struck(latest=0.3), played.server.archive_replaced(b"no archive"):
+        _kill_a_worker(played)
+        played.server.wait_until_ready()
 
 
 def poison_kills(played: Round) -> None:
@@ -164,6 +173,7 @@ FAULTS: dict[str, Fault] = {
     "document renderer killed": renderer_killed,
     "disk of OUTPUT full": disk_full,
     "two clients on one OUTPUT": two_clients,
+    "model store replaced": model_replaced,
     "page that kills its worker": poison_kills,
     "page that stalls its worker": poison_stalls,
 }

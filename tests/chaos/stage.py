@@ -90,6 +90,17 @@ class Server:
         """Wait until all workers are ready."""
         wait_until(lambda: set(self.service.workers()) == {"READY"}, timeout_s)
 
+    @contextmanager
+    def archive_replaced(self, body: bytes) -> Iterator[None]:
+        """Have other bytes in the archive's place."""
+        archive = self._store / "quintet.mar"
+        good = archive.read_bytes()
+        archive.write_bytes(body)
+        try:
+            yield
+        finally:
+            archive.write_bytes(good)
+
     def rotate_token(self) -> None:
         """Have TorchServe write a new inference token into its key file."""
         headers = {"Authorization": f"Bearer {self.service.token('API')}"}
@@ -178,7 +189,7 @@ class Round:
                 (folder / name).write_bytes(body)
         return folder
 
-    def start(self, *options: object) -> Client:
+    def start(self, *options: object, output: Path | None = None) -> Client:
         """Start a client on this round's OUTPUT, whose ledger notes every end that is entered."""
         if not (self.output / "ledger.sqlite").exists():
             with Ledger.open(self.output / "ledger.sqlite"):
@@ -186,7 +197,7 @@ class Round:
             with contextlib.closing(sqlite3.connect(self.output / "ledger.sqlite")) as ledger:
                 ledger.executescript(_ENTERED)
         where = ("--server", self.url, "--token-file", self.server.service.token_file)
-        arguments = ("read", self.source, self.output, *where, *OPTIONS, *options)
+        arguments = ("read", self.source, output or self.output, *where, *OPTIONS, *options)
         client = Client(arguments, self.folder / "client.log")
         self.undo.callback(client.end)
         return client

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -29,7 +30,7 @@ def read_packed(service: torchserve.Service, bodies: list[bytes], **headers: str
 
 def test_pages_of_a_packed_request_are_answered_as_if_they_had_come_alone(service: torchserve.Service) -> None:
     good = [encode(draw_page([f"Invoice {number}"], (420, 200)), "PNG") for number in range(3)]
-    bodies = [good[0], b"", good[1], good[1][:300], b"no image at all", good[2], good[0]]
+    bodies = [good[0], b"", good[1], good[1][:300], frames.pack_pages(good), good[2], good[0]]
     packed = read_packed(service, bodies, **{"X-Request-Id": "pack"})
     assert [document.get("request_id") or document["error"]["request_id"] for _, document in packed] == [
         f"pack.{number}" for number in range(len(bodies))
@@ -82,11 +83,17 @@ def test_pages_of_several_requests_share_a_batch_and_find_their_way_back(echo: t
 
 
 FRAME = frames.pack_pages([b"first", b"second"])
+# 257 pages of no bytes: a head and a table that agree.
+TOO_MANY = frames.MAGIC + struct.pack("<HHI", 1, 1, 257) + bytes(8 * 257)
+LYING = frames.MAGIC + struct.pack("<HHIIIII", 1, 1, 2, 0, 2**32 - 5, 0, 10) + b"five."
 
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"\xff\xd8\xff\xe0 an image", FRAME[:-1], FRAME[:20], FRAME + b"x", FRAME.replace(b"\1", b"\7"), bytes(5000)],
+    [
+        *(b"", b"\xff\xd8\xff\xe0 an image", FRAME[:-1], FRAME[:20], FRAME + b"x", FRAME.replace(b"\1", b"\7")),
+        *(bytes(5000), TOO_MANY, LYING),
+    ],
 )
 def test_a_malformed_frame_is_one_clear_error(echo: torchserve.Service, body: bytes) -> None:
     answer = post(echo, body, **{"X-Request-Id": "bad"})
