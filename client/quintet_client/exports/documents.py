@@ -3,11 +3,12 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from quintet_client.api.results import Line, PageResult, parse_page
+from quintet_client.api.results import PageResult, parse_page
 from quintet_client.errors import PageError, QuintetError
 from quintet_client.input.page_ids import document_of, page_place
 from quintet_client.output.folder import Output
@@ -79,16 +80,13 @@ def load_page(row: Row, output: Output) -> DocumentPage:
     number = page_place(row.page_id)[1]
     if row.state == "failed":
         return DocumentPage(row.page_id, number, "failed", None, clean(row.code), clean(row.message))
-    try:
-        answer = output.read_page(row.page_id) if row.state == "ok" else b""
-    except OSError:
-        answer = b""
-    if row.state != "ok" or len(answer) != row.output_bytes:
-        return DocumentPage(row.page_id, number, "pending")
-    try:
-        return DocumentPage(row.page_id, number, "ok", parse_clean(answer))
-    except PageError as error:
-        return DocumentPage(row.page_id, number, "failed", None, error.code, clean(error.message))
+    with suppress(OSError):
+        if row.state == "ok" and len(answer := output.read_page(row.page_id)) == row.output_bytes:
+            try:
+                return DocumentPage(row.page_id, number, "ok", parse_clean(answer))
+            except PageError as error:
+                return DocumentPage(row.page_id, number, "failed", None, error.code, clean(error.message))
+    return DocumentPage(row.page_id, number, "pending")
 
 
 def parse_clean(answer: bytes) -> PageResult:
@@ -101,7 +99,10 @@ def parse_clean(answer: bytes) -> PageResult:
         raise PageError("BAD_ANSWER", f"the result is not of the schema {SCHEMA}, which can be exported")
     page = parse_page(Answered(answer, "", ""))
     regions = tuple(replace(region, label=clean(region.label)) for region in page.regions)
-    lines = tuple(_clean_line(line, len(regions)) for line in page.lines)
+    lines = tuple(
+        replace(line, text=clean(line.text), region=line.region if line.region in range(len(regions)) else None)
+        for line in page.lines
+    )
     model = clean(str(document.get("model", "")))
     text = "\n".join(line.text for line in lines)
     return replace(page, model=model, regions=regions, lines=lines, text=text)
@@ -113,8 +114,3 @@ def clean(text: str) -> str:
     All formats clean alike, so that they agree with each other word by word.
     """
     return " ".join(_FORBIDDEN.sub("\ufffd", text).split())
-
-
-def _clean_line(line: Line, regions: int) -> Line:
-    inside = isinstance(line.region, int) and 0 <= line.region < regions
-    return replace(line, text=clean(line.text), region=line.region if inside else None)

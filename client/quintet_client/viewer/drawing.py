@@ -6,7 +6,8 @@ from datetime import timedelta
 from html import escape
 
 from quintet_client.api.results import Line, PageResult, Region
-from quintet_client.viewer.data.speed import Bin, Sitting
+from quintet_client.exports.layout.blocks import turned_upright
+from quintet_client.viewer.data.speed import Sitting
 from quintet_client.viewer.data.summary import Amount
 
 _WIDTH, _HEIGHT = 1160, 250
@@ -20,7 +21,7 @@ def speed_chart(sitting: Sitting) -> str:
     """Draw pages a second over time: a column a bin, failures on top in their own colour, a line at the mean."""
     top, step = _scale(max(part.pages_per_s for part in sitting.bins))
     body = [_ruler(value * step, top) for value in range(round(top / step) + 1)]
-    body += [_column(part, sitting, top) for part in sitting.bins if part.ok or part.failed]
+    body += [_column(part, sitting, top) for part in sitting.bins]
     body += [_moment(sitting, share) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
     y = _y(sitting.pages_per_s, top)
     body.append(f'<line class="mean" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
@@ -92,12 +93,13 @@ def _moment(sitting: Sitting, share: float) -> str:
     return f'<text class="tick" text-anchor="{anchor}" x="{x:.1f}" y="{_HEIGHT - 8}">{text}</text>'
 
 
-def _column(part: Bin, sitting: Sitting, top: float) -> str:
+def _column(part: Sitting, sitting: Sitting, top: float) -> str:
     px_per_s = (_WIDTH - _LEFT - _RIGHT) / sitting.seconds
-    x, width = _LEFT + part.start_s * px_per_s, max(1.0, part.width_s * px_per_s - 1)
+    start_s = (part.started_at - sitting.started_at).total_seconds()
+    x, width = _LEFT + start_s * px_per_s, max(1.0, part.seconds * px_per_s - 1)
     high = _y(part.pages_per_s, top)
-    split = _y(part.ok / part.width_s, top)
-    span = f"{clock(part.start_s)} to {clock(part.start_s + part.width_s)}"
+    split = _y(part.ok / part.seconds, top)
+    span = f"{clock(start_s)} to {clock(start_s + part.seconds)}"
     failed = f", {part.failed} failed" if part.failed else ""
     return (
         f"<g><title>{span}: {part.pages_per_s:.2f} pages/s{failed}</title>"
@@ -111,26 +113,16 @@ def draw_page(page: PageResult, picture: str) -> str:
 
     `picture` is the URI of its image, turned upright already; empty to draw without.
     """
-    size = (page.width_px, page.height_px)
-    width, height = size if page.orientation.angle_deg in {0, 180} else size[::-1]
+    page = turned_upright(page)
+    width, height = page.width_px, page.height_px
     image = f'<image href="{picture}" width="{width}" height="{height}" preserveAspectRatio="none"/>' if picture else ""
     regions = "".join(_region(region) for region in page.regions)
     lines = "".join(_line(line) for line in page.lines)
     return (
         f'<svg class="page" viewBox="0 0 {width} {height}" role="img" aria-label="{len(page.lines)} lines drawn">'
         f'<rect class="paper" width="{width}" height="{height}"/>{image}'
-        f'<g class="shapes" transform="{_upright(page)}">{regions}{lines}</g></svg>'
+        f'<g class="shapes">{regions}{lines}</g></svg>'
     )
-
-
-def _upright(page: PageResult) -> str:
-    """From the image's frame to the upright one: the turn undone, and moved back into view."""
-    turns = {
-        90: f"translate(0 {page.width_px}) rotate(-90)",
-        180: f"translate({page.width_px} {page.height_px}) rotate(180)",
-        270: f"translate({page.height_px} 0) rotate(90)",
-    }
-    return turns.get(page.orientation.angle_deg, "")
 
 
 def _region(region: Region) -> str:

@@ -169,10 +169,8 @@ class Site:
 
     def _thumbnail(self, entry: Entry, _query: Query) -> Response:
         made = self._thumbnails.get(entry.page_id, entry.updated_at)
-        if made.jpeg:
-            return Response(200, "image/jpeg", made.jpeg)
         # A browser would report a missing image as a fault of the page.
-        return _svg(_placeholder(made.reason))
+        return Response(200, "image/jpeg", made) if isinstance(made, bytes) else _svg(_placeholder(made))
 
     def _image(self, entry: Entry, _query: Query) -> Response:
         try:

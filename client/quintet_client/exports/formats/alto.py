@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element, SubElement
 from quintet_client.api.results import BoxPx, Line, PageResult, PointPx
 from quintet_client.exports.documents import Document, DocumentPage
 from quintet_client.exports.layout.blocks import Block, blocks_of, box_around
-from quintet_client.exports.layout.words import Word, words_of
+from quintet_client.exports.layout.words import words_of
 
 _NAMESPACE = "http://www.loc.gov/standards/alto/ns-v4#"
 _SCHEMA = "http://www.loc.gov/standards/alto/v4/alto-4-2.xsd"
@@ -73,32 +73,21 @@ def _block(page: PageResult, block: Block, name: str, tags: dict[str, str]) -> E
 def _line(line: Line, name: str) -> Element:
     element = Element("TextLine", {"ID": f"line_{name}", **_place(box_around(line.quad_px))})
     element.set("BASELINE", _points(line.quad_px[:1:-1]))
-    element.append(_shape(line.quad_px))
-    words = words_of(line)
-    for place, word in enumerate(words, start=1):
-        if place > 1:
-            element.append(_gap(words[place - 2], word))
-        element.append(_word(word, line.score, f"word_{name}_{place}"))
+    _add_shape(element, line.quad_px)
+    before: BoxPx | None = None
+    for place, word in enumerate(words_of(line), start=1):
+        box = box_around(word.quad_px)
+        if before:
+            SubElement(element, "SP", {"HPOS": _number(min(before[2], box[2])), "VPOS": _number(min(before[1], box[1]))})
+        string = SubElement(element, "String", {"ID": f"word_{name}_{place}", **_place(box), "CONTENT": word.text})
+        string.set("WC", f"{min(max(line.score, 0.0), 1.0):.4f}")
+        _add_shape(string, word.quad_px)
+        before = box
     return element
 
 
-def _word(word: Word, score: float, name: str) -> Element:
-    element = Element("String", {"ID": name, **_place(box_around(word.quad_px)), "CONTENT": word.text})
-    element.set("WC", f"{min(max(score, 0.0), 1.0):.4f}")
-    element.append(_shape(word.quad_px))
-    return element
-
-
-def _gap(word: Word, following: Word) -> Element:
-    """The space between two words."""
-    before, after = box_around(word.quad_px), box_around(following.quad_px)
-    return Element("SP", {"HPOS": _number(min(before[2], after[2])), "VPOS": _number(min(before[1], after[1]))})
-
-
-def _shape(quad_px: Iterable[PointPx]) -> Element:
-    shape = Element("Shape")
-    SubElement(shape, "Polygon", {"POINTS": _points(quad_px)})
-    return shape
+def _add_shape(element: Element, quad_px: Iterable[PointPx]) -> None:
+    SubElement(SubElement(element, "Shape"), "Polygon", {"POINTS": _points(quad_px)})
 
 
 def _points(points: Iterable[PointPx]) -> str:

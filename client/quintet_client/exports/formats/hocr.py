@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element, SubElement
 from quintet_client.api.results import BoxPx, Line, PageResult
 from quintet_client.exports.documents import Document, DocumentPage
 from quintet_client.exports.layout.blocks import Block, blocks_of, box_around
-from quintet_client.exports.layout.words import Word, words_of
+from quintet_client.exports.layout.words import words_of
 
 _NAMESPACE = "http://www.w3.org/1999/xhtml"
 # All classes that may occur, whether they do or not: capabilities tell a reader what to expect.
@@ -78,16 +78,11 @@ def _line(line: Line, name: str) -> Element:
     title = _bbox(box_around(line.quad_px)) + (f"; textangle {angle_deg:g}" if angle_deg else "")
     element = Element("span", {"class": "ocr_line", "id": f"line_{name}", "title": title})
     for place, word in enumerate(words_of(line), start=1):
-        element.append(_word(word, line.score, f"word_{name}_{place}"))
-    return element
-
-
-def _word(word: Word, score: float, name: str) -> Element:
-    title = f"{_bbox(box_around(word.quad_px))}; x_wconf {round(100 * min(max(score, 0.0), 1.0))}"
-    element = Element("span", {"class": "ocrx_word", "id": name, "title": title})
-    if word.leftward:
-        element.set("dir", "rtl")
-    element.text = word.text
+        title = f"{_bbox(box_around(word.quad_px))}; x_wconf {round(100 * min(max(line.score, 0.0), 1.0))}"
+        span = SubElement(element, "span", {"class": "ocrx_word", "id": f"word_{name}_{place}", "title": title})
+        if word.leftward:
+            span.set("dir", "rtl")
+        span.text = word.text
     return element
 
 

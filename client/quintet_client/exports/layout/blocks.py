@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import cast
 
 from quintet_client.api.results import BoxPx, Line, PageResult, PointPx, QuadPx
@@ -22,22 +23,15 @@ def blocks_of(page: PageResult) -> tuple[Block, ...]:
 
     Every line is in exactly one block. Regions without lines come before the next region in reading order.
     """
-    groups: list[tuple[int | None, list[Line]]] = []
-    of_region: dict[int, list[Line]] = {}
-    for line in page.lines:
-        if line.region is not None and line.region in of_region:
-            of_region[line.region].append(line)
-        elif line.region is None and groups and groups[-1][0] is None:
-            groups[-1][1].append(line)
-        else:
-            groups.append((line.region, [line]))
-            if line.region is not None:
-                of_region[line.region] = groups[-1][1]
+    first = {line.region: place for place, line in reversed([*enumerate(page.lines)]) if line.region is not None}
+    places = sorted(range(len(page.lines)), key=lambda place: first.get(page.lines[place].region, place))
+    lines = (page.lines[place] for place in places)
+    groups = [(region, tuple(group)) for region, group in groupby(lines, key=lambda line: line.region)]
     for region in range(len(page.regions)):
-        if region not in of_region:
+        if region not in first:
             after = (place for place, (other, _) in enumerate(groups) if other is not None and other > region)
-            groups.insert(next(after, len(groups)), (region, []))
-    return tuple(_block(page, region, tuple(lines)) for region, lines in groups)
+            groups.insert(next(after, len(groups)), (region, ()))
+    return tuple(_block(page, region, lines) for region, lines in groups)
 
 
 def box_around(points: Iterable[PointPx]) -> BoxPx:

@@ -28,18 +28,11 @@ def straightened(lines: Sequence[Line]) -> list[Line]:
     ]
 
 
-def rows_of(lines: Sequence[Line]) -> list[list[Line]]:
-    """Group lines of an upright page into rows, top to bottom, each from left to right.
-
-    Going down, a new row begins where the centre is more than half the smaller height below the one before: the rule by
-    which the service orders lines.
-    """
-    rows = in_rows(sorted(lines, key=_centre_y))
-    return [sorted(row, key=lambda line: _box(line)[0]) for row in rows]
-
-
 def in_rows(lines: Sequence[Line]) -> list[list[Line]]:
-    """Group lines of an upright page, in their order: one that is beside the line before it continues its row."""
+    """Group lines of an upright page, in their order: one that is beside the line before it continues its row.
+
+    Beside it is what has its centre at most half the smaller height away: the rule by which the service orders lines.
+    """
     rows: list[list[Line]] = []
     for line in lines:
         before = rows[-1][-1] if rows else None
@@ -57,7 +50,7 @@ def table_of(lines: Sequence[Line]) -> list[list[str]] | None:
     cells, some empty, and every line is in one; None if there are no two columns and two rows, or most rows have one.
     """
     lines = straightened(lines)
-    rows = rows_of(lines)
+    rows = [sorted(row, key=lambda line: _box(line)[0]) for row in in_rows(sorted(lines, key=_centre_y))]
     full = [row for row in rows if len(row) > 1]
     if len(rows) < 2 or len(full) < _FULL_ROWS * len(rows):
         return None

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pikepdf
-from pikepdf import Array, Dictionary, Name
+from pikepdf import Array, Dictionary, Matrix, Name
 from PIL import Image, ImageOps
-
-from quintet_client.exports.pdf.text import Matrix
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
 # Below 100 dpi a file says 72 or 96 because its writer did not know; nothing reads a page printed at more than 2400.
@@ -20,15 +18,15 @@ _ORIENTATION = 0x0112  # EXIF
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 _JPEG_SPACES = {"L": "/DeviceGray", "RGB": "/DeviceRGB", "CMYK": "/DeviceCMYK"}
 # From the unit square that PDF paints images in to the page as a viewer shows it, for each EXIF orientation.
-_TURNS: dict[int, Matrix] = {
-    1: (1, 0, 0, 1, 0, 0),
-    2: (-1, 0, 0, 1, 1, 0),
-    3: (-1, 0, 0, -1, 1, 1),
-    4: (1, 0, 0, -1, 0, 1),
-    5: (0, -1, -1, 0, 1, 1),
-    6: (0, -1, 1, 0, 0, 1),
-    7: (0, 1, 1, 0, 0, 0),
-    8: (0, 1, -1, 0, 1, 0),
+_TURNS = {
+    1: Matrix(1, 0, 0, 1, 0, 0),
+    2: Matrix(-1, 0, 0, 1, 1, 0),
+    3: Matrix(-1, 0, 0, -1, 1, 1),
+    4: Matrix(1, 0, 0, -1, 0, 1),
+    5: Matrix(0, -1, -1, 0, 1, 1),
+    6: Matrix(0, -1, 1, 0, 0, 1),
+    7: Matrix(0, 1, 1, 0, 0, 0),
+    8: Matrix(0, 1, -1, 0, 1, 0),
 }
 
 
@@ -65,7 +63,7 @@ def page_image(body: bytes, number: int) -> PageImage:
             _plain(upright).save(png, "PNG")
             size_px, paint, taken = upright.size, _TURNS[1], _from_png(png.getvalue())
         size_pt = _size_pt(image, size_px, sideways=sideways)
-        return PageImage(size_px, size_pt, _scaled(paint, size_pt), *taken)
+        return PageImage(size_px, size_pt, paint @ Matrix().scaled(*size_pt), *taken)
 
 
 def _taken_as_it_is(image: Image.Image, body: bytes) -> tuple[bytes, dict[str, Any]] | None:
@@ -80,12 +78,6 @@ def _taken_as_it_is(image: Image.Image, body: bytes) -> tuple[bytes, dict[str, A
     if image.format == "PNG" and body[25] in {0, 2} and not body[28] and b"tRNS" not in _chunks(body):
         return _from_png(body)
     return None
-
-
-def _scaled(matrix: Matrix, size_pt: tuple[float, float]) -> Matrix:
-    a, b, c, d, e, f = matrix
-    width, height = size_pt
-    return (a * width, b * height, c * width, d * height, e * width, f * height)
 
 
 def _size_pt(image: Image.Image, size_px: tuple[int, int], *, sideways: bool) -> tuple[float, float]:

@@ -1,9 +1,7 @@
 """Pages of an original PDF: the frame they are displayed in, and whether they hold text already."""
 
 import pikepdf
-from pikepdf import Name
-
-from quintet_client.exports.pdf.text import Matrix
+from pikepdf import Matrix, Name, Rectangle
 
 _SHOWS_TEXT = frozenset({"Tj", "TJ", "'", '"'})
 # A stamp or a page number on a scan is no text layer; half of what was read on the page is one.
@@ -37,30 +35,19 @@ def displayed_frame(page: pikepdf.Page, width_px: int, height_px: int) -> Matrix
     A viewer shows the crop box, as far as it lies within the media box, turned clockwise by `/Rotate`. The size is
     that of the picture that was made of it.
     """
-    left, bottom, right, top = _displayed_box(page)
-    width, height = right - left, top - bottom
+    media = Rectangle(page.mediabox)
+    box = Rectangle(page.cropbox) & media
+    if box.width <= 0 or box.height <= 0:
+        box = media
     match int(page.get("/Rotate", 0)) % 360:
         case 90:
-            return (0, height / width_px, width / height_px, 0, left, bottom)
+            return Matrix(0, box.height / width_px, box.width / height_px, 0, box.llx, box.lly)
         case 180:
-            return (-width / width_px, 0, 0, height / height_px, right, bottom)
+            return Matrix(-box.width / width_px, 0, 0, box.height / height_px, box.urx, box.lly)
         case 270:
-            return (0, -height / width_px, -width / height_px, 0, right, top)
+            return Matrix(0, -box.height / width_px, -box.width / height_px, 0, box.urx, box.ury)
         case _:
-            return (width / width_px, 0, 0, -height / height_px, left, top)
-
-
-def _displayed_box(page: pikepdf.Page) -> tuple[float, float, float, float]:
-    crop, media = _ordered(page.cropbox), _ordered(page.mediabox)
-    left, bottom = max(crop[0], media[0]), max(crop[1], media[1])
-    right, top = min(crop[2], media[2]), min(crop[3], media[3])
-    return (left, bottom, right, top) if left < right and bottom < top else media
-
-
-def _ordered(box: pikepdf.Array) -> tuple[float, float, float, float]:
-    """Left, bottom, right, top, whichever corners were given."""
-    x0, y0, x1, y1 = (float(edge) for edge in box)
-    return (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+            return Matrix(box.width / width_px, 0, 0, -box.height / height_px, box.llx, box.ury)
 
 
 def holds_text(page: pikepdf.Page, characters: int) -> bool:
@@ -76,8 +63,8 @@ def _characters(content: pikepdf.Page | pikepdf.Object, resources: pikepdf.Objec
         if operator in _SHOWS_TEXT:
             count += sum(map(_length, operands))
         elif operator == "Do" and depth < _DEEPEST_FORM:
-            form = _form(resources, operands[0])
-            if form is not None:
+            form = ((resources or {}).get("/XObject") or {}).get(str(operands[0]))
+            if form is not None and form.get("/Subtype") == Name.Form:
                 count += _characters(form, form.get("/Resources", resources), depth + 1)
     return count
 
@@ -86,9 +73,3 @@ def _length(operand: pikepdf.Object) -> int:
     if isinstance(operand, pikepdf.Array):
         return sum(map(_length, operand))
     return len(bytes(operand)) if isinstance(operand, pikepdf.String) else 0
-
-
-def _form(resources: pikepdf.Object | None, name: pikepdf.Object) -> pikepdf.Object | None:
-    objects = resources.get("/XObject") if resources is not None else None
-    found = objects.get(str(name)) if objects is not None else None
-    return found if found is not None and found.get("/Subtype") == Name.Form else None

@@ -6,14 +6,14 @@ Pages show upright: `/Rotate` follows their orientation, the picture stays as it
 import io
 
 import pikepdf
-from pikepdf import Dictionary, Name
+from pikepdf import Dictionary, Matrix, Name
 
 from quintet_client.api.results import PageResult
 from quintet_client.exports.documents import Document, DocumentPage, ExportError
 from quintet_client.exports.pdf.glyphless import GlyphlessFont
 from quintet_client.exports.pdf.images import page_image
 from quintet_client.exports.pdf.pages import displayed_frame, holds_text, settled
-from quintet_client.exports.pdf.text import FONT_NAME, Matrix, numbers, text_layer
+from quintet_client.exports.pdf.text import FONT_NAME, numbers, text_layer
 from quintet_client.input.regular_files import read_regular, why_not
 
 _PDF_MAGIC = b"%PDF-"
@@ -73,10 +73,11 @@ class _Builder:
             )
         target = self._pdf.add_blank_page(page_size=image.size_pt)
         target.Resources = Dictionary(XObject=Dictionary({"/Image": image.add_to(self._pdf)}))
-        target.Contents = self._pdf.make_stream(f"q {numbers(image.paint)} cm /Image Do Q".encode())
+        target.Contents = self._pdf.make_stream(f"q {numbers(image.paint.shorthand)} cm /Image Do Q".encode())
         if read is not None:
             width_pt, height_pt = image.size_pt
-            self._overlay(target, read, (width_pt / read.width_px, 0, 0, -height_pt / read.height_px, 0, height_pt))
+            to_points = Matrix(width_pt / read.width_px, 0, 0, -height_pt / read.height_px, 0, height_pt)
+            self._overlay(target, read, to_points)
 
     def _original_page(self, page: DocumentPage) -> None:
         """Add the text to a page of the original; one that has its text already stays as it is."""

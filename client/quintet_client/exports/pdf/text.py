@@ -4,12 +4,11 @@ import cmath
 import math
 from collections.abc import Iterator
 
+from pikepdf import Matrix
+
 from quintet_client.api.results import PageResult, QuadPx
 from quintet_client.exports.layout.words import Word, part_of, words_of
 from quintet_client.exports.pdf.glyphless import GlyphlessFont, width_em
-
-# a b c d e f, as PDF writes transforms: x' = a x + c y + e, y' = b x + d y + f.
-Matrix = tuple[float, float, float, float, float, float]
 
 FONT_NAME = "/Quintet"
 # Scans are skewed by a few degrees at most; what leans further was meant to.
@@ -45,10 +44,8 @@ def _pieces(words: tuple[Word, ...]) -> Iterator[tuple[str, QuadPx]]:
 
 def _shown(text: str, quad_px: QuadPx, to_points: Matrix, font: GlyphlessFont) -> bytes:
     """Write one piece of text: its bottom edge is the baseline, its left edge the font's height."""
-    a, b, c, d, e, f = to_points
-    top_left, _top_right, bottom_right, bottom_left = (
-        complex(a * x + c * y + e, b * x + d * y + f) for x, y in quad_px
-    )  # numbers on the complex plane, where a turn is a product
+    # Numbers on the complex plane, where a turn is a product.
+    top_left, _top_right, bottom_right, bottom_left = (complex(*to_points.transform(corner)) for corner in quad_px)
     along, up = _straightened(bottom_right - bottom_left, top_left - bottom_left)
     origin = (bottom_right + top_left) / 2 - (along + up) / 2
     step = along / sum(map(width_em, text))

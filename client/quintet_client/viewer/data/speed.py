@@ -1,9 +1,9 @@
 """The speed of a run over time, from the times at which its pages were finished."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 
 # A batch of slow pages takes minutes; after a longer silence the run had stopped, and was continued later.
 _PAUSE_S = 600
@@ -12,29 +12,14 @@ _WIDTHS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 1440
 
 
 @dataclass(frozen=True, slots=True)
-class Bin:
-    """Pages that were finished within some seconds of a sitting."""
-
-    start_s: float  # after the sitting began
-    width_s: float
-    ok: int
-    failed: int
-
-    @property
-    def pages_per_s(self) -> float:
-        """Pages a second, read or failed."""
-        return (self.ok + self.failed) / self.width_s
-
-
-@dataclass(frozen=True, slots=True)
 class Sitting:
-    """A stretch of work without a long pause; `bins` are its time in equal parts."""
+    """A stretch of work without a long pause, or a part of one."""
 
     started_at: datetime
     seconds: float
     ok: int
     failed: int
-    bins: tuple[Bin, ...]
+    bins: tuple["Sitting", ...] = ()  # its time in equal parts, those without a page left out
 
     @property
     def pages_per_s(self) -> float:
@@ -64,19 +49,16 @@ def _sitting(ends: Ends, known_start: datetime | None) -> Sitting:
         start = known_start
     seconds = (last - start).total_seconds() + 1.0  # the last second counts as well
     width = next((width for width in _WIDTHS_S if seconds <= width * _MOST_BINS), _WIDTHS_S[-1])
-    ok, failed = sum(end[1] for end in ends), sum(end[2] for end in ends)
-    return Sitting(start, seconds, ok, failed, _bins(ends, start, seconds, float(width)))
+    bins = []
+    for number, within in groupby(ends, key=lambda end: (end[0] - start).total_seconds() // width):
+        covered = min(width, max(1.0, seconds - number * width))  # the last one is seldom full
+        bins.append(Sitting(start + timedelta(seconds=number * width), covered, *_pages(list(within))))
+    return Sitting(start, seconds, *_pages(ends), tuple(bins))
 
 
-def _bins(ends: Ends, start: datetime, seconds: float, width: float) -> tuple[Bin, ...]:
-    counts = [[0, 0] for _ in range(max(1, math.ceil(seconds / width)))]
-    for at, ok, failed in ends:
-        count = counts[int((at - start).total_seconds() // width)]
-        count[0] += ok
-        count[1] += failed
-    # The last one is seldom full.
-    covered = [min(width, max(1.0, seconds - number * width)) for number in range(len(counts))]
-    return tuple(Bin(number * width, covered[number], *count) for number, count in enumerate(counts))
+def _pages(ends: Ends) -> tuple[int, int]:
+    """How many were read, and how many failed."""
+    return sum(end[1] for end in ends), sum(end[2] for end in ends)
 
 
 def _moment(text: str) -> datetime | None:
