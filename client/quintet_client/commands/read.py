@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 import sys
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, fields
 from pathlib import Path
 from types import FrameType
@@ -21,8 +20,7 @@ from quintet_client.run.events import Events
 from quintet_client.run.report import Report
 from quintet_client.run.settings import ReadSettings
 from quintet_client.service.tokens import tokens_of
-from quintet_client.service.transport import HttpTransport, Transport
-from quintet_client.shared_memory.slabs import Slabs
+from quintet_client.service.transport import HttpTransport
 
 _EPILOG = """\
 examples:
@@ -78,7 +76,9 @@ def run(options: argparse.Namespace) -> int:
     if report.reason:
         _log.error("%s", report.reason)
     if not options.json:
-        sys.stdout.write(_painted(report))
+        first, rest = report.summary().split("\n", 1)
+        colour = "green" if report.exit_code == ExitCode.OK else "red"
+        sys.stdout.write(f"{coloured(first, colour, sys.stdout)}\n{rest}")
     return report.exit_code
 
 
@@ -91,26 +91,12 @@ def _read(settings: ReadSettings, events: Events) -> Report:
         raise UsageError("`quintet read` needs torch, which is not installed: pip install 'quintet[bulk]'") from error
     cancellation = cancelled_by_signals()
     http = HttpTransport(settings.server, tokens_of(settings.token_file), settings.timeout_s)
-    with _transport(settings, http, cancellation) as (transport, slabs):
-        return read_all(settings, transport, cancellation, events, slabs)
-
-
-def _transport(
-    settings: ReadSettings, http: HttpTransport, cancellation: Cancellation
-) -> AbstractContextManager[tuple[Transport, Slabs | None]]:
-    """How pages travel, and the slabs they are decoded into if they travel through shared memory."""
     if not settings.shared_memory:
-        return nullcontext((http, None))
+        return read_all(settings, http, cancellation, events)
     from quintet_client.shared_memory.transport import shared_memory  # noqa: PLC0415 - needs an operating system that has it
 
-    return shared_memory(http, settings.shared_memory_mb, settings.loaders, cancellation)
-
-
-def _painted(report: Report) -> str:
-    """The summary, its first line coloured on a terminal: green where every page is ok."""
-    first, rest = report.summary().split("\n", 1)
-    colour = "green" if report.exit_code == ExitCode.OK else "red"
-    return f"{coloured(first, colour, sys.stdout)}\n{rest}"
+    with shared_memory(http, settings.shared_memory_mb, settings.loaders, cancellation) as (transport, slabs):
+        return read_all(settings, transport, cancellation, events, slabs)
 
 
 def cancelled_by_signals() -> Cancellation:

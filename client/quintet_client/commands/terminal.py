@@ -14,22 +14,9 @@ def coloured(text: str, colour: str, stream: TextIO) -> str:
     return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if takes_colours else text
 
 
-class LogFormatter(logging.Formatter):
-    """Time, level and message; the level in its colour."""
-
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s")
-        self._stream = stream
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
-        """The line without a traceback."""
-        line = super().formatMessage(record)
-        colour = _LEVELS.get(record.levelno)
-        return line.replace(record.levelname, coloured(record.levelname, colour, self._stream), 1) if colour else line
-
-
 def log_to(stream: TextIO) -> None:
-    """Send the log to a stream, unless this process has a log already."""
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(LogFormatter(stream))
-    logging.basicConfig(handlers=[handler], level=logging.INFO)
+    """Send the log to a stream, its levels in colour, unless this process has a log already."""
+    if not logging.root.handlers:
+        for level, colour in _LEVELS.items():
+            logging.addLevelName(level, coloured(logging.getLevelName(level), colour, stream))
+        logging.basicConfig(stream=stream, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

@@ -9,8 +9,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -19,23 +18,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from quintet_client.cancellation import Cancellation
+from quintet_client.cancellation import BoundedPool, Cancellation
 from quintet_client.errors import UsageError
-from quintet_client.exports.documents import (
-    Document,
-    ExportError,
-    Rows,
-    have_ended,
-    in_documents,
-    load_page,
-)
+from quintet_client.exports.documents import Document, ExportError, Rows, have_ended, in_documents, load_page
 from quintet_client.input.originals import NoOriginalError, Originals
 from quintet_client.output.folder import Output
 from quintet_client.output.formats import NAMES, Format, choose
 from quintet_client.output.ledger import Ledger
 
-# Documents that are handed to the threads together.
-_GROUP = 256
 _log = logging.getLogger(__name__)
 
 
@@ -194,13 +184,11 @@ def export_results(settings: ExportSettings, cancellation: Cancellation) -> Expo
             inputs = list(map(Path, ledger.inputs())) if settings.input_path is None else [settings.input_path]
         originals = Originals(inputs, links_may_leave=True)
         exporter = Exporter(output, choose(settings.formats), originals, ExportTally(), cancellation)
-        documents = documents_of(output)
-        progress = tqdm(total=len(documents), unit="document", file=sys.stderr, disable=not sys.stderr.isatty())
+        documents = tqdm(documents_of(output), unit="document", file=sys.stderr, disable=not sys.stderr.isatty())
         # Decoding, compressing and writing release the GIL.
-        with progress, ThreadPoolExecutor(settings.writers) as pool:
-            for start in range(0, len(documents), _GROUP):
-                for _ in pool.map(exporter.export, documents[start : start + _GROUP]):
-                    progress.update()
+        with closing(BoundedPool(settings.writers, settings.writers, cancellation, "export")) as pool:
+            for document in documents:
+                pool.submit(exporter.export, document)
         if not cancellation.cancelled:
             exporter.tables()
     if cancellation.cause is not None:

@@ -85,7 +85,12 @@ class SharedBuffer:
             _log.debug("nothing listens at %s: %s", socket_name, error)  # a worker that is gone
             return
         try:
-            self._introduce(connection, name)
+            if not is_of_this_user(connection):
+                raise HandshakeError("the service runs as another user")
+            send_hello(connection, Hello(name, self._size_bytes), self._descriptor)
+            answer = connection.recv(MOST_ANSWER_BYTES)
+            if answer != TAKEN:
+                raise HandshakeError(answer.decode("utf-8", "replace") or "it closed the connection")
         except (HandshakeError, OSError) as error:
             connection.close()
             _log.warning("a worker does not take the shared memory: %s", error)
@@ -93,22 +98,11 @@ class SharedBuffer:
             connection.setblocking(False)
             self._workers[socket_name] = connection
 
-    def _introduce(self, connection: socket.socket, name: bytes) -> None:
-        """Hand the memory over; raises HandshakeError if the other end may not or will not take it."""
-        if not is_of_this_user(connection):
-            raise HandshakeError("the service runs as another user")
-        send_hello(connection, Hello(name, self._size_bytes), self._descriptor)
-        answer = connection.recv(MOST_ANSWER_BYTES)
-        if answer != TAKEN:
-            raise HandshakeError(answer.decode("utf-8", "replace") or "it closed the connection")
-
 
 def _has_ended(connection: socket.socket) -> bool:
     """Whether the worker at the other end is gone: it sends nothing as long as it lives."""
     try:
         connection.recv(1)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
+    except OSError as error:
+        return not isinstance(error, BlockingIOError)
     return True

@@ -6,7 +6,6 @@ A slab is lent to one batch of the loader. It is free again when the last of its
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from quintet_client.cancellation import Cancellation
@@ -27,12 +26,6 @@ class Slab(NamedTuple):
     size_bytes: int
 
 
-@dataclass(slots=True)
-class _Use:
-    unsent: int  # pages that the senders do not have yet
-    unfinished: int  # pages
-
-
 class Slabs:
     """The slabs of one buffer. Safe to share between threads.
 
@@ -47,7 +40,8 @@ class Slabs:
         self.memory = memory  # the whole buffer; the loader's processes have it too
         self._size_bytes = len(memory) // count // _PAGE_BYTES * _PAGE_BYTES
         self._free = deque(range(count))
-        self._uses: dict[int, _Use] = {}
+        self._unsent: dict[int, int] = {}  # pages that the senders do not have yet, by slab
+        self._unfinished: dict[int, int] = {}
         self._page_bytes = self._size_bytes // FIRST_PAGES
         self._cancellation = cancellation
         self._closed = False
@@ -60,7 +54,7 @@ class Slabs:
     def lend(self) -> Slab | None:
         """A slab to fill, or None if the next batch gets none."""
         with self._changed:
-            while not self._free and self._will_come_free() and not self._closed and not self._cancellation.cancelled:
+            while not (self._free or self._closed or self._cancellation.cancelled) and 0 in self._unsent.values():
                 self._changed.wait(_POLL_S)
             if self._closed or not self._free:
                 return None
@@ -68,28 +62,27 @@ class Slabs:
 
     def filled(self, slab: Slab, extents: Sequence[Extent | None], needed_bytes: int) -> None:
         """Note the pages of a lent slab, None for those not in it, and the bytes that they all would need."""
-        held = len(extents) - extents.count(None)
+        number, held = slab.offset // self._size_bytes, len(extents) - extents.count(None)
         with self._changed:
             if needed_bytes:
                 self._page_bytes = max(1, needed_bytes // len(extents))
             if held:
-                self._uses[slab.offset // self._size_bytes] = _Use(held, held)
+                self._unsent[number] = self._unfinished[number] = held
             else:
-                self._free.append(slab.offset // self._size_bytes)
+                self._free.append(number)
 
     def sent(self, extent: Extent) -> None:
         """Note that a page is on its way to the senders."""
         with self._changed:
-            self._uses[extent.offset // self._size_bytes].unsent -= 1
+            self._unsent[extent.offset // self._size_bytes] -= 1
 
     def ended(self, extent: Extent) -> None:
         """Note that a page is finished, so that its memory is not read again."""
         number = extent.offset // self._size_bytes
         with self._changed:
-            use = self._uses[number]
-            use.unfinished -= 1
-            if not use.unfinished:
-                del self._uses[number]
+            self._unfinished[number] -= 1
+            if not self._unfinished[number]:
+                del self._unsent[number], self._unfinished[number]
                 self._free.append(number)
                 self._changed.notify_all()
 
@@ -98,6 +91,3 @@ class Slabs:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-
-    def _will_come_free(self) -> bool:
-        return any(not use.unsent for use in self._uses.values())

@@ -93,46 +93,39 @@ class SharedMemoryTransport:
         A page that is refused travels again: by reference if a worker did not know the buffer, else encoded. So errors
         of a page are always about its encoded bytes, as they would be without shared memory.
         """
-        if not any(page.extent for page in pages):
-            return None
-        outcomes, seen = self._attempt(pages, 0)
+        outcomes = self._attempt(pages, _TRIES, 0) if any(page.extent for page in pages) else None
         if not isinstance(outcomes, list):
             return outcomes
-        for _ in range(_TRIES - 1):
-            lost = [
-                number
-                for number, outcome in enumerate(outcomes)
-                if isinstance(outcome, PageFailed) and outcome.code == "UNKNOWN_RING"
-            ]
-            again, seen = self._attempt([pages[number] for number in lost], seen) if lost else (None, seen)
-            for place, number in enumerate(lost):
-                outcomes[number] = again[place] if isinstance(again, list) else again or outcomes[number]
         return [
             self._http.read(page) if page.extent and isinstance(outcome, PageFailed) else outcome
             for page, outcome in zip(pages, outcomes, strict=True)
         ]
 
-    def _attempt(self, pages: Sequence[Page], seen: int) -> tuple[list[Outcome] | Outcome | None, int]:
-        """Send one frame of references, after more offers of the buffer than `seen`.
+    def _attempt(self, pages: Sequence[Page], tries: int, seen: int) -> list[Outcome] | Outcome | None:
+        """Send one frame of references, after more offers of the buffer than `seen`, and those not known there again.
 
-        Returns the outcome of each page, one of the request as a whole, or None if the buffer has been given up; and
-        the number of offers before the frame was sent.
+        Returns the outcome of each page, one of the request as a whole, or None if the buffer has been given up.
         """
         trouble = self._attach(seen)
         seen = self._offers
         if trouble is not None or self._given_up.is_set():
-            return trouble, seen
+            return trouble
         name = self._name or bytes(NAME_BYTES)
         slices = [frames.BufferSlice(name, *page.extent) if page.extent else page.body for page in pages]
         outcomes = self._http.send_frame(frames.pack_slices(slices), len(pages))
         if isinstance(outcomes, PageFailed) and outcomes.code != "IMAGE_TOO_LARGE":
             self._give_up(outcomes.message)
-            return None, seen
-        if isinstance(outcomes, list):
-            answered = [page for page, came in zip(pages, outcomes, strict=True) if isinstance(came, Answered)]
-            with self._lock:
-                self.carried += sum(page.extent is not None for page in answered)
-        return outcomes, seen
+            return None
+        if not isinstance(outcomes, list):
+            return outcomes
+        answered = [page for page, came in zip(pages, outcomes, strict=True) if isinstance(came, Answered)]
+        with self._lock:
+            self.carried += sum(page.extent is not None for page in answered)
+        lost = [at for at, came in enumerate(outcomes) if isinstance(came, PageFailed) and came.code == "UNKNOWN_RING"]
+        again = self._attempt([pages[at] for at in lost], tries - 1, seen) if lost and tries > 1 else None
+        for place, at in enumerate(lost):
+            outcomes[at] = again[place] if isinstance(again, list) else again or outcomes[at]
+        return outcomes
 
     def _attach(self, seen: int) -> Outcome | None:
         """Ask where the workers listen and offer them the buffer, unless that was done since `seen` was read.

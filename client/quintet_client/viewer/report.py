@@ -3,7 +3,6 @@
 import base64
 from pathlib import Path
 
-from quintet_client.api.results import PageResult
 from quintet_client.output.folder import write_atomically
 from quintet_client.viewer.data.ledger import Filter
 from quintet_client.viewer.data.pictures import NoPictureError, thumbnail
@@ -117,8 +116,12 @@ def _figure(run: Run, page_id: str) -> str:
     page = run.page(page_id)
     if page is None:
         return ""
-    picture, why = _picture(run, page_id, page)
-    missing = f'<span class="why">Drawn without its image: {safe(why)}.</span>' if why else ""
+    picture, missing = "", ""
+    try:
+        jpeg = thumbnail(run.pictures.get(page_id), page.orientation.angle_deg, _SAMPLE_SIDE_PX, _SAMPLE_QUALITY)
+        picture = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+    except NoPictureError as error:
+        missing = f'<span class="why">Drawn without its image: {safe(str(error))}.</span>'
     turned = f", turned by {page.orientation.angle_deg}°" if page.orientation.angle_deg else ""
     said = f"{len(page.lines)} lines, {len(page.regions)} regions{turned}"
     text = f"<details><summary>Text</summary><pre>{safe(page.text[:_MOST_CHARS])}</pre></details>" if page.text else ""
@@ -126,16 +129,6 @@ def _figure(run: Run, page_id: str) -> str:
         f"<figure>{draw_page(page, picture)}<figcaption><strong>{safe(page_id)}</strong><span>{said}</span>{missing}"
         f"{text}</figcaption></figure>"
     )
-
-
-def _picture(run: Run, page_id: str, page: PageResult) -> tuple[str, str]:
-    """The page's image as a data URI, and why there is none."""
-    try:
-        picture = run.pictures.get(page_id)
-        jpeg = thumbnail(picture, page.orientation.angle_deg, _SAMPLE_SIDE_PX, _SAMPLE_QUALITY)
-    except NoPictureError as error:
-        return "", str(error)
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}", ""
 
 
 def _section(title: str, text: str, content: str) -> str:

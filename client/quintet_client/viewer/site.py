@@ -9,7 +9,7 @@ from typing import Any
 
 from quintet_client.api.results import PageResult
 from quintet_client.viewer.data.ledger import Entry, Filter, Place
-from quintet_client.viewer.data.pictures import NoPictureError, check, for_browser
+from quintet_client.viewer.data.pictures import NoPictureError, for_browser, open_picture
 from quintet_client.viewer.data.run import Run
 from quintet_client.viewer.data.search import Index, Term, parts_of, terms_of
 from quintet_client.viewer.data.summary import summarise
@@ -138,7 +138,7 @@ class Site:
 
     def _why_no_picture(self, page_id: str) -> str:
         try:
-            check(self._run.pictures.get(page_id))
+            open_picture(self._run.pictures.get(page_id))
         except NoPictureError as error:
             return str(error)
         return ""

@@ -35,18 +35,17 @@ def render(document: Document) -> bytes:
         SubElement(head, "meta", {"name": name, "content": content})
     body = SubElement(html, "body")
     for page in document.pages:
-        body.append(_page(document, page.number, page.page) if page.page else _unread(page))
+        body.append(_page(document, page))
     ET.indent(html, space=" ")
     return f"<!DOCTYPE html>\n{ET.tostring(html, encoding='unicode')}\n".encode()
 
 
-def _unread(page: DocumentPage) -> Element:
-    note = Element("div", {"class": "quintet_unread", "id": f"page_{page.number}"})
-    note.text = f"page {page.number} was not read: {page.code}"
-    return note
-
-
-def _page(document: Document, number: int, read: PageResult) -> Element:
+def _page(document: Document, page: DocumentPage) -> Element:
+    number, read = page.number, page.page
+    if read is None:
+        note = Element("div", {"class": "quintet_unread", "id": f"page_{number}"})
+        note.text = f"page {number} was not read: {page.code}"
+        return note
     image = document.name.translate({ord('"'): "%22", ord(";"): "%3B", ord("\\"): "%5C"})
     title = f'image "{image}"; bbox 0 0 {read.width_px} {read.height_px}; ppageno {number - 1}'
     element = Element("div", {"class": "ocr_page", "id": f"page_{number}", "title": title})

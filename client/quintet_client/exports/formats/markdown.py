@@ -13,7 +13,8 @@ from quintet_client.exports.layout.grid import in_rows, straightened, table_of
 
 # What Markdown could take for markup anywhere in a line, and what only at a line's beginning.
 _MARKUP = re.compile(r"([\\`*_\[\]<>&|~])")
-_AT_START = re.compile(r"^(#{1,6}(?=\s|$)|[+-](?=\s|$)|(?=[-=:])[-=:\s]+$|[0-9]+(?=[.)](?:\s|$)))")
+# A number begins a list by the sign behind it; any other sign is markup by itself.
+_AT_START = re.compile(r"^(?:([0-9]+)(?=[.)](?:\s|$))|(?=(?:#{1,6}|[+-])(?:\s|$)|[-=:][-=:\s]*$))")
 # Closes a heading.
 _AT_END = re.compile(r"(?<=\s)#+(?=\s*$)")
 _BACKSLASHED = r"\\\g<0>"
@@ -119,10 +120,4 @@ def _is_ideographic(character: str) -> bool:
 
 def escaped(text: str) -> str:
     """Escape what Markdown would take for markup in one line of text."""
-    return _AT_END.sub(_BACKSLASHED, _AT_START.sub(_start_backslashed, _MARKUP.sub(_BACKSLASHED, text)))
-
-
-def _start_backslashed(found: re.Match[str]) -> str:
-    # A number begins a list by the sign behind it; any other sign is markup by itself.
-    sign = found.group()
-    return f"{sign}\\" if sign.isdigit() else f"\\{sign}"
+    return _AT_END.sub(_BACKSLASHED, _AT_START.sub(r"\1\\", _MARKUP.sub(_BACKSLASHED, text)))

@@ -23,7 +23,10 @@ def blocks_of(page: PageResult) -> tuple[Block, ...]:
 
     Every line is in exactly one block. Regions without lines come before the next region in reading order.
     """
-    first = {line.region: place for place, line in reversed([*enumerate(page.lines)]) if line.region is not None}
+    first: dict[int | None, int] = {}
+    for place, line in enumerate(page.lines):
+        if line.region is not None:
+            first.setdefault(line.region, place)
     places = sorted(range(len(page.lines)), key=lambda place: first.get(page.lines[place].region, place))
     lines = (page.lines[place] for place in places)
     groups = [(region, tuple(group)) for region, group in groupby(lines, key=lambda line: line.region)]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import median_high
 from typing import cast
 
 from quintet_client.api.results import BoxPx, Line, QuadPx
@@ -19,8 +20,8 @@ _FULL_ROWS = 0.6
 
 def straightened(lines: Sequence[Line]) -> list[Line]:
     """Turn lines so that the middle one of their angles becomes level: on a skewed page rows run into each other."""
-    slopes = sorted(_slope_rad(line) for line in lines)
-    turn = -slopes[len(slopes) // 2] if slopes else 0.0
+    edges = [line.quad_px[:2] for line in lines]
+    turn = -median_high([math.atan2(y1 - y0, x1 - x0) for (x0, y0), (x1, y1) in edges]) if edges else 0.0
     cos, sin = math.cos(turn), math.sin(turn)
     return [
         replace(line, quad_px=cast("QuadPx", tuple((cos * x - sin * y, sin * x + cos * y) for x, y in line.quad_px)))
@@ -54,8 +55,7 @@ def table_of(lines: Sequence[Line]) -> list[list[str]] | None:
     full = [row for row in rows if len(row) > 1]
     if len(rows) < 2 or len(full) < _FULL_ROWS * len(rows):
         return None
-    heights = sorted(_height(line) for line in lines)
-    bands = _bands(full, _GAP * heights[len(heights) // 2])
+    bands = _bands(full, _GAP * median_high(map(_height, lines)))
     if len(bands) < 2:
         return None
     return [_cells(row, bands) for row in rows]
@@ -88,11 +88,6 @@ def _cells(row: Sequence[Line], bands: Sequence[tuple[float, float]]) -> list[st
         overlaps = [min(x1, end) - max(x0, start) for start, end in bands]
         cells[overlaps.index(max(overlaps))].append(line.text)
     return [" ".join(texts) for texts in cells]
-
-
-def _slope_rad(line: Line) -> float:
-    (x0, y0), (x1, y1) = line.quad_px[:2]
-    return math.atan2(y1 - y0, x1 - x0)
 
 
 def _box(line: Line) -> BoxPx:

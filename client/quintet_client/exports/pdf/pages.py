@@ -1,7 +1,7 @@
 """Pages of an original PDF: the frame they are displayed in, and whether they hold text already."""
 
 import pikepdf
-from pikepdf import Matrix, Name, Rectangle
+from pikepdf import Dictionary, Matrix, Name, Rectangle
 
 _SHOWS_TEXT = frozenset({"Tj", "TJ", "'", '"'})
 # A stamp or a page number on a scan is no text layer; half of what was read on the page is one.
@@ -52,10 +52,11 @@ def displayed_frame(page: pikepdf.Page, width_px: int, height_px: int) -> Matrix
 
 def holds_text(page: pikepdf.Page, characters: int) -> bool:
     """Whether a page shows about as much text by itself as was read on it: a second layer would double every word."""
-    return _characters(page, _inherited(page.obj, "/Resources"), 0) >= max(1, _OWN_TEXT_SHARE * characters)
+    resources = _inherited(page.obj, "/Resources") or Dictionary()
+    return _characters(page, resources, 0) >= max(1, _OWN_TEXT_SHARE * characters)
 
 
-def _characters(content: pikepdf.Page | pikepdf.Object, resources: pikepdf.Object | None, depth: int) -> int:
+def _characters(content: pikepdf.Page | pikepdf.Object, resources: pikepdf.Object, depth: int) -> int:
     """Count the codes that a content stream shows, and the forms it paints; some fonts take two codes a character."""
     count = 0
     for instruction in pikepdf.parse_content_stream(content):
@@ -63,7 +64,7 @@ def _characters(content: pikepdf.Page | pikepdf.Object, resources: pikepdf.Objec
         if operator in _SHOWS_TEXT:
             count += sum(map(_length, operands))
         elif operator == "Do" and depth < _DEEPEST_FORM:
-            form = ((resources or {}).get("/XObject") or {}).get(str(operands[0]))
+            form = resources.get("/XObject", Dictionary()).get(str(operands[0]))
             if form is not None and form.get("/Subtype") == Name.Form:
                 count += _characters(form, form.get("/Resources", resources), depth + 1)
     return count

@@ -6,6 +6,7 @@ Pages of documents are rendered by a separate process (see `input.documents.rend
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,8 @@ class PagePictures:
     def __init__(self, originals: Originals) -> None:
         self._originals = originals
         self._renderer = Renderer()
-        self._latest: tuple[tuple[str, int, FileStamp, int] | None, bytes] = (None, b"")
+        # A screen asks whether there is an image, and a moment later for the image.
+        self._rendered = lru_cache(1)(self._render)
 
     @property
     def missing(self) -> str:
@@ -57,28 +59,22 @@ class PagePictures:
             raise NoPictureError(str(error)) from error
         except OSError as error:
             raise NoPictureError(f"the image cannot be read ({why_not(error)})") from error
-        asked, (known, picture) = (path, number, stamp_of(path), dpi), self._latest
-        if asked == known:  # a screen asks whether there is an image, and a moment later for the image
-            return picture
-        answer = self._renderer.render(path, number, dpi)
-        if answer.code:
-            raise NoPictureError(answer.message)
-        self._latest = (asked, answer.body)
-        return answer.body
+        return self._rendered(path, number, dpi, stamp_of(path))
 
     def close(self) -> None:
         """End the renderer."""
         self._renderer.close()
 
-
-def check(body: bytes) -> None:
-    """Raise NoPictureError if an image cannot be shown, as far as its header says."""
-    _opened(body)
+    def _render(self, path: str, number: int, dpi: int, _stamp: FileStamp) -> bytes:
+        answer = self._renderer.render(path, number, dpi)
+        if answer.code:
+            raise NoPictureError(answer.message)
+        return answer.body
 
 
 def thumbnail(body: bytes, angle_deg: int, side_px: int, quality: int = 75) -> bytes:
     """Make an upright JPEG, its longer side `side_px`, of a page turned clockwise; raises NoPictureError."""
-    image = _opened(body)
+    image = open_picture(body)
     with _decoding():
         image.draft("RGB", (2 * side_px, 2 * side_px))  # a JPEG is decoded at an eighth of its size where that will do
         image.thumbnail((side_px, side_px), reducing_gap=2.0)
@@ -87,7 +83,7 @@ def thumbnail(body: bytes, angle_deg: int, side_px: int, quality: int = 75) -> b
 
 def for_browser(body: bytes) -> tuple[str, bytes]:
     """Return type and bytes that all browsers show: the image as it is, else a PNG; raises NoPictureError."""
-    image = _opened(body)
+    image = open_picture(body)
     form = image.format or ""
     with _decoding():
         # All browsers apply a JPEG's EXIF orientation; of the other formats some do, so that is done here.
@@ -104,7 +100,8 @@ def _decoding(reason: str = "the image is damaged or truncated") -> Iterator[Non
         raise NoPictureError(reason) from error
 
 
-def _opened(body: bytes) -> "Image.Image":
+def open_picture(body: bytes) -> "Image.Image":
+    """Open an image, its pixels not decoded; raises NoPictureError if its header says that it cannot be shown."""
     try:
         from PIL import Image  # noqa: PLC0415 - the client alone is installed without it
     except ModuleNotFoundError as error:
