@@ -30,7 +30,7 @@ _log = logging.getLogger("quintet")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = command_parser().parse_args(arguments)
     log_to(sys.stderr)
     logging.getLogger("quintet_client").setLevel(logging.DEBUG if options.verbose else logging.INFO)
     logging.getLogger("pikepdf").setLevel(logging.WARNING)  # it greets at INFO when it is imported
@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="quintet",
         description="Read page images with a Quintet service.",

@@ -63,6 +63,8 @@ def make_run(folder: Path, pages: int = 8) -> MadeRun:
     rows += [_failed(run, "broken.jpg", "IMAGE_DECODE_FAILED", "the image is damaged or truncated")]
     rows += [_failed(run, HOSTILE, "UNSUPPORTED_FORMAT", "<script>document.title='hacked'</script>")]
     write_ledger(run.output_path, rows)
+    with Ledger.open(run.output_path / "ledger.sqlite") as ledger:
+        ledger.add_input(str(run.input_path))
     write_report(run, pages, 2)
     return run
 
@@ -89,7 +91,7 @@ def write_report(run: MadeRun, ok: int, failed: int) -> None:
         "finished_at": (BEGAN + timedelta(seconds=20)).isoformat(timespec="milliseconds"),
         "stages": {"load": stage, "request": stage, "write": stage},
         "reason": f"{failed} pages failed, listed in failed.jsonl",
-        "settings": {"input_path": str(run.input_path), "output_path": str(run.output_path), "pack": 16},
+        "settings": {"pack": 16},
     }
     (run.output_path / "report.json").write_text(json.dumps(document))
 

@@ -1,6 +1,7 @@
 """Decodes pages into the buffer, in the loader's processes. Needs NumPy and Pillow."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from quintet.errors import PageError
 from quintet.frame.shared_memory.handshake import ALIGNMENT_BYTES
@@ -22,22 +23,15 @@ def decode_into(
     """
     extents, begin, all_bytes = list[Extent | None](), slab.offset, 0
     for body in bodies:
-        extent, needed = _decode_one(body, memory, begin, slab.offset + slab.size_bytes, limits)
+        extent = None
+        with suppress(PageError):
+            opened = open_image(body, limits)
+            length = bytes_needed(opened.size_px)
+            needed = -(-length // ALIGNMENT_BYTES) * ALIGNMENT_BYTES  # up to the next page
+            all_bytes += needed
+            if begin + length <= slab.offset + slab.size_bytes:
+                write_raw(load_image(opened.image), len(body), memory[begin : begin + length])
+                extent = Extent(begin, length)
+                begin += needed
         extents.append(extent)
-        all_bytes += needed
-        begin += needed if extent else 0
     return extents, all_bytes
-
-
-def _decode_one(body: bytes, memory: memoryview, begin: int, end: int, limits: Limits) -> tuple[Extent | None, int]:
-    """Decode one page at `begin`, unless it would reach beyond `end`; and return the bytes up to the next page."""
-    try:
-        opened = open_image(body, limits)
-        length = bytes_needed(opened.size_px)
-        needed = -(-length // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
-        if begin + length > end:
-            return None, needed
-        write_raw(load_image(opened.image), len(body), memory[begin : begin + length])
-    except PageError:
-        return None, 0
-    return Extent(begin, length), needed

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from quintet.frame import frames
-from quintet.frame.shared_memory.handshake import NAME_BYTES, HandshakeError
+from quintet.frame.shared_memory.handshake import HandshakeError
 
 from quintet_client.cancellation import Cancellation
 from quintet_client.service.outcomes import Answered, Outcome, PageFailed, Trouble
@@ -60,7 +60,7 @@ class SharedMemoryTransport:
         self._buffer = buffer
         self._slabs = slabs
         self._lock = threading.RLock()
-        self._name: bytes | None = None
+        self._name = b""  # 16 bytes, which the service makes up
         self._offers = 0  # how often the buffer was offered to workers
         self._in_vain = 0
         self._given_up = threading.Event()
@@ -110,8 +110,7 @@ class SharedMemoryTransport:
         seen = self._offers
         if trouble is not None or self._given_up.is_set():
             return trouble
-        name = self._name or bytes(NAME_BYTES)
-        slices = [frames.BufferSlice(name, *page.extent) if page.extent else page.body for page in pages]
+        slices = [frames.BufferSlice(self._name, *page.extent) if page.extent else page.body for page in pages]
         outcomes = self._http.send_frame(frames.pack_slices(slices), len(pages))
         if isinstance(outcomes, PageFailed) and outcomes.code != "IMAGE_TOO_LARGE":
             self._give_up(outcomes.message)
@@ -137,13 +136,12 @@ class SharedMemoryTransport:
                 return None
             outcome = self._http.send_frame(frames.pack_question(frames.Kind.BUFFERS), 1)
             answer = outcome[0] if isinstance(outcome, list) else outcome
-            match answer:
-                case Answered():
-                    self._offer(answer.document)
-                case PageFailed():
-                    self._give_up(answer.message)
-                case _:
-                    return answer
+            if isinstance(answer, Answered):
+                self._offer(answer.document)
+            elif isinstance(answer, PageFailed):
+                self._give_up(answer.message)
+            else:
+                return answer
             self._offers += 1
             return None
 
@@ -151,7 +149,7 @@ class SharedMemoryTransport:
         try:
             answer = json.loads(document)
             # The first name stays, at workers that start later too: references under way have it.
-            self._name = self._name or _name(answer["ring"])
+            self._name = self._name or bytes.fromhex(answer["ring"])
             taken = self._buffer.attach(Path(answer["directory"]), self._name)
         except (HandshakeError, OSError, KeyError, TypeError, ValueError) as error:
             self._give_up(f"the service's sockets cannot be reached from here: {error}")
@@ -171,10 +169,3 @@ class SharedMemoryTransport:
             self._slabs.close()
             self._buffer.detach()
         _log.warning("no shared memory from now on, pages travel over HTTP: %s", reason)
-
-
-def _name(text: str) -> bytes:
-    name = bytes.fromhex(text)
-    if len(name) != NAME_BYTES:
-        raise ValueError(f"a buffer's name has {NAME_BYTES} bytes")
-    return name

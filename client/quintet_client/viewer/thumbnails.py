@@ -2,7 +2,7 @@
 
 import os
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 from quintet_client.viewer.data.pictures import NoPictureError, thumbnail
@@ -24,7 +24,7 @@ class Thumbnails:
         self._lock = threading.Lock()
         # Pillow decodes outside the interpreter's lock; a large page takes some 100 MB meanwhile.
         self._pool = ThreadPoolExecutor(max_workers=max(2, min(4, os.cpu_count() or 2)), thread_name_prefix="thumbnail")
-        self._begun = lru_cache(kept)(self._begin)
+        self._begun = lru_cache(kept)(lambda page_id, _version: self._pool.submit(self._make, page_id))
 
     def get(self, page_id: str, version: str) -> bytes | str:
         """Return a page's JPEG once it is made, or why there is none; a page that is read again has another version."""
@@ -35,9 +35,6 @@ class Thumbnails:
     def close(self) -> None:
         """Cancel what has not begun."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def _begin(self, page_id: str, _version: str) -> Future[bytes | str]:
-        return self._pool.submit(self._make, page_id)
 
     def _make(self, page_id: str) -> bytes | str:
         try:

@@ -50,7 +50,7 @@ def as_value(cell: str) -> object:
 
 def cli_commands() -> dict[str, argparse.ArgumentParser]:
     """The commands of `quintet` and their parsers."""
-    actions = cli._parser()._actions
+    actions = cli.command_parser()._actions
     return next(action for action in actions if isinstance(action, argparse._SubParsersAction)).choices
 
 

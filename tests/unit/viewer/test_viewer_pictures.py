@@ -5,14 +5,15 @@ import io
 import threading
 from contextlib import closing
 
+import numpy as np
 import pytest
 from PIL import Image
 from quintet_client.input.originals import Originals
 from quintet_client.input.page_ids import page_id_of
 from quintet_client.input.regular_files import MAX_FILE_BYTES
-from quintet_client.viewer.data.pictures import NoPictureError, PagePictures, check, for_browser, thumbnail
+from quintet_client.viewer.data.pictures import NoPictureError, PagePictures, for_browser, open_picture, thumbnail
 from quintet_client.viewer.data.run import Run
-from quintet_client.viewer.thumbnails import Thumbnails
+from quintet_client.viewer.thumbnails import KEPT, SIDE_PX, Thumbnails
 
 from tests.client.made_runs import make_run
 from tests.conftest import encode
@@ -92,7 +93,7 @@ def test_a_tiff_of_any_mode_becomes_a_png(mode):
 
 @pytest.mark.parametrize("body", [b"", b"no image", b"<svg onload='alert(1)'/>", b"\xff\xd8\xff\xe0 no more"])
 def test_what_is_no_image_is_a_reason(body):
-    for attempt in (lambda: thumbnail(body, 0, 60), lambda: for_browser(body), lambda: check(body)):
+    for attempt in (lambda: thumbnail(body, 0, 60), lambda: for_browser(body), lambda: open_picture(body)):
         with pytest.raises(NoPictureError):
             attempt()
 
@@ -124,14 +125,23 @@ def test_a_thumbnail_is_made_once_however_many_ask_and_memory_stays_bounded(tmp_
     run = Run(make_run(tmp_path).output_path)
     made = []
     monkeypatch.setattr("quintet_client.viewer.thumbnails.thumbnail", lambda *a: made.append(a) or thumbnail(*a))
-    thumbnails = Thumbnails(run, kept_bytes=1)
+    thumbnails = Thumbnails(run, kept=1)
     ask = [threading.Thread(target=thumbnails.get, args=("invoices/page000.png", "v")) for _ in range(8)]
     for thread in ask:
         thread.start()
     for thread in ask:
         thread.join()
     assert len(made) == 1
-    assert thumbnails.get("invoices/page001.jpg", "v").jpeg
-    assert list(thumbnails._kept) == [("invoices/page001.jpg", "v")]
-    assert thumbnails.get("broken.jpg", "v").reason
+    assert isinstance(thumbnails.get("invoices/page001.jpg", "v"), bytes)
+    thumbnails.get("invoices/page001.jpg", "v")
+    assert len(made) == 2
+    assert isinstance(thumbnails.get("invoices/page000.png", "v"), bytes)
+    assert len(made) == 3, "one thumbnail is kept, the latest"
+    assert "damaged" in thumbnails.get("broken.jpg", "v")
     thumbnails.close()
+
+
+def test_all_thumbnails_that_are_kept_have_less_than_90_mb():
+    noise = Image.fromarray(np.random.default_rng(1).choice([0, 255], (SIDE_PX, SIDE_PX, 3)).astype(np.uint8))
+    largest_comment = 65_533  # of a JPEG, which Pillow hands on
+    assert KEPT * (len(thumbnail(encode(noise, "PNG"), 0, SIDE_PX)) + largest_comment) < 90_000_000

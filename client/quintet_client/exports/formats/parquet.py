@@ -35,6 +35,5 @@ def _writer(file: BinaryIO, columns: Sequence[Column]) -> ParquetWriter:
 
 def _write_group(table: ParquetWriter, rows: list[tuple[Value, ...]]) -> None:
     columns = list(zip(*rows, strict=True)) or [()] * len(table.schema)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, table.schema, strict=True)]
-    table.write_table(pa.Table.from_arrays(arrays, schema=table.schema))
+    table.write_table(pa.table(dict(zip(table.schema.names, columns, strict=True)), table.schema))
     rows.clear()

@@ -6,7 +6,7 @@ from dataclasses import replace
 from statistics import median_high
 from typing import cast
 
-from quintet_client.api.results import BoxPx, Line, QuadPx
+from quintet_client.api.results import Line, QuadPx
 from quintet_client.exports.layout.blocks import box_around
 
 # Two columns lie at least this share of a line's height apart. Detected lines reach over their ink by a third of their
@@ -51,7 +51,7 @@ def table_of(lines: Sequence[Line]) -> list[list[str]] | None:
     cells, some empty, and every line is in one; None if there are no two columns and two rows, or most rows have one.
     """
     lines = straightened(lines)
-    rows = [sorted(row, key=lambda line: _box(line)[0]) for row in in_rows(sorted(lines, key=_centre_y))]
+    rows = [sorted(row, key=lambda line: box_around(line.quad_px)[0]) for row in in_rows(sorted(lines, key=_centre_y))]
     full = [row for row in rows if len(row) > 1]
     if len(rows) < 2 or len(full) < _FULL_ROWS * len(rows):
         return None
@@ -63,7 +63,7 @@ def table_of(lines: Sequence[Line]) -> list[list[str]] | None:
 
 def _bands(rows: Sequence[Sequence[Line]], gap_px: float) -> list[tuple[float, float]]:
     """Find the columns: where enough of the rows have ink, cut where a gap is wide enough."""
-    extents = [_box(line) for row in rows for line in row]
+    extents = [box_around(line.quad_px) for row in rows for line in row]
     edges = sorted([(x0, 1) for x0, _y0, _x1, _y1 in extents] + [(x1, -1) for _x0, _y0, x1, _y1 in extents])
     too_few = _BAND_ROWS * len(rows)
     bands: list[tuple[float, float]] = []
@@ -84,21 +84,17 @@ def _cells(row: Sequence[Line], bands: Sequence[tuple[float, float]]) -> list[st
     """Put each line of a row into the column it overlaps most."""
     cells: list[list[str]] = [[] for _ in bands]
     for line in row:
-        x0, _y0, x1, _y1 = _box(line)
+        x0, _y0, x1, _y1 = box_around(line.quad_px)
         overlaps = [min(x1, end) - max(x0, start) for start, end in bands]
         cells[overlaps.index(max(overlaps))].append(line.text)
     return [" ".join(texts) for texts in cells]
 
 
-def _box(line: Line) -> BoxPx:
-    return box_around(line.quad_px)
-
-
 def _height(line: Line) -> float:
-    _x0, y0, _x1, y1 = _box(line)
+    _x0, y0, _x1, y1 = box_around(line.quad_px)
     return y1 - y0
 
 
 def _centre_y(line: Line) -> float:
-    _x0, y0, _x1, y1 = _box(line)
+    _x0, y0, _x1, y1 = box_around(line.quad_px)
     return (y0 + y1) / 2

@@ -15,7 +15,6 @@ _PLAUSIBLE_DPI = (100.0, 2400.0)
 _UNKNOWN_LONG_SIDE_PT = 297 / 25.4 * 72  # A4
 _POINTS_PER_INCH = 72.0
 _ORIENTATION = 0x0112  # EXIF
-_SIDEWAYS = frozenset({5, 6, 7, 8})
 _JPEG_SPACES = {"L": "/DeviceGray", "RGB": "/DeviceRGB", "CMYK": "/DeviceCMYK"}
 # From the unit square that PDF paints images in to the page as a viewer shows it, for each EXIF orientation.
 _TURNS = {
@@ -53,17 +52,17 @@ def page_image(body: bytes, number: int) -> PageImage:
     """
     with Image.open(io.BytesIO(body), formats=FORMATS) as image:
         image.seek(number - 1)
-        turn = image.getexif().get(_ORIENTATION, 1)
-        sideways = turn in _SIDEWAYS
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1), _TURNS[1])
+        size_px, dpi = image.size, image.info.get("dpi", (0, 0))
+        if turn.a == 0:
+            size_px, dpi = size_px[::-1], dpi[::-1]
         taken = _taken_as_it_is(image, body)
-        if taken is not None:
-            size_px, paint = image.size[::-1] if sideways else image.size, _TURNS.get(turn, _TURNS[1])
-        else:
-            upright, png = ImageOps.exif_transpose(image), io.BytesIO()
-            _plain(upright).save(png, "PNG")
-            size_px, paint, taken = upright.size, _TURNS[1], _from_png(png.getvalue())
-        size_pt = _size_pt(image, size_px, sideways=sideways)
-        return PageImage(size_px, size_pt, paint @ Matrix().scaled(*size_pt), *taken)
+        if taken is None:
+            png = io.BytesIO()
+            _plain(ImageOps.exif_transpose(image)).save(png, "PNG")
+            turn, taken = _TURNS[1], _from_png(png.getvalue())
+        size_pt = _size_pt(size_px, *map(float, dpi[:2]))
+        return PageImage(size_px, size_pt, turn @ Matrix().scaled(*size_pt), *taken)
 
 
 def _taken_as_it_is(image: Image.Image, body: bytes) -> tuple[bytes, dict[str, Any]] | None:
@@ -80,11 +79,9 @@ def _taken_as_it_is(image: Image.Image, body: bytes) -> tuple[bytes, dict[str, A
     return None
 
 
-def _size_pt(image: Image.Image, size_px: tuple[int, int], *, sideways: bool) -> tuple[float, float]:
+def _size_pt(size_px: tuple[int, int], x_dpi: float, y_dpi: float) -> tuple[float, float]:
     """Return the page's size: by the file's resolution if it knows one, or else as long as A4 is."""
     low, high = _PLAUSIBLE_DPI
-    known = image.info.get("dpi", (0, 0))
-    x_dpi, y_dpi = (float(known[0]), float(known[1])) if not sideways else (float(known[1]), float(known[0]))
     if not (low <= x_dpi <= high and low <= y_dpi <= high):
         x_dpi = y_dpi = max(size_px) * _POINTS_PER_INCH / _UNKNOWN_LONG_SIDE_PT
     return (size_px[0] / x_dpi * _POINTS_PER_INCH, size_px[1] / y_dpi * _POINTS_PER_INCH)

@@ -1,7 +1,7 @@
 """Pages of an original PDF: the frame they are displayed in, and whether they hold text already."""
 
 import pikepdf
-from pikepdf import Dictionary, Matrix, Name, Rectangle
+from pikepdf import Array, Dictionary, Matrix, Name, Rectangle, String
 
 _SHOWS_TEXT = frozenset({"Tj", "TJ", "'", '"'})
 # A stamp or a page number on a scan is no text layer; half of what was read on the page is one.
@@ -62,15 +62,10 @@ def _characters(content: pikepdf.Page | pikepdf.Object, resources: pikepdf.Objec
     for instruction in pikepdf.parse_content_stream(content):
         operator, operands = str(instruction.operator), instruction.operands
         if operator in _SHOWS_TEXT:
-            count += sum(map(_length, operands))
+            parts = [part for shown in operands for part in (shown if isinstance(shown, Array) else [shown])]
+            count += sum(len(bytes(part)) for part in parts if isinstance(part, String))
         elif operator == "Do" and depth < _DEEPEST_FORM:
             form = resources.get("/XObject", Dictionary()).get(str(operands[0]))
             if form is not None and form.get("/Subtype") == Name.Form:
                 count += _characters(form, form.get("/Resources", resources), depth + 1)
     return count
-
-
-def _length(operand: pikepdf.Object) -> int:
-    if isinstance(operand, pikepdf.Array):
-        return sum(map(_length, operand))
-    return len(bytes(operand)) if isinstance(operand, pikepdf.String) else 0

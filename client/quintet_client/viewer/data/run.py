@@ -1,7 +1,6 @@
 """One OUTPUT folder, read-only: its ledger, its report.json, its answers, and the images they were read from."""
 
 import json
-import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from quintet_client.viewer.data.pictures import PagePictures
 
 # An answer of ten thousand lines has two million bytes; what is larger is no page.
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
-_log = logging.getLogger(__name__)
 
 
 class Run:
@@ -60,14 +58,11 @@ class Run:
         return page if _can_be_drawn(page) else None
 
     def _inputs_of_the_run(self) -> list[Path]:
-        """Return each INPUT that the ledger notes, else the one in report.json."""
-        settings = self.report().get("settings")
-        inputs = [settings.get("input_path")] if isinstance(settings, dict) else []
+        """Return each INPUT that the ledger notes; none if that is damaged."""
         try:
-            inputs = list(json.loads(self.ledger.facts()["inputs"]))
-        except (KeyError, ValueError, TypeError, RecursionError):
-            _log.debug("the ledger does not say what was read")
-        return [Path(path) for path in inputs if isinstance(path, str) and path]
+            return list(map(Path, json.loads(self.ledger.facts().get("inputs", "[]"))))
+        except (ValueError, TypeError, RecursionError):
+            return []
 
 
 def _can_be_drawn(page: PageResult) -> bool:

@@ -32,6 +32,7 @@ _PORTION = 64
 _LOOK_AGAIN_S = 2.0
 _log = logging.getLogger(__name__)
 _FOUND = "FROM words JOIN pages ON pages.number = words.rowid WHERE words MATCH ?"
+_BEST = f"SELECT page_id {_FOUND} ORDER BY rank, page_id LIMIT ? OFFSET ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +50,9 @@ class Term:
         return found[-1] == self.words[-1] if self.whole else found[-1].startswith(self.words[-1])
 
 
-def folded(text: str) -> str:
-    """Return text without accents and case."""
-    return text.lower() if text.isascii() else "".join(map(_folded_character, text))
-
-
 def words_of(text: str) -> list[str]:
     """Return the folded words of a text, as they are put into the index."""
-    return _WORD.findall(folded(text))
+    return _WORD.findall(text.lower() if text.isascii() else "".join(map(_folded_character, text)))
 
 
 def terms_of(query: str) -> list[Term]:
@@ -136,10 +132,13 @@ class Index:
         """Find the pages with every word and "phrase" of a query in text or name; waits `wait_s` for the index."""
         self.refresh()
         self._up_to_date.wait(wait_s)
-        terms = terms_of(query)
+        match = fts_query(terms_of(query))
         with self._lock:
-            total, found = self._find(fts_query(terms), start, count) if terms else (0, ())
-            return Found(total, found, len(self._seen), self._up_to_date.is_set())
+            total, rows = 0, []
+            if match:
+                (total,) = self._database.execute(f"SELECT count(*) {_FOUND}", (match,)).fetchone()
+                rows = self._database.execute(_BEST, (match, count, start)).fetchall()
+            return Found(total, tuple(row[0] for row in rows), len(self._seen), self._up_to_date.is_set())
 
     def refresh(self) -> None:
         """Start to add pages that the index lacks, unless that is going on or was just done."""
@@ -158,12 +157,6 @@ class Index:
         if self._builder is not None:
             self._builder.join()
         self._database.close()
-
-    def _find(self, match: str, start: int, count: int) -> tuple[int, tuple[str, ...]]:
-        (total,) = self._database.execute(f"SELECT count(*) {_FOUND}", (match,)).fetchone()
-        best = f"SELECT page_id {_FOUND} ORDER BY rank, page_id LIMIT ? OFFSET ?"
-        rows = self._database.execute(best, (match, count, start))
-        return int(total), tuple(page_id for (page_id,) in rows)
 
     def _build(self) -> None:
         try:
