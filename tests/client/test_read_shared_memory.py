@@ -52,7 +52,7 @@ class Pixels:
         return processes_below(self.service.pid, WORKER)
 
     def mapped(self):
-        """The rings that the workers have mapped."""
+        """The buffers that the workers have mapped."""
         maps = "".join(Path(f"/proc/{worker.pid}/maps").read_text() for worker in self.workers())
         return [line for line in maps.splitlines() if "memfd:quintet-buffer" in line]
 
@@ -127,7 +127,7 @@ def test_answers_and_errors_are_the_same_bytes_with_and_without(pixels, folder, 
 
 
 @pytest.mark.slow
-def test_loader_processes_decode_into_the_ring_and_one_that_is_killed_loses_no_page(pixels, folder, output, tmp_path):
+def test_loader_processes_decode_into_the_buffer_and_one_that_is_killed_loses_no_page(pixels, folder, output, tmp_path):
     write_pictures(folder, 80)
     pixels.serve()
     options = ("--shared-memory", "--loaders", 2, "--batch", 4, "--in-flight", 4, "--pack", 2)
@@ -158,7 +158,7 @@ def test_a_killed_client_leaves_no_memory_behind_and_a_rerun_completes_its_work(
 
 
 @pytest.mark.parametrize("doomed", [1, 2])
-def test_workers_killed_in_mid_run_cost_no_page_and_successors_take_the_ring(pixels, folder, output, caplog, doomed):
+def test_workers_killed_in_mid_run_cost_no_page_and_successors_take_the_buffer(pixels, folder, output, caplog, doomed):
     write_pictures(folder, 100)
     pixels.serve()
 
@@ -197,22 +197,22 @@ def restarted_in_mid_run(pixels, folder, output, switch):
 
 
 @pytest.mark.slow
-def test_a_service_restarted_in_mid_run_takes_the_ring_again(pixels, folder, output, caplog):
+def test_a_service_restarted_in_mid_run_takes_the_buffer_again(pixels, folder, output, caplog):
     with caplog.at_level("INFO"):
         restarted_in_mid_run(pixels, folder, output, "on")
     assert caplog.text.count(TAKEN) >= 2
     assert GIVEN_UP not in caplog.text
 
 
-def test_more_clients_than_a_worker_takes_rings_of_use_http_and_say_so(pixels, folder, output, caplog):
+def test_more_clients_than_a_worker_takes_buffers_of_use_http_and_say_so(pixels, folder, output, caplog):
     write_pictures(folder, 10)
     pixels.serve()
     others = [SharedBuffer(1 << 20) for _ in range(2)]
-    assert [ring.attach(pixels.sockets(), bytes([number] * 16)) for number, ring in enumerate(others)] == [2, 2]
+    assert [buffer.attach(pixels.sockets(), bytes([number] * 16)) for number, buffer in enumerate(others)] == [2, 2]
     assert pixels.read(folder, output, "--shared-memory") == 0
     assert caplog.text.count(GIVEN_UP) == 1
-    for ring in others:
-        ring.detach()
+    for buffer in others:
+        buffer.detach()
 
 
 @pytest.mark.parametrize("obstacle", ["moved away", "open to others"])

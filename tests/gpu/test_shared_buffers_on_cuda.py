@@ -41,17 +41,17 @@ def test_a_buffer_is_page_locked_its_pages_are_read_and_it_is_let_go(model_store
     chain = PageChain(Settings(device="cuda"), model_store)
     buffers = SharedBuffers(FrameSettings(shared_memory=True), chain.engine)
     buffers.listen(tmp_path / "rings")
-    ring = SharedBuffer(len(PAGES) * STEP)
-    assert ring.attach(tmp_path / "rings", NAME) == 1
+    buffer = SharedBuffer(len(PAGES) * STEP)
+    assert buffer.attach(tmp_path / "rings", NAME) == 1
     slices = []
     for number, page in enumerate(PAGES):
         image = decode_image(page, Settings())
         slices.append(BufferSlice(NAME, number * STEP, bytes_needed(image.size)))
-        write_raw(image, len(page), ring.view[number * STEP : number * STEP + slices[-1].length])
+        write_raw(image, len(page), buffer.view[number * STEP : number * STEP + slices[-1].length])
     wait_until(lambda: buffers._held[NAME].pinned)
     with buffers.reading():
         raw = [buffers.find(part) for part in slices]
         assert chain(raw) == chain(PAGES)
         del raw
-    ring.close()
+    buffer.close()
     wait_until(lambda: not any(" r--s " in line and "quintet-buffer" in line for line in maps()))

@@ -57,7 +57,7 @@ def invitation(service: torchserve.Service) -> tuple[Path, bytes]:
 
 
 class Held(SharedBuffer):
-    """A ring that the service holds, with three pages in it."""
+    """A buffer that the service holds, with three pages in it."""
 
     def __init__(self, service: torchserve.Service) -> None:
         super().__init__(SIZE)
@@ -71,37 +71,37 @@ class Held(SharedBuffer):
 
 
 @pytest.fixture
-def ring(service: torchserve.Service) -> Iterator[Held]:
+def buffer(service: torchserve.Service) -> Iterator[Held]:
     held = Held(service)
     yield held
     held.detach()
 
 
 def worker_maps(service: torchserve.Service) -> list[str]:
-    """The rings that the service's worker has mapped."""
+    """The buffers that the service's worker has mapped."""
     pid = service.description()["workers"][0]["pid"]
     return [line for line in Path(f"/proc/{pid}/maps").read_text().splitlines() if "memfd:quintet-buffer" in line]
 
 
-def let_go_of(service: torchserve.Service, ring: Held) -> None:
+def let_go_of(service: torchserve.Service, buffer: Held) -> None:
     """Detach, and wait until the worker has noticed: that takes no request."""
     before = len(worker_maps(service))
-    ring.detach()
+    buffer.detach()
     ends_at = time.monotonic() + 10
     while len(worker_maps(service)) >= before:
         assert time.monotonic() < ends_at, "the memory stays mapped"
         time.sleep(0.02)
 
 
-def test_pages_at_places_are_answered_as_if_they_had_come_encoded(service: torchserve.Service, ring: Held) -> None:
-    answers = ask(service, [ring.place(0), PAGES[1], ring.place(2), ring.place(0)])
+def test_pages_at_places_are_answered_as_if_they_had_come_encoded(service: torchserve.Service, buffer: Held) -> None:
+    answers = ask(service, [buffer.place(0), PAGES[1], buffer.place(2), buffer.place(0)])
     for page, (status, document) in zip([PAGES[0], PAGES[1], PAGES[2], PAGES[0]], answers, strict=True):
         expected = service.read(page).json()
         assert status == 200
         assert {**document, "request_id": ""} == {**expected, "request_id": ""}
 
 
-def test_without_the_token_nobody_learns_where_rings_are_taken(service: torchserve.Service) -> None:
+def test_without_the_token_nobody_learns_where_buffers_are_taken(service: torchserve.Service) -> None:
     answer = post(service, frames.pack_question(frames.Kind.BUFFERS), token="wrong")
     assert answer.json()["type"] == "InvalidKeyException"
 
@@ -124,20 +124,20 @@ def test_the_directory_is_the_users_alone_and_names_are_new_each_time(service: t
         (2**64 - 64, 2**64 - 1),
     ],
 )
-def test_a_place_outside_its_ring_is_refused_and_its_neighbours_are_read(
-    service: torchserve.Service, ring: Held, place: tuple[int, int]
+def test_a_place_outside_its_buffer_is_refused_and_its_neighbours_are_read(
+    service: torchserve.Service, buffer: Held, place: tuple[int, int]
 ) -> None:
-    answers = ask(service, [ring.place(0), BufferSlice(ring.name, *place), ring.place(1)])
+    answers = ask(service, [buffer.place(0), BufferSlice(buffer.name, *place), buffer.place(1)])
     assert [status for status, _ in answers] == [200, 422, 200]
     assert answers[1][1]["error"]["code"] == "INVALID_PARAMETER"
     assert [answers[number][1]["text"] for number in (0, 2)] == ["Invoice 0", "Invoice 1"]
 
 
-def test_a_foreign_ring_cannot_be_reached_by_guessing(service: torchserve.Service, ring: Held) -> None:
-    guesses = [bytes(16), ring.name[:-1] + bytes([ring.name[-1] ^ 1]), ring.name[::-1], b"quintet-buffer\0\0\0\0"]
+def test_a_foreign_buffer_cannot_be_reached_by_guessing(service: torchserve.Service, buffer: Held) -> None:
+    guesses = [bytes(16), buffer.name[:-1] + bytes([buffer.name[-1] ^ 1]), buffer.name[::-1], b"quintet-buffer\0\0\0\0"]
     for status, document in ask(service, [BufferSlice(guess, AT[0], LENGTH) for guess in guesses]):
         assert (status, document["error"]["code"]) == (410, "UNKNOWN_RING")
-        assert ring.name.hex() not in json.dumps(document)
+        assert buffer.name.hex() not in json.dumps(document)
 
 
 @pytest.mark.parametrize(
@@ -148,10 +148,16 @@ def test_a_malformed_place_is_one_clear_error(service: torchserve.Service, item:
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "INVALID_PARAMETER")
 
 
-def test_what_is_no_picture_at_its_place_fails_alone(service: torchserve.Service, ring: Held) -> None:
-    ring.view[AT[1] : AT[1] + 8] = b"nothing!"
-    ring.view[AT[2] + 8 : AT[2] + 16] = struct.pack("<II", 40_000, 40_000)
-    places = [ring.place(0), ring.place(1), ring.place(2), ring.place(0, LENGTH - 64), ring.place(0, LENGTH + 64)]
+def test_what_is_no_picture_at_its_place_fails_alone(service: torchserve.Service, buffer: Held) -> None:
+    buffer.view[AT[1] : AT[1] + 8] = b"nothing!"
+    buffer.view[AT[2] + 8 : AT[2] + 16] = struct.pack("<II", 40_000, 40_000)
+    places = [
+        buffer.place(0),
+        buffer.place(1),
+        buffer.place(2),
+        buffer.place(0, LENGTH - 64),
+        buffer.place(0, LENGTH + 64),
+    ]
     answers = ask(service, places)
     assert [status for status, _ in answers] == [200, 400, 413, 400, 400]
     assert [document["error"]["code"] for _, document in answers[1:]] == [
@@ -159,22 +165,22 @@ def test_what_is_no_picture_at_its_place_fails_alone(service: torchserve.Service
     ]  # fmt: skip
 
 
-def test_a_ring_whose_client_is_gone_is_unknown_and_unmapped(service: torchserve.Service) -> None:
-    ring = Held(service)
-    assert ask(service, [ring.place(0)])[0][0] == 200
-    let_go_of(service, ring)
-    assert ask(service, [ring.place(0)])[0][0] == 410
+def test_a_buffer_whose_client_is_gone_is_unknown_and_unmapped(service: torchserve.Service) -> None:
+    buffer = Held(service)
+    assert ask(service, [buffer.place(0)])[0][0] == 200
+    let_go_of(service, buffer)
+    assert ask(service, [buffer.place(0)])[0][0] == 410
     later = Held(service)
-    assert ask(service, [ring.place(0), later.place(0)])[0][0] == 410
+    assert ask(service, [buffer.place(0), later.place(0)])[0][0] == 410
     let_go_of(service, later)
 
 
-def test_memory_that_changes_while_it_is_read_changes_pixels_at_most(service: torchserve.Service, ring: Held) -> None:
+def test_memory_that_changes_while_it_is_read_changes_pixels_at_most(service: torchserve.Service, buffer: Held) -> None:
     """What a page says may be anything then; the service stays up, and the next page is right."""
     sizes = [struct.pack("<II", *size) for size in ((420, 200), (200, 420), (2**31, 2**31), (1, 84_000))]
     for number in range(40):
-        ring.view[AT[1] + 8 : AT[1] + 16] = sizes[number % 4]
+        buffer.view[AT[1] + 8 : AT[1] + 16] = sizes[number % 4]
         if number % 4 == 3:
-            status, _ = ask(service, [ring.place(1)])[0]
+            status, _ = ask(service, [buffer.place(1)])[0]
             assert status in {200, 400, 413}
-    assert ask(service, [ring.place(0)])[0][1]["text"] == "Invoice 0"
+    assert ask(service, [buffer.place(0)])[0][1]["text"] == "Invoice 0"

@@ -29,7 +29,7 @@ def fill(slabs, slab, pages):
     return extents
 
 
-def test_slabs_do_not_overlap_and_lie_inside_the_ring(slabs):
+def test_slabs_do_not_overlap_and_lie_inside_the_buffer(slabs):
     lent = [slabs.lend() for _ in range(2 + UNDER_WAY)]
     spans = sorted((slab.offset, slab.offset + slab.size_bytes) for slab in lent)
     assert all(end <= begin for (_, end), (begin, _) in pairwise(spans))
@@ -59,7 +59,7 @@ def test_a_slab_that_nothing_was_laid_into_is_free_at_once(slabs):
 
 
 @pytest.mark.parametrize("end", ["closed", "halted"])
-def test_nobody_waits_in_a_run_that_is_ending_or_has_given_the_ring_up(end):
+def test_nobody_waits_in_a_run_that_is_ending_or_has_given_the_buffer_up(end):
     cancellation = Cancellation()
     slabs = Slabs(MEMORY, 0, cancellation)
     for extent in [fill(slabs, slabs.lend(), 1)[0] for _ in range(2 + UNDER_WAY)]:

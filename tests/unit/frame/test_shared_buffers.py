@@ -117,25 +117,25 @@ def mapped(pid="self"):
 
 
 def test_a_buffer_is_read_at_its_slices_and_gone_with_its_client(worker, folder):
-    ring = SharedBuffer(SIZE)
-    assert ring.attach(folder, NAME) == 1
-    ring.view[640:647] = b"a page!"
+    buffer = SharedBuffer(SIZE)
+    assert buffer.attach(folder, NAME) == 1
+    buffer.view[640:647] = b"a page!"
     assert bytes(worker.find(BufferSlice(NAME, 640, 7))) == b"a page!"
     assert len(mapped()) == 1
-    assert ring.attach(folder, NAME) == 0  # it holds it already
-    ring.detach()
+    assert buffer.attach(folder, NAME) == 0  # it holds it already
+    buffer.detach()
     wait_until(lambda: not mapped())
     assert worker.find(BufferSlice(NAME, 640, 7)).code is Code.UNKNOWN_RING
-    assert ring.attach(folder, NAME) == 1
-    ring.detach()
+    assert buffer.attach(folder, NAME) == 1
+    buffer.detach()
 
 
 def test_a_client_killed_with_sigkill_leaves_nothing_mapped(worker, folder):
     told = FORK.Queue()
 
     def client():
-        ring = SharedBuffer(SIZE)
-        told.put(ring.attach(folder, NAME))
+        buffer = SharedBuffer(SIZE)
+        told.put(buffer.attach(folder, NAME))
         time.sleep(60)
 
     process = FORK.Process(target=client, daemon=True)
@@ -152,13 +152,13 @@ def test_memory_stays_while_a_batch_is_read_but_its_name_is_refused_at_once(fold
     pinner = Pinner()
     worker = SharedBuffers(SETTINGS, pinner)
     worker.listen(folder)
-    ring = SharedBuffer(SIZE)
-    ring.attach(folder, NAME)
+    buffer = SharedBuffer(SIZE)
+    buffer.attach(folder, NAME)
     wait_until(lambda: pinner.pinned)  # from then on it waits for nothing but its client's end
-    ring.view[:4] = b"page"
+    buffer.view[:4] = b"page"
     with worker.reading():
         page = worker.find(BufferSlice(NAME, 0, 4))
-        ring.detach()
+        buffer.detach()
         wait_until(lambda: not knows(worker))
         assert bytes(page) == b"page"
         assert mapped()
@@ -169,24 +169,24 @@ def test_memory_stays_while_a_batch_is_read_but_its_name_is_refused_at_once(fold
 def test_what_was_pinned_is_unpinned_before_it_is_unmapped(folder):
     pinner = Pinner()
     SharedBuffers(SETTINGS, pinner).listen(folder)
-    ring = SharedBuffer(SIZE)
-    ring.attach(folder, NAME)
+    buffer = SharedBuffer(SIZE)
+    buffer.attach(folder, NAME)
     wait_until(lambda: pinner.pinned)
-    ring.detach()
+    buffer.detach()
     wait_until(lambda: not pinner.pinned and not mapped())
 
 
 def test_the_worker_cannot_write_into_a_buffer_and_nobody_can_shrink_it(worker, folder):
-    ring = SharedBuffer(SIZE)
-    ring.attach(folder, NAME)
+    buffer = SharedBuffer(SIZE)
+    buffer.attach(folder, NAME)
     page = worker.find(BufferSlice(NAME, 0, 64))
     assert page.readonly
     with pytest.raises(PermissionError):
-        os.ftruncate(ring._descriptor, 0)
+        os.ftruncate(buffer._descriptor, 0)
     with pytest.raises(PermissionError):
-        fcntl.fcntl(ring._descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
+        fcntl.fcntl(buffer._descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
     page.release()
-    ring.detach()
+    buffer.detach()
 
 
 @given(offset=st.integers(0, 2**64 - 1), length=st.integers(0, 2**64 - 1))
@@ -389,14 +389,14 @@ def test_a_second_hello_on_one_connection_ends_it(worker, folder):
 
 def test_a_connection_that_says_nothing_holds_nobody_up_and_is_closed_in_the_end(worker, folder, monkeypatch):
     monkeypatch.setattr(buffers, "HELLO_WITHIN_S", 0.5)
-    ring = SharedBuffer(SIZE)
+    buffer = SharedBuffer(SIZE)
     with connected(folder) as silent:
         began = time.monotonic()
-        assert ring.attach(folder, NAME) == 1
+        assert buffer.attach(folder, NAME) == 1
         assert time.monotonic() - began < 0.4
         assert silent.recv(512) == b""
     assert knows(worker)
-    ring.detach()
+    buffer.detach()
 
 
 def test_silent_connections_are_bounded_and_the_worker_recovers(folder, monkeypatch):
@@ -409,30 +409,30 @@ def test_silent_connections_are_bounded_and_the_worker_recovers(folder, monkeypa
     for connection in held:
         connection.__enter__()
     assert threading.active_count() <= before + 3 + SETTINGS.shared_memory_rings
-    ring = SharedBuffer(SIZE)
-    wait_until(lambda: ring.attach(folder, NAME))
+    buffer = SharedBuffer(SIZE)
+    wait_until(lambda: buffer.attach(folder, NAME))
     for connection in held:
         connection.__exit__(None, None, None)
-    ring.detach()
+    buffer.detach()
 
 
 def test_a_name_that_is_held_is_refused_and_stays_with_its_owner(worker, folder):
-    ring, other = SharedBuffer(SIZE), SharedBuffer(SIZE)
-    assert ring.attach(folder, NAME) == 1
-    ring.view[:5] = b"first"
+    buffer, other = SharedBuffer(SIZE), SharedBuffer(SIZE)
+    assert buffer.attach(folder, NAME) == 1
+    buffer.view[:5] = b"first"
     assert other.attach(folder, NAME) == 0
     other.detach()
     assert bytes(worker.find(BufferSlice(NAME, 0, 5))) == b"first"
-    ring.detach()
+    buffer.detach()
 
 
 def test_more_buffers_than_allowed_are_refused_until_one_goes(worker, folder):
     held = [SharedBuffer(SIZE) for _ in range(3)]
-    assert [ring.attach(folder, secrets.token_bytes(16)) for ring in held] == [1, 1, 0]
+    assert [buffer.attach(folder, secrets.token_bytes(16)) for buffer in held] == [1, 1, 0]
     held[0].detach()
     wait_until(lambda: held[2].attach(folder, NAME) == 1)
-    for ring in held:
-        ring.detach()
+    for buffer in held:
+        buffer.detach()
 
 
 def as_nobody(work):
@@ -538,19 +538,19 @@ def test_sockets_of_dead_workers_are_swept_away_and_those_of_live_ones_stay(fold
     assert not dead.exists()
     SharedBuffers(SETTINGS, NoDevice()).listen(folder)
     assert len(list(folder.iterdir())) == 2
-    ring = SharedBuffer(SIZE)
-    assert ring.attach(folder, NAME) == 2
+    buffer = SharedBuffer(SIZE)
+    assert buffer.attach(folder, NAME) == 2
     assert knows(first)
-    ring.detach()
+    buffer.detach()
 
 
 def test_a_directory_with_a_long_path_serves_as_well(tmp_path):
     folder = tmp_path / ("long" * 30) / "rings"
     folder.parent.mkdir()
     SharedBuffers(SETTINGS, NoDevice()).listen(folder)
-    ring = SharedBuffer(SIZE)
-    assert ring.attach(folder, NAME) == 1
-    ring.detach()
+    buffer = SharedBuffer(SIZE)
+    assert buffer.attach(folder, NAME) == 1
+    buffer.detach()
 
 
 def test_a_buffer_attached_to_a_worker_that_died_attaches_to_its_successor(folder):
@@ -564,15 +564,15 @@ def test_a_buffer_attached_to_a_worker_that_died_attaches_to_its_successor(folde
     process = FORK.Process(target=live, daemon=True)
     process.start()
     assert listening.wait(10)
-    ring = SharedBuffer(SIZE)
-    assert ring.attach(folder, NAME) == 1
+    buffer = SharedBuffer(SIZE)
+    assert buffer.attach(folder, NAME) == 1
     process.kill()
     process.join()
     successor = SharedBuffers(SETTINGS, NoDevice())
     successor.listen(folder)
-    assert ring.attach(folder, NAME) == 1
-    assert (ring.workers, knows(successor)) == (1, True)
-    ring.detach()
+    assert buffer.attach(folder, NAME) == 1
+    assert (buffer.workers, knows(successor)) == (1, True)
+    buffer.detach()
 
 
 @pytest.mark.parametrize(

@@ -58,9 +58,9 @@ def page_image(body: bytes, number: int) -> PageImage:
             size_px, dpi = size_px[::-1], dpi[::-1]
         taken = _taken_as_it_is(image, body)
         if taken is None:
-            png = io.BytesIO()
-            _plain(ImageOps.exif_transpose(image)).save(png, "PNG")
-            turn, taken = _TURNS[1], _from_png(png.getvalue())
+            upright, png = ImageOps.exif_transpose(image), io.BytesIO()
+            _plain(upright).save(png, "PNG")
+            size_px, turn, taken = upright.size, _TURNS[1], _from_png(png.getvalue())
         size_pt = _size_pt(size_px, *map(float, dpi[:2]))
         return PageImage(size_px, size_pt, turn @ Matrix().scaled(*size_pt), *taken)
 
