@@ -60,7 +60,7 @@ class GlyphlessFont:
         name = Name("/GlyphLess")
         glyphs = [round(100 * width_em(character)) for character in self._codes]
         descriptor = Dictionary(Type=Name.FontDescriptor, FontName=name, Flags=4, ItalicAngle=0)
-        descriptor.update({"/Ascent": 1000, "/Descent": 0, "/CapHeight": 1000, "/StemV": 80})
+        descriptor.Ascent, descriptor.Descent, descriptor.CapHeight, descriptor.StemV = 1000, 0, 1000, 80
         descriptor.FontBBox = Array([0, 0, 1000, 1000])
         descriptor.FontFile2 = pdf.make_stream((files(__package__) / "glyphless.ttf").read_bytes())
         described = Dictionary(Type=Name.Font, Subtype=Name.CIDFontType2, BaseFont=name, FontDescriptor=descriptor)
