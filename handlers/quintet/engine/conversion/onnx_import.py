@@ -71,14 +71,9 @@ def _refuse_if(wrong: bool, node: OnnxNode, reason: str) -> None:
         raise WeightsError(f"{node.op} {node.output!r}: {reason}")
 
 
-def _plain(op: str, draft: Draft, node: OnnxNode) -> None:
-    draft.emit(node.output, op, *node.inputs)
-
-
-def _with_dim(op: str, draft: Draft, node: OnnxNode) -> None:
-    # Of Softmax: before opset 13 an axis other than the last means several dimensions at once; the five networks only
-    # use the last, which the check of the outputs confirms.
-    draft.emit(node.output, op, *node.inputs, dim=node.attributes["axis"])
+def _plain(op: str, draft: Draft, node: OnnxNode, **attributes: str) -> None:
+    """An operation like ONNX's, under our names of its attributes."""
+    draft.emit(node.output, op, *node.inputs, **{ours: node.attributes[theirs] for ours, theirs in attributes.items()})
 
 
 def _padding(node: OnnxNode) -> tuple[list[int], list[int]]:
@@ -89,7 +84,7 @@ def _padding(node: OnnxNode) -> tuple[list[int], list[int]]:
         total = [dilation * (length - 1) for length, dilation in zip(kernel, dilations, strict=True)]
         return [amount // 2 for amount in total], [amount - amount // 2 for amount in total]
     _refuse_if(auto not in {b"NOTSET", b""}, node, f"auto_pad {auto!r} is read as SAME_UPPER at stride 1 only")
-    pads = list(node.attributes.get("pads", [0, 0, 0, 0]))
+    pads = node.attributes.get("pads", [0, 0, 0, 0])
     return pads[:2], pads[2:]
 
 
@@ -116,9 +111,9 @@ def _convolution(op: str, draft: Draft, node: OnnxNode) -> None:
         op,
         source,
         *node.inputs[1:],
-        stride=list(node.attributes.get("strides", [1, 1])),
+        stride=node.attributes.get("strides", [1, 1]),
         padding=padding,
-        dilation=list(node.attributes.get("dilations", [1, 1])),
+        dilation=node.attributes.get("dilations", [1, 1]),
         groups=node.attributes.get("group", 1),
     )
 
@@ -130,8 +125,7 @@ def _pool(op: str, pad_op: str, draft: Draft, node: OnnxNode) -> None:
         node,
         "ceil_mode and padded averages are not read",
     )
-    stride = list(node.attributes.get("strides", [1, 1]))
-    kernel = list(node.attributes["kernel_shape"])
+    kernel, stride = node.attributes["kernel_shape"], node.attributes.get("strides", [1, 1])
     draft.emit(node.output, op, source, kernel_size=kernel, stride=stride, padding=padding)
 
 
@@ -182,7 +176,7 @@ def _hard_sigmoid(draft: Draft, node: OnnxNode) -> None:
 
 
 def _mean(draft: Draft, node: OnnxNode) -> None:
-    axes = [2, 3] if node.op == "GlobalAveragePool" else list(node.attributes["axes"])
+    axes = [2, 3] if node.op == "GlobalAveragePool" else node.attributes["axes"]
     draft.emit(node.output, "mean", node.inputs[0], dim=axes, keepdim=bool(node.attributes.get("keepdims", 1)))
 
 
@@ -208,7 +202,7 @@ def _resize(draft: Draft, node: OnnxNode) -> None:
 
 
 def _split(draft: Draft, node: OnnxNode) -> None:
-    lengths = list(node.attributes["split"]) if "split" in node.attributes else draft.constant(node, 1).tolist()
+    lengths = node.attributes["split"] if "split" in node.attributes else draft.constant(node, 1).tolist()
     start = 0
     for name, length in zip(node.outputs, lengths, strict=True):
         draft.emit(name, "narrow", node.inputs[0], dim=node.attributes.get("axis", 0), start=start, length=length)
@@ -224,13 +218,9 @@ def _slice(draft: Draft, node: OnnxNode) -> None:
 
 
 def _single_axis(op: str, draft: Draft, node: OnnxNode) -> None:
-    axes = list(node.attributes["axes"]) if "axes" in node.attributes else draft.constant(node, 1).tolist()
+    axes = node.attributes["axes"] if "axes" in node.attributes else draft.constant(node, 1).tolist()
     _refuse_if(len(axes) != 1, node, f"one axis is read at a time, not {axes}")
     draft.emit(node.output, op, node.inputs[0], dim=axes[0])
-
-
-def _transpose(draft: Draft, node: OnnxNode) -> None:
-    draft.emit(node.output, "permute", node.inputs[0], dims=list(node.attributes["perm"]))
 
 
 def _reshape(draft: Draft, node: OnnxNode) -> None:
@@ -244,7 +234,7 @@ READERS: Mapping[str, Callable[[Draft, OnnxNode], object]] = {
     "AveragePool": partial(_pool, "avg_pool2d", "pad_zero"),
     "BatchNormalization": _batch_norm,
     "Clip": _clip,
-    "Concat": partial(_with_dim, "concat"),
+    "Concat": partial(_plain, "concat", dim="axis"),
     "Conv": partial(_convolution, "conv2d"),
     "ConvTranspose": partial(_convolution, "conv_transpose2d"),
     "Div": partial(_inverse, "divide", "multiply"),
@@ -262,12 +252,14 @@ READERS: Mapping[str, Callable[[Draft, OnnxNode], object]] = {
     "Resize": _resize,
     "Sigmoid": partial(_plain, "sigmoid"),
     "Slice": _slice,
-    "Softmax": partial(_with_dim, "softmax"),
+    # Before opset 13 an axis other than the last means several dimensions at once; the five networks only use the last,
+    # which the check of the outputs confirms.
+    "Softmax": partial(_plain, "softmax", dim="axis"),
     "Split": _split,
     "Sqrt": partial(_plain, "sqrt"),
     "Squeeze": partial(_single_axis, "squeeze"),
     "Sub": partial(_inverse, "subtract", "add"),
-    "Transpose": _transpose,
+    "Transpose": partial(_plain, "permute", dims="perm"),
     "Unsqueeze": partial(_single_axis, "unsqueeze"),
 }
 
@@ -295,11 +287,10 @@ def _same_sizes(draft: Draft, node: OnnxNode) -> Sizes:
 
 def _slice_sizes(draft: Draft, node: OnnxNode) -> Sizes:
     start, end = (int(draft.constant(node, index).item()) for index in (1, 2))
-    sizes = draft.sizes[node.inputs[0]]
-    if isinstance(sizes, list):
-        return sizes[start:end]
-    _refuse_if(not 0 <= start < end, node, "of a whole shape, only [start:end] from the front is read")
-    return [draft.emit_size(sizes, dim) for dim in range(start, end)]
+    shape_of = draft.sizes[node.inputs[0]]
+    if not isinstance(shape_of, str) or not 0 <= start < end:
+        raise WeightsError(f"{node.op} {node.output!r}: only [start:end] from the front of a whole shape is read")
+    return [draft.emit_size(shape_of, dim) for dim in range(start, end)]
 
 
 SIZE_READERS: Mapping[str, Callable[[Draft, OnnxNode], Sizes]] = {

@@ -5,8 +5,7 @@ item and gets it for the whole batch in a handful of gathers. The page is read o
 scaling, cropping and rectifying are composed before the first pixel is touched.
 """
 
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,22 +14,15 @@ from quintet.pages.pixels import geometry
 from quintet.pages.records import Raster, UprightPages
 
 
-@dataclass(frozen=True)
-class Normalisation:
-    """What a network expects of its pixels: channels in BGR order, ``value * scale + bias`` for value in 0 to 255."""
+class Normalisation(NamedTuple):
+    """Mean and standard deviation of values in 0 to 1 that a network was trained with, of its channels in BGR order."""
 
-    scale: tuple[float, float, float]
-    bias: tuple[float, float, float]
-
-    @classmethod
-    def of(cls, mean: tuple[float, float, float], std: tuple[float, float, float]) -> Self:
-        """From the mean and standard deviation of values in 0 to 1, in the order in which the network meets them."""
-        scale = (1 / (255 * std[0]), 1 / (255 * std[1]), 1 / (255 * std[2]))
-        return cls(scale, (-mean[0] / std[0], -mean[1] / std[1], -mean[2] / std[2]))
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
 
 
-IMAGENET = Normalisation.of((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-HALF = Normalisation.of((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+HALF = Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 # Of the crops of lines.
 HEIGHT_PX = 48
@@ -46,7 +38,7 @@ def sample(
     size_px: tuple[int, int],
     normalisation: Normalisation,
     *,
-    content_px: Tensor | None = None,
+    widths_px: Tensor | None = None,
     projective: bool = False,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
@@ -60,7 +52,7 @@ def sample(
         to_image: (N, 3, 3) float32, item frame to image frame.
         size_px: width and height of every item.
         normalisation: what the network expects.
-        content_px: (N, 2) width and height of what is filled; the rest is zero after normalisation. All, if None.
+        widths_px: (N,) width of what is filled; the rest is zero after normalisation. All, if None.
         projective: whether the last rows of `to_image` differ from (0, 0, 1).
         dtype: of the result.
     """
@@ -69,10 +61,9 @@ def sample(
     for rows in _strips(len(page) * width, height, to_image.device):
         x, y = _image_points(to_image, width, rows, projective)
         _bilinear(pages, page, x, y, normalisation, sampled[:, :, rows])
-    if content_px is not None:
-        columns = torch.arange(width, device=content_px.device) < content_px[:, :1]
-        filled = torch.arange(height, device=content_px.device) < content_px[:, 1:]
-        sampled.mul_((filled[:, None, :, None] & columns[:, None, None, :]).to(dtype))
+    if widths_px is not None:
+        filled = torch.arange(width, device=widths_px.device) < widths_px[:, None, None, None]
+        sampled.mul_(filled.to(dtype))
     return sampled
 
 
@@ -104,7 +95,7 @@ def crop_lines(
     to_upright = geometry.rectangle_to_quad(quads_px, content.to(quads_px.dtype))
     to_image = pages.to_image[page] @ to_upright
     size = (canvas_px, HEIGHT_PX)
-    return sample(pages.pixels, page, to_image, size, HALF, content_px=content, projective=True, dtype=dtype)
+    return sample(pages.pixels, page, to_image, size, HALF, widths_px=widths_px, projective=True, dtype=dtype)
 
 
 def _strips(row_points: int, height: int, device: torch.device) -> list[slice]:
@@ -152,7 +143,7 @@ def _bilinear(pages: Raster, page: Tensor, x: Tensor, y: Tensor, normalisation: 
         for row in rows
         for column in columns
     ]
-    for channel, (byte, scale, bias) in enumerate(zip((2, 1, 0), normalisation.scale, normalisation.bias, strict=True)):
+    for channel, (byte, mean, std) in enumerate(zip((2, 1, 0), *normalisation, strict=True)):
         corners = [corner[..., byte].to(dtype) for corner in packed]
         upper, lower = corners[0].lerp_(corners[1], along), corners[2].lerp_(corners[3], along)
-        torch.add(bias, upper.lerp_(lower, down), alpha=scale, out=blended[:, channel])
+        torch.add(-mean / std, upper.lerp_(lower, down), alpha=1 / (255 * std), out=blended[:, channel])
