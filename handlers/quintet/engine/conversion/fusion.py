@@ -18,7 +18,6 @@ from quintet.engine.graph import Graph, Node
 
 WEIGHTED = frozenset({"conv2d", "conv_transpose2d", "linear"})
 COMMUTATIVE = frozenset({"add", "multiply"})
-NOTHING: Mapping[str, str] = {}
 
 # How a value is made: a name for any value, the same value wherever the name occurs; a constant; or an operation,
 # attributes that it has, and its operands.
@@ -26,7 +25,7 @@ Pattern = str | float | tuple[Any, ...]
 ACTIVATIONS: Mapping[str, Pattern] = {
     # x · clamp(x + 3, 0, 6) / 6
     "hardswish": (
-        "multiply", {}, ("multiply", {}, "x", ("clamp", {"low": 0.0, "high": 6.0}, ("add", {}, "x", 3.0))), 1 / 6
+        "multiply", {}, ("multiply", {}, "x", ("clamp", {}, ("add", {}, "x", 3.0), 0.0, 6.0)), 1 / 6
     ),
     # x · (1 + erf(x / √2)) / 2, the exact form
     "gelu": (
@@ -36,7 +35,7 @@ ACTIVATIONS: Mapping[str, Pattern] = {
 }  # fmt: skip
 _ALONG_LAST = {"dim": [-1], "keepdim": True}
 _CENTRED: Pattern = ("subtract", {}, "x", ("mean", _ALONG_LAST, "x"))
-_DEVIATION: Pattern = ("sqrt", {}, ("add", {}, ("mean", _ALONG_LAST, ("square", {}, _CENTRED)), "eps"))
+_DEVIATION: Pattern = ("sqrt", {}, ("add", {}, ("mean", _ALONG_LAST, ("power", {}, _CENTRED, 2.0)), "eps"))
 LAYER_NORM: Pattern = ("add", {}, ("multiply", {}, ("divide", {}, _CENTRED, _DEVIATION), "gamma"), "beta")
 _TURNED = ("permute", {"dims": [0, 1, 3, 2]}, "key")
 ATTENTION: Pattern = ("matmul", {}, ("softmax", {"dim": 3}, ("matmul", {}, "query", _TURNED)), "value")
@@ -57,8 +56,8 @@ class Fusion:
         constant = self.constants.get(name)
         return float(constant.item()) if constant is not None and constant.size == 1 else None
 
-    def match(self, name: str, pattern: Pattern, found: Mapping[str, str] = NOTHING) -> Mapping[str, str] | None:
-        """The values that a pattern's names stand for, where the value of this name was made in that way."""
+    def match(self, name: str, pattern: Pattern, found: Mapping[str, str]) -> Mapping[str, str] | None:
+        """What a pattern's names stand for and those found before, where this value was made like that."""
         if isinstance(pattern, str):
             return {**found, pattern: name} if found.get(pattern, name) == name else None
         if isinstance(pattern, float):
@@ -66,7 +65,9 @@ class Fusion:
             return found if number is not None and math.isclose(number, pattern, rel_tol=1e-6) else None  # float32's
         op, attributes, *operands = pattern
         node = self.made.get(name)
-        if node is None or node.op != op or not attributes.items() <= node.attributes.items():
+        if node is None or (node.op, len(node.inputs)) != (op, len(operands)):
+            return None
+        if not attributes.items() <= node.attributes.items():
             return None
         for inputs in (node.inputs, node.inputs[::-1])[: 1 + (op in COMMUTATIVE)]:
             fits: Mapping[str, str] | None = found
@@ -155,14 +156,14 @@ def per_channel(constant: Array, channels: int, *, trailing: int) -> Array | Non
 def activation(fusion: Fusion, node: Node) -> Node | None:
     """Recognise one of `ACTIVATIONS`."""
     for op, pattern in ACTIVATIONS.items():
-        if found := fusion.match(node.name, pattern):
+        if found := fusion.match(node.name, pattern, {}):
             return Node(node.name, op, (found["x"],), {})
     return None
 
 
 def layer_norm(fusion: Fusion, node: Node) -> Node | None:
     """Recognise (x - mean) / sqrt(mean((x - mean)²) + eps) · gamma + beta, along the last dimension."""
-    if (found := fusion.match(node.name, LAYER_NORM)) is None:
+    if (found := fusion.match(node.name, LAYER_NORM, {})) is None:
         return None
     eps, gamma, beta = fusion.number(found["eps"]), *(fusion.constants.get(found[name]) for name in ("gamma", "beta"))
     if eps is None or gamma is None or beta is None or gamma.ndim != 1 or beta.shape != gamma.shape:
@@ -173,9 +174,9 @@ def layer_norm(fusion: Fusion, node: Node) -> Node | None:
 
 def attention(fusion: Fusion, node: Node) -> Node | None:
     """Recognise softmax(scale · q kᵀ) v over (N, heads, T, features); fused, the T by T weights need no memory."""
-    if (found := fusion.match(node.name, ATTENTION)) is None:
+    if (found := fusion.match(node.name, ATTENTION, {})) is None:
         return None
-    scaled = fusion.match(found["query"], ("multiply", {}, "x", "scale"))
+    scaled = fusion.match(found["query"], ("multiply", {}, "x", "scale"), {})
     scale = fusion.number(scaled["scale"]) if scaled else None
     query = found["query"] if scaled is None or scale is None else scaled["x"]
     inputs = (query, found["key"], found["value"])
@@ -185,7 +186,7 @@ def attention(fusion: Fusion, node: Node) -> Node | None:
 def select(fusion: Fusion, node: Node) -> Node | None:
     """Recognise a slice of length one, squeezed, which is one index."""
     dim = node.attributes["dim"]
-    if (found := fusion.match(node.name, ("squeeze", {}, ("narrow", {"dim": dim, "length": 1}, "x")))) is None:
+    if (found := fusion.match(node.name, ("squeeze", {}, ("narrow", {"dim": dim, "length": 1}, "x")), {})) is None:
         return None
     start = fusion.made[node.inputs[0]].attributes["start"]
     return Node(node.name, "select", (found["x"],), {"dim": dim, "index": start})

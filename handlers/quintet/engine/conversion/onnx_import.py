@@ -76,35 +76,27 @@ def _plain(op: str, draft: Draft, node: OnnxNode, **attributes: str) -> None:
     draft.emit(node.output, op, *node.inputs, **{ours: node.attributes[theirs] for ours, theirs in attributes.items()})
 
 
-def _padding(node: OnnxNode) -> tuple[list[int], list[int]]:
-    """Return the pixels added before and after height and width."""
-    kernel, dilations = node.attributes["kernel_shape"], node.attributes.get("dilations", [1, 1])
-    auto = node.attributes.get("auto_pad", b"NOTSET")
-    if auto == b"SAME_UPPER" and set(node.attributes.get("strides", [1, 1])) == {1}:
-        total = [dilation * (length - 1) for length, dilation in zip(kernel, dilations, strict=True)]
-        return [amount // 2 for amount in total], [amount - amount // 2 for amount in total]
-    _refuse_if(auto not in {b"NOTSET", b""}, node, f"auto_pad {auto!r} is read as SAME_UPPER at stride 1 only")
-    pads = node.attributes.get("pads", [0, 0, 0, 0])
-    return pads[:2], pads[2:]
-
-
 def _pad(draft: Draft, node: OnnxNode, pad_op: str) -> tuple[str, list[int]]:
     """Return the value to work on and the padding left to the operation, which pads both sides alike."""
-    before, after = _padding(node)
-    if before == after:
-        return node.inputs[0], before
-    amounts = [before[1], after[1], before[0], after[0]]  # torch counts from the last dimension
+    kernel, dilations = node.attributes["kernel_shape"], node.attributes.get("dilations", [1, 1])
+    auto = node.attributes.get("auto_pad", b"NOTSET")
+    pads = node.attributes.get("pads", [0, 0, 0, 0])  # before height and width, then after them
+    if auto == b"SAME_UPPER" and set(node.attributes.get("strides", [1, 1])) == {1}:
+        total = [dilation * (length - 1) for length, dilation in zip(kernel, dilations, strict=True)]
+        pads = [*(amount // 2 for amount in total), *(amount - amount // 2 for amount in total)]
+    else:
+        _refuse_if(auto != b"NOTSET", node, f"auto_pad {auto!r} is read as SAME_UPPER at stride 1 only")
+    if pads[:2] == pads[2:]:
+        return node.inputs[0], pads[:2]
+    amounts = [pads[1], pads[3], pads[0], pads[2]]  # torch counts from the last dimension
     return draft.emit(f"{node.output}:padded", pad_op, node.inputs[0], amounts=amounts), [0, 0]
 
 
 def _convolution(op: str, draft: Draft, node: OnnxNode) -> None:
     weight = draft.constant(node, 1)
-    _refuse_if(
-        weight.ndim != 4 or any(node.attributes.get("output_padding", ())) or "output_shape" in node.attributes,
-        node,
-        "only two dimensions without output padding are read",
-    )
-    _refuse_if(op == "conv_transpose2d" and any(node.attributes.get("pads", ())), node, "padding is not read")
+    unknown = ("output_padding", "output_shape", *(["pads"] if op == "conv_transpose2d" else []))
+    wrong = weight.ndim != 4 or any(any(node.attributes.get(name, ())) for name in unknown)
+    _refuse_if(wrong, node, f"only two dimensions are read, without {', '.join(unknown)}")
     source, padding = _pad(draft, node, "pad_zero")
     draft.emit(
         node.output,
@@ -120,11 +112,8 @@ def _convolution(op: str, draft: Draft, node: OnnxNode) -> None:
 
 def _pool(op: str, pad_op: str, draft: Draft, node: OnnxNode) -> None:
     source, padding = _pad(draft, node, pad_op)
-    _refuse_if(
-        node.attributes.get("ceil_mode") or (op == "avg_pool2d" and (any(padding) or source != node.inputs[0])),
-        node,
-        "ceil_mode and padded averages are not read",
-    )
+    padded_average = op == "avg_pool2d" and (any(padding) or source != node.inputs[0])
+    _refuse_if(padded_average or node.attributes.get("ceil_mode"), node, "ceil_mode and padded averages are not read")
     kernel, stride = node.attributes["kernel_shape"], node.attributes.get("strides", [1, 1])
     draft.emit(node.output, op, source, kernel_size=kernel, stride=stride, padding=padding)
 
@@ -145,23 +134,12 @@ def _commutative(op: str, draft: Draft, node: OnnxNode) -> None:
 
 
 def _inverse(op: str, forward: str, draft: Draft, node: OnnxNode) -> None:
-    _refuse_if(node.inputs[0] in draft.constants, node, "a constant on the left is not read")
     if not draft.has_constant(node, 1):
         draft.emit(node.output, op, *node.inputs)
         return
     value = draft.constant(node, 1).astype(np.float64)
     operand = draft.emit_constant(f"{node.output}:operand", 1 / value if op == "divide" else -value)
     draft.emit(node.output, forward, node.inputs[0], operand)
-
-
-def _power(draft: Draft, node: OnnxNode) -> None:
-    _refuse_if(draft.constant(node, 1).item() != 2, node, "only squares are read")
-    draft.emit(node.output, "square", node.inputs[0])
-
-
-def _clip(draft: Draft, node: OnnxNode) -> None:
-    low, high = (float(draft.constant(node, index).item()) for index in (1, 2))
-    draft.emit(node.output, "clamp", node.inputs[0], low=low, high=high)
 
 
 def _hard_sigmoid(draft: Draft, node: OnnxNode) -> None:
@@ -193,11 +171,8 @@ def _resize(draft: Draft, node: OnnxNode) -> None:
     mode = tuple(node.attributes.get(key) for key in ("mode", "coordinate_transformation_mode", "nearest_mode"))
     scales = draft.constant(node, 2).reshape(-1).tolist() if len(node.inputs) == 3 else []
     factor = int(scales[-1]) if scales else 0
-    _refuse_if(
-        mode != (b"nearest", b"asymmetric", b"floor") or scales != [1, 1, factor, factor],
-        node,
-        "only whole factors, nearest, asymmetric, floor, are read",
-    )
+    known = (b"nearest", b"asymmetric", b"floor"), [1, 1, factor, factor]
+    _refuse_if((mode, scales) != known, node, "only whole factors, nearest, asymmetric, floor, are read")
     draft.emit(node.output, "upsample_nearest", node.inputs[0], factor=factor)
 
 
@@ -233,7 +208,7 @@ READERS: Mapping[str, Callable[[Draft, OnnxNode], object]] = {
     "Add": partial(_commutative, "add"),
     "AveragePool": partial(_pool, "avg_pool2d", "pad_zero"),
     "BatchNormalization": _batch_norm,
-    "Clip": _clip,
+    "Clip": partial(_plain, "clamp"),
     "Concat": partial(_plain, "concat", dim="axis"),
     "Conv": partial(_convolution, "conv2d"),
     "ConvTranspose": partial(_convolution, "conv_transpose2d"),
@@ -245,7 +220,7 @@ READERS: Mapping[str, Callable[[Draft, OnnxNode], object]] = {
     "MatMul": _matmul,
     "MaxPool": partial(_pool, "max_pool2d", "pad_lowest"),
     "Mul": partial(_commutative, "multiply"),
-    "Pow": _power,
+    "Pow": partial(_plain, "power"),
     "ReduceMean": _mean,
     "Relu": partial(_plain, "relu"),
     "Reshape": _reshape,

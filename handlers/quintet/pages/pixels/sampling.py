@@ -39,7 +39,6 @@ def sample(
     normalisation: Normalisation,
     *,
     widths_px: Tensor | None = None,
-    projective: bool = False,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """Look at pages through homographies: (N, 3, H, W) in BGR.
@@ -53,13 +52,12 @@ def sample(
         size_px: width and height of every item.
         normalisation: what the network expects.
         widths_px: (N,) width of what is filled; the rest is zero after normalisation. All, if None.
-        projective: whether the last rows of `to_image` differ from (0, 0, 1).
         dtype: of the result.
     """
     width, height = size_px
     sampled = to_image.new_empty((len(page), 3, height, width), dtype=dtype)
     for rows in _strips(len(page) * width, height, to_image.device):
-        x, y = _image_points(to_image, width, rows, projective)
+        x, y = _image_points(to_image, width, rows)
         _bilinear(pages, page, x, y, normalisation, sampled[:, :, rows])
     if widths_px is not None:
         filled = torch.arange(width, device=widths_px.device) < widths_px[:, None, None, None]
@@ -95,7 +93,7 @@ def crop_lines(
     to_upright = geometry.rectangle_to_quad(quads_px, content.to(quads_px.dtype))
     to_image = pages.to_image[page] @ to_upright
     size = (canvas_px, HEIGHT_PX)
-    return sample(pages.pixels, page, to_image, size, HALF, widths_px=widths_px, projective=True, dtype=dtype)
+    return sample(pages.pixels, page, to_image, size, HALF, widths_px=widths_px, dtype=dtype)
 
 
 def _strips(row_points: int, height: int, device: torch.device) -> list[slice]:
@@ -108,16 +106,12 @@ def _strips(row_points: int, height: int, device: torch.device) -> list[slice]:
     return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
-def _image_points(to_image: Tensor, width: int, rows: slice, projective: bool) -> tuple[Tensor, Tensor]:
+def _image_points(to_image: Tensor, width: int, rows: slice) -> tuple[Tensor, Tensor]:
     """Where the pixel centres of some rows of every item lie in the image: x and y, (N, rows, W) each."""
     u = torch.arange(width, device=to_image.device, dtype=to_image.dtype) + 0.5
     v = torch.arange(rows.start, rows.stop, device=to_image.device, dtype=to_image.dtype)[:, None] + 0.5
     cells = to_image[:, :, :, None, None]
-    x = cells[:, 0, 0] * u + (cells[:, 0, 1] * v + cells[:, 0, 2])
-    y = cells[:, 1, 0] * u + (cells[:, 1, 1] * v + cells[:, 1, 2])
-    if not projective:
-        return x, y
-    depth = cells[:, 2, 0] * u + (cells[:, 2, 1] * v + cells[:, 2, 2])
+    x, y, depth = (cells[:, row, 0] * u + (cells[:, row, 1] * v + cells[:, row, 2]) for row in range(3))
     return x / depth, y / depth
 
 

@@ -94,8 +94,7 @@ def rectangle_scores(probabilities: Raster, rectangles: Rectangles) -> Tensor:
     map do not count. No host sync.
     """
     chunk = CHUNK_ELEMENTS // math.prod(SCORE_GRID)
-    fields = (rectangles.centre, rectangles.size, rectangles.angle, rectangles.page)
-    pieces = zip(*(torch.split(field, chunk) for field in fields), strict=True)
+    pieces = zip(*(field.split(chunk) for field in vars(rectangles).values()), strict=True)
     return torch.cat([_grid_means(probabilities, Rectangles(*piece)) for piece in pieces])
 
 
@@ -158,9 +157,10 @@ def _hull_points(runs: Runs) -> _Points:
 
 
 def _segment_reduce(values: Tensor, segment: Tensor, segments: int, how: str) -> Tensor:
-    """Take the smallest or largest of (N,) integers in each segment that (N,) indices name: (segments,)."""
-    empty = values.new_zeros(segments)
-    return empty.scatter_reduce(0, segment, values, how, include_self=False)
+    """Take the smallest or largest of (N, …) values in each segment that (N,) indices name: (segments, …)."""
+    index = segment.view(-1, *[1] * (values.ndim - 1)).expand_as(values)
+    empty = values.new_zeros(segments, *values.shape[1:])
+    return empty.scatter_reduce(0, index, values, how, include_self=False)
 
 
 def _bulges(position: Tensor, component: Tensor) -> Tensor:
@@ -178,7 +178,7 @@ def _bulges(position: Tensor, component: Tensor) -> Tensor:
 
 def _least_area_angle(points: _Points, angles: Tensor) -> Tensor:
     """Choose for each component the one of its (K, A) angles whose rectangle has the least area: (K,) radians."""
-    chunk = max(1, CHUNK_ELEMENTS // max(1, points.x.shape[0]))
+    chunk = max(1, CHUNK_ELEMENTS // max(1, 2 * points.x.shape[0]))
     areas = []
     for piece in torch.split(angles, chunk, dim=1):
         low, high = _extents(points, piece)
@@ -189,15 +189,11 @@ def _least_area_angle(points: _Points, angles: Tensor) -> Tensor:
 
 def _extents(points: _Points, angles: Tensor) -> tuple[Tensor, Tensor]:
     """Bound each component along and across its (K, A) angles: lowest and highest coordinates, (K, A, 2) each."""
-    index = points.component[:, None].expand(-1, angles.shape[1])
     cos, sin = angles.cos()[points.component], angles.sin()[points.component]
     x, y = points.x[:, None], points.y[:, None]
-    low, high = [], []
-    for projection in (x * cos + y * sin, y * cos - x * sin):
-        empty = torch.zeros_like(angles)
-        low.append(empty.scatter_reduce(0, index, projection, "amin", include_self=False))
-        high.append(empty.scatter_reduce(0, index, projection, "amax", include_self=False))
-    return torch.stack(low, 2), torch.stack(high, 2)
+    positions = torch.stack([x * cos + y * sin, y * cos - x * sin], 2)
+    low, high = (_segment_reduce(positions, points.component, len(angles), how) for how in ("amin", "amax"))
+    return low, high
 
 
 def _grid_means(probabilities: Raster, rectangles: Rectangles) -> Tensor:
