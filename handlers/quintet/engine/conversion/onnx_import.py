@@ -113,7 +113,7 @@ def _convolution(op: str, draft: Draft, node: OnnxNode) -> None:
 def _pool(op: str, pad_op: str, draft: Draft, node: OnnxNode) -> None:
     source, padding = _pad(draft, node, pad_op)
     padded_average = op == "avg_pool2d" and (any(padding) or source != node.inputs[0])
-    _refuse_if(padded_average or node.attributes.get("ceil_mode"), node, "ceil_mode and padded averages are not read")
+    _refuse_if(node.attributes.get("ceil_mode") or padded_average, node, "ceil_mode and padded averages are not read")
     kernel, stride = node.attributes["kernel_shape"], node.attributes.get("strides", [1, 1])
     draft.emit(node.output, op, source, kernel_size=kernel, stride=stride, padding=padding)
 
