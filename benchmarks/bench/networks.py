@@ -111,9 +111,7 @@ def timed_parts(chain: PageChain) -> Iterator[dict[str, float]]:
     """Seconds that each part of a chain takes within, by the part's name, the device waited for around each call."""
     seconds: dict[str, float] = {}
     parts = {
-        name: part
-        for name, part in vars(chain).items()
-        if callable(part) and type(part).__module__.startswith("quintet.")
+        name: part for name, part in vars(chain).items() if callable(part) and part.__module__.startswith("quintet.")
     }
     try:
         for name, part in parts.items():
@@ -125,7 +123,7 @@ def timed_parts(chain: PageChain) -> Iterator[dict[str, float]]:
 
 
 class _Timed:
-    """A part of the chain, or one of its methods, that counts its own time."""
+    """A part of the chain that counts its own time."""
 
     def __init__(self, inner: Any, name: str, seconds: dict[str, float]) -> None:  # noqa: ANN401 - any callable
         self._inner = inner
@@ -139,10 +137,6 @@ class _Timed:
         synchronise()
         self._seconds[self._name] = self._seconds.get(self._name, 0.0) + time.perf_counter() - begin
         return result
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the part has
-        value = getattr(self._inner, name)
-        return _Timed(value, name, self._seconds) if callable(value) else value
 
 
 def synchronise() -> None:

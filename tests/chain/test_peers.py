@@ -69,7 +69,7 @@ def test_boxes_agree_with_rapidocrs_on_the_same_probability_maps(chain: PageChai
     total = {"ours": 0, "theirs": 0}
     for number, a_map in enumerate(maps):
         limits = torch.tensor([a_map.shape[1], a_map.shape[0]])
-        ours = found.quads[found.page == number].clamp(min=0).minimum(limits).tolist()
+        ours = found.quads_px[found.page == number].clamp(min=0).minimum(limits).tolist()
         boxes, _ = reference(a_map.numpy()[None, None], tuple(a_map.shape))
         theirs = (np.asarray(boxes, dtype=float).reshape(-1, 4, 2) + 0.5).tolist()
         covered["theirs"] += share_covered(theirs, ours, 0.7) * len(theirs)

@@ -71,6 +71,9 @@ def _seen(body, settings):
         picture = read_raw(body, settings) if raw else Picture(decode_image(body, settings))
     except PageError as error:
         return error.failure
-    words = np.empty(picture.size_px[0] * picture.size_px[1], np.int32)
-    picture.copy_to(words)
+    if raw:
+        words = picture.words
+    else:
+        words = np.empty(picture.size_px[0] * picture.size_px[1], np.int32)
+        picture.copy_to(words)
     return {"size_px": picture.size_px, "crc": zlib.crc32(words & 0xFFFFFF)}

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor
 
 
@@ -56,8 +55,3 @@ def in_batches(pixels: Sequence[int], budget: int) -> list[slice]:
             held = 0
         held += count
     return [slice(*ends) for ends in pairwise([*cuts, len(pixels)])] if pixels else []
-
-
-def joined(parts: Sequence[Tensor], empty: Tensor) -> Tensor:
-    """Parts end to end, or `empty` where there is none."""
-    return torch.cat(list(parts)) if parts else empty

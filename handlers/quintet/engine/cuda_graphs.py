@@ -7,9 +7,8 @@ all but the recording is tested there.
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,21 +18,17 @@ Work = Callable[[Tensor], Outputs]
 ItemShape = tuple[int, int, int]  # channels, height, width
 Shape = tuple[int, int, int, int]
 
-# Recordings of one network. Recognition has about 50 widths and 4 to 11 sizes of each; the others have 9 sizes at most.
+# Recordings of one network. Recognition has 46 widths with 7 to 11 sizes of each, 362 in all; the others 9 at most.
 MOST_RECORDINGS = 512
-# A recording makes room for another when so many calls have come since its last one; sooner would record without end.
-IDLE_CALLS = 4096
 # Calls before a recording, in which libraries choose their kernels and take their memory: neither can be recorded.
 _CALLS_BEFORE = 2
 
 
-@dataclass
-class _Recording:
-    """One shape: where its input goes, what plays it, and when it was last used, in calls."""
+class Recording(NamedTuple):
+    """One shape: where its input goes, and what plays it."""
 
     batch: Tensor
     replay: Callable[[], Outputs]
-    last_call: int = 0
 
 
 class Recorder:
@@ -52,7 +47,7 @@ class Recorder:
         # One for all recordings: memory is kept a stream, and a pool is shared within a stream alone.
         self._aside = torch.cuda.Stream(device) if on_cuda else None
 
-    def record(self, work: Work, shape: Shape) -> _Recording:
+    def record(self, work: Work, shape: Shape) -> Recording:
         """Make a recording of one shape, (n, channels, H, W); its input is channels-last."""
         count, channels, height, width = shape
         size = count * channels * height * width
@@ -60,7 +55,7 @@ class Recorder:
             self._memory = self._memory.new_zeros(max(size, len(self._memory) * 3 // 2))
         batch = self._memory[:size].view(count, height, width, channels).permute(0, 3, 1, 2)
         replay = self._captured(work, batch) if self._device.type == "cuda" else _repeated(work, batch)
-        return _Recording(batch, replay)
+        return Recording(batch, replay)
 
     def _captured(self, work: Work, batch: Tensor) -> Callable[[], Outputs]:
         torch.cuda.synchronize(self._device)
@@ -100,8 +95,7 @@ class CudaGraphs:
         self._recorder = recorder
         self._most = most
         self._seen: set[Shape] = set()
-        self._recordings: OrderedDict[Shape, _Recording] = OrderedDict()
-        self._calls = 0
+        self._recordings: dict[Shape, Recording] = {}
 
     @torch.inference_mode()
     def __call__(self, batch: Tensor) -> Outputs:
@@ -116,7 +110,7 @@ class CudaGraphs:
 
     @property
     def recorded(self) -> tuple[Shape, ...]:
-        """The shapes that have a recording, the one used last at the end."""
+        """The shapes that have a recording, in the order in which they were recorded."""
         return tuple(self._recordings)
 
     @torch.inference_mode()
@@ -134,32 +128,16 @@ class CudaGraphs:
                 self._recordings[shape] = self._recorder.record(self._work, shape)
         return 0
 
-    def _recording_for(self, count: int, item: ItemShape) -> _Recording | None:
+    def _recording_for(self, count: int, item: ItemShape) -> Recording | None:
         """The recording that a call fits into, made now if it is time for it."""
         most = self._most.get(item, 0)
         if not 0 < count <= most:
             return None
         padded = (padded_count(count, most), *item)
-        self._calls += 1
-        if padded not in self._recordings and not self._record(padded):
-            return None
-        self._recordings.move_to_end(padded)
-        recording = self._recordings[padded]
-        recording.last_call = self._calls
-        return recording
-
-    def _record(self, shape: Shape) -> bool:
-        """Record a shape that comes again, if there is room or the one used longest ago can go."""
-        if shape not in self._seen:
-            self._seen.add(shape)
-            return False
-        if len(self._recordings) >= MOST_RECORDINGS:
-            oldest = next(iter(self._recordings.values()))
-            if self._calls - oldest.last_call <= IDLE_CALLS:
-                return False
-            self._recordings.popitem(last=False)
-        self._recordings[shape] = self._recorder.record(self._work, shape)
-        return True
+        if padded in self._seen and padded not in self._recordings and len(self._recordings) < MOST_RECORDINGS:
+            self._recordings[padded] = self._recorder.record(self._work, padded)
+        self._seen.add(padded)
+        return self._recordings.get(padded)
 
 
 def padded_count(count: int, most: int) -> int:

@@ -58,13 +58,14 @@ class Engine:
         self.device = _choose_device(settings.device, device_index)
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)  # streams, graphs and page-locked memory belong to the current one
-        self.name, self.dtype, records = _choose_engine(settings, self.device)
+        self.name, self.dtype = _choose_engine(settings, self.device)
         self.threads = settings.threads or len(os.sched_getaffinity(0))
         self.host_copies = 0
         self.waits = 0
         self._workers = _one_threaded_workers(self.threads) if self.device.type == "cpu" else None
         self._networks = self._load(settings.dtype, store, openvino_options or {})
-        self._recorder = Recorder(self.device, self.dtype) if records else None
+        # Only where told: what recorded launches bring has not been measured yet.
+        self._recorder = Recorder(self.device, self.dtype) if settings.graphs == "captured" else None
         self._with_graphs: list[CudaGraphs] = []
 
     def network(self, name: str, shrink: Shrink = as_they_are) -> Network:
@@ -179,12 +180,11 @@ def _choose_device(asked: str, index: int | None) -> torch.device:
     return torch.device("cuda", index or 0) if available and asked != "cpu" else torch.device("cpu")
 
 
-def _choose_engine(settings: EngineSettings, device: torch.device) -> tuple[str, torch.dtype, bool]:
-    """What runs the networks, the dtype of their inputs, and whether launches are recorded, unless told.
+def _choose_engine(settings: EngineSettings, device: torch.device) -> tuple[str, torch.dtype]:
+    """What runs the networks, and the dtype of their inputs.
 
-    PyTorch in half precision on CUDA (all lines read alike, see docs/performance.md), OpenVINO on a CPU, which takes
-    and gives float32 whatever it computes in. Launches are recorded only where told: what that brings has not been
-    measured yet.
+    Unless told, PyTorch in half precision on CUDA (all lines read alike, see docs/performance.md), and OpenVINO on a
+    CPU, which takes and gives float32 whatever it computes in.
     """
     on_cpu, asked = device.type == "cpu", settings.engine
     if asked == "openvino" and not on_cpu:
@@ -196,8 +196,7 @@ def _choose_engine(settings: EngineSettings, device: torch.device) -> tuple[str,
         raise SettingsError("setting graphs is 'captured', which OpenVINO has not: set engine to torch")
     dtypes = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
     usual = torch.float32 if on_cpu else torch.float16
-    dtype = usual if name == "openvino" else dtypes.get(settings.dtype, usual)
-    return name, dtype, settings.graphs == "captured"
+    return name, usual if name == "openvino" else dtypes.get(settings.dtype, usual)
 
 
 def _one_threaded_workers(count: int) -> ThreadPoolExecutor:

@@ -50,11 +50,11 @@ class Graph:
 
 
 class Operator(NamedTuple):
-    """What a node's name stands for: the function, the numbers of inputs it takes, the attributes it must have."""
+    """What a node's name stands for."""
 
     function: Callable[..., Any]
-    arity: tuple[int, ...]
-    attributes: frozenset[str]
+    attributes: tuple[str, ...] = ()  # those it must have
+    arity: tuple[int, ...] = (1,)  # numbers of inputs it takes
 
 
 def _add(x: Tensor, y: Tensor | float) -> Tensor:
@@ -67,10 +67,6 @@ def _multiply(x: Tensor, y: Tensor | float) -> Tensor:
 
 def _concat(*tensors: Tensor, dim: int) -> Tensor:
     return torch.cat(tensors, dim)
-
-
-def _size(x: Tensor, dim: int) -> int:
-    return x.size(dim)
 
 
 def _pad_zero(x: Tensor, amounts: list[int]) -> Tensor:
@@ -87,48 +83,40 @@ def _upsample_nearest(x: Tensor, factor: int) -> Tensor:
     return F.interpolate(x, size=(x.size(2) * factor, x.size(3) * factor), mode="nearest")
 
 
-def _attention(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-    return F.scaled_dot_product_attention(query, key, value, scale=scale)
-
-
-def _takes(function: Callable[..., Any], *attributes: str, arity: tuple[int, ...] = (1,)) -> Operator:
-    return Operator(function, arity, frozenset(attributes))
-
-
 _CONVOLUTION = ("stride", "padding", "dilation", "groups")
 _WEIGHTED = (2, 3)  # input and weight, and perhaps a bias
 OPERATORS: Mapping[str, Operator] = {
-    "add": _takes(_add, arity=(2,)),
-    "add_scalar": _takes(_add, "y"),
-    "attention": _takes(_attention, "scale", arity=(3,)),
-    "avg_pool2d": _takes(F.avg_pool2d, "kernel_size", "stride", "padding"),
-    "concat": _takes(_concat, "dim", arity=tuple(range(1, 17))),
-    "conv2d": _takes(F.conv2d, *_CONVOLUTION, arity=_WEIGHTED),
-    "conv_transpose2d": _takes(F.conv_transpose2d, *_CONVOLUTION, arity=_WEIGHTED),
-    "gelu": _takes(F.gelu),
-    "hardsigmoid": _takes(F.hardsigmoid),
-    "hardswish": _takes(F.hardswish),
-    "layer_norm": _takes(F.layer_norm, "normalized_shape", "eps", arity=(3,)),
-    "linear": _takes(F.linear, arity=_WEIGHTED),
-    "matmul": _takes(torch.matmul, arity=(2,)),
-    "max_pool2d": _takes(F.max_pool2d, "kernel_size", "stride", "padding"),
-    "mean": _takes(torch.mean, "dim", "keepdim"),
-    "multiply": _takes(_multiply, arity=(2,)),
-    "multiply_scalar": _takes(_multiply, "y"),
-    "narrow": _takes(torch.narrow, "dim", "start", "length"),
-    "pad_lowest": _takes(_pad_lowest, "amounts"),
-    "pad_zero": _takes(_pad_zero, "amounts"),
-    "permute": _takes(torch.permute, "dims"),
-    "relu": _takes(F.relu),
-    "reshape": _takes(torch.reshape, "shape"),
-    "select": _takes(torch.select, "dim", "index"),
-    "sigmoid": _takes(torch.sigmoid),
-    "silu": _takes(F.silu),
-    "size": _takes(_size, "dim"),
-    "softmax": _takes(torch.softmax, "dim"),
-    "squeeze": _takes(torch.squeeze, "dim"),
-    "unsqueeze": _takes(torch.unsqueeze, "dim"),
-    "upsample_nearest": _takes(_upsample_nearest, "factor"),
+    "add": Operator(_add, arity=(2,)),
+    "add_scalar": Operator(_add, ("y",)),
+    "attention": Operator(F.scaled_dot_product_attention, ("scale",), (3,)),
+    "avg_pool2d": Operator(F.avg_pool2d, ("kernel_size", "stride", "padding")),
+    "concat": Operator(_concat, ("dim",), tuple(range(1, 17))),
+    "conv2d": Operator(F.conv2d, _CONVOLUTION, _WEIGHTED),
+    "conv_transpose2d": Operator(F.conv_transpose2d, _CONVOLUTION, _WEIGHTED),
+    "gelu": Operator(F.gelu),
+    "hardsigmoid": Operator(F.hardsigmoid),
+    "hardswish": Operator(F.hardswish),
+    "layer_norm": Operator(F.layer_norm, ("normalized_shape", "eps"), (3,)),
+    "linear": Operator(F.linear, arity=_WEIGHTED),
+    "matmul": Operator(torch.matmul, arity=(2,)),
+    "max_pool2d": Operator(F.max_pool2d, ("kernel_size", "stride", "padding")),
+    "mean": Operator(torch.mean, ("dim", "keepdim")),
+    "multiply": Operator(_multiply, arity=(2,)),
+    "multiply_scalar": Operator(_multiply, ("y",)),
+    "narrow": Operator(torch.narrow, ("dim", "start", "length")),
+    "pad_lowest": Operator(_pad_lowest, ("amounts",)),
+    "pad_zero": Operator(_pad_zero, ("amounts",)),
+    "permute": Operator(torch.permute, ("dims",)),
+    "relu": Operator(F.relu),
+    "reshape": Operator(torch.reshape, ("shape",)),
+    "select": Operator(torch.select, ("dim", "index")),
+    "sigmoid": Operator(torch.sigmoid),
+    "silu": Operator(F.silu),
+    "size": Operator(Tensor.size, ("dim",)),
+    "softmax": Operator(torch.softmax, ("dim",)),
+    "squeeze": Operator(torch.squeeze, ("dim",)),
+    "unsqueeze": Operator(torch.unsqueeze, ("dim",)),
+    "upsample_nearest": Operator(_upsample_nearest, ("factor",)),
 }
 
 
@@ -163,10 +151,10 @@ def _call(built: fx.Graph, node: Node, values: Mapping[str, fx.Node]) -> fx.Node
     operator = OPERATORS.get(node.op)
     if operator is None:
         raise WeightsError(f"node {node.name!r} has the unknown operation {node.op!r}; run `make models` again")
-    if len(node.inputs) not in operator.arity or set(node.attributes) != operator.attributes:
+    if len(node.inputs) not in operator.arity or set(node.attributes) != set(operator.attributes):
         raise WeightsError(
-            f"node {node.name!r}: {node.op} takes {operator.arity} inputs and {sorted(operator.attributes)}, "
-            f"not {len(node.inputs)} and {sorted(node.attributes)}; run `make models` again"
+            f"node {node.name!r}: {node.op} takes {operator.arity} inputs and {operator.attributes}, "
+            f"not {len(node.inputs)} and {tuple(node.attributes)}; run `make models` again"
         )
     inputs = tuple(_value(name, values, node.name) for name in node.inputs)
     attributes: dict[str, Any] = {
@@ -191,15 +179,12 @@ def save_graph(graph: Graph, json_path: Path, tensors_path: Path) -> None:
     """Write the structure as JSON, one node a line, and the tensors as safetensors."""
     head = {
         "format": FORMAT,
-        "inputs": {name: list(shape) for name, shape in graph.inputs.items()},
-        "outputs": list(graph.outputs),
-        "tensors": {name: list(tensor.shape) for name, tensor in graph.tensors.items()},
+        "inputs": graph.inputs,
+        "outputs": graph.outputs,
+        "tensors": {name: tensor.shape for name, tensor in graph.tensors.items()},
     }
-    nodes = (
-        {"name": n.name, "op": n.op, "inputs": list(n.inputs), "attributes": dict(n.attributes)} for n in graph.nodes
-    )
     lines = [f" {json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
-    body = ",\n".join(f"  {json.dumps(node)}" for node in nodes)
+    body = ",\n".join(f"  {json.dumps(vars(node))}" for node in graph.nodes)
     json_path.write_text("\n".join(["{", *lines, ' "nodes": [', body, " ]", "}"]) + "\n", encoding="utf-8")
     # Not save_file, which makes files that only their owner may read.
     tensors_path.write_bytes(save({name: tensor.contiguous() for name, tensor in graph.tensors.items()}))

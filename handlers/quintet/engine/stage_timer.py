@@ -8,29 +8,13 @@ event tells is when the device got there: the time between two includes what the
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Generic, ParamSpec, TypeVar
+from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
 
 import torch
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Timed(Generic[P, T]):
-    """A stage that is timed; otherwise it is as it was, with the attributes that it has."""
-
-    def __init__(self, work: Callable[P, T], timing: Callable[[], AbstractContextManager[None]]) -> None:
-        self._work = work
-        self._timing = timing
-
-    def __call__(self, *arguments: P.args, **options: P.kwargs) -> T:
-        """Do the work."""
-        with self._timing():
-            return self._work(*arguments, **options)
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the stage has
-        return getattr(self._work, name)
 
 
 class StageTimer:
@@ -41,10 +25,15 @@ class StageTimer:
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._marks: list[tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
 
-    def timed(self, stage: str, work: Callable[P, T], *, on_host: bool = False) -> Timed[P, T]:
+    def timed(self, stage: str, work: Callable[P, T], *, on_host: bool = False) -> Callable[P, T]:
         """The same work, timed; several works may share a stage. `on_host`: the host does it, also on CUDA."""
         by_events = self._device.type == "cuda" and not on_host
-        return Timed(work, lambda: self._by_events(stage) if by_events else self._by_clock(stage))
+
+        def run(*arguments: P.args, **options: P.kwargs) -> T:
+            with self._by_events(stage) if by_events else self._by_clock(stage):
+                return work(*arguments, **options)
+
+        return run
 
     def take(self) -> dict[str, float]:
         """Seconds of each stage since the last time, for all batches together; call it between batches.

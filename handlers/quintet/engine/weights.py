@@ -44,8 +44,8 @@ class Network:
     source: Source  # what it was made from
     files: Mapping[str, str]  # SHA-256 of each of its files, by path relative to the store
     max_abs_error: float  # largest difference of any output from the original's in ONNX Runtime, over `trials`
-    trials: tuple[tuple[int, ...], ...]  # shapes of the inputs tried, the last with the shapes of `outputs`
-    outputs: tuple[tuple[int, ...], ...]  # shapes of the outputs of the last trial
+    trials: Sequence[Sequence[int]]  # shapes of the inputs tried, the last with the shapes of `outputs`
+    outputs: Sequence[Sequence[int]]  # shapes of the outputs of the last trial
     parameters: int  # how many numbers the weights are
 
 
@@ -84,7 +84,7 @@ class NetworkStore:
             stored = json.loads((self.folder / "provenance.json").read_text(encoding="utf-8"))
             if stored["schema"] != SCHEMA:
                 raise WeightsError(f"provenance.json has schema {stored['schema']!r}, not {SCHEMA!r}; {REMEDY}")
-            networks = {name: _parsed(entry) for name, entry in stored["networks"].items()}
+            networks = {name: _parsed(**entry) for name, entry in stored["networks"].items()}
             return Provenance(stored["converter"], networks)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise WeightsError(f"cannot read {self.folder.name}/provenance.json ({error!r}); {REMEDY}") from error
@@ -127,11 +127,5 @@ def sha256_of(path: Path) -> str:
         raise WeightsError(f"cannot read {path.name} ({error.strerror}); {REMEDY}") from error
 
 
-def _parsed(entry: Mapping[str, Any]) -> Network:
-    fields = {key: _frozen(value) for key, value in entry.items()}
-    source = {key: _frozen(value) for key, value in entry["source"].items()}
-    return Network(**{**fields, "source": Source(**source)})
-
-
-def _frozen(value: Any) -> Any:  # noqa: ANN401 (any JSON)
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+def _parsed(source: Mapping[str, Any], **rest: Any) -> Network:  # noqa: ANN401 (any JSON)
+    return Network(Source(**{**source, "shape": tuple(source["shape"])}), **rest)

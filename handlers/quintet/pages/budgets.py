@@ -1,7 +1,7 @@
 """How much of a batch goes into one call of each network; a single item above a budget goes alone."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Self
 
 from quintet.pages.settings import Settings
@@ -24,17 +24,11 @@ class Budgets:
     @classmethod
     def chosen(cls, settings: Settings, device_type: str) -> Self:
         """What the settings allow; on a CPU not more than its caches hold."""
-        pages, pixels, columns = settings.page_calls, settings.detection_call_pixels, settings.line_call_columns
+        allowed = (settings.page_calls, settings.detection_call_pixels, settings.line_call_columns)
         if device_type != "cpu":
-            return cls(pages, pixels, columns)
-        fits = CPU_BUDGETS
-        return cls(
-            min(pages, fits.pages),
-            min(pixels, fits.detection_pixels),
-            min(columns, fits.line_columns),
-            fits.map_pixels,
-            fits.few_sizes,
-        )
+            return cls(*allowed)
+        pages, pixels, columns = map(min, allowed, astuple(CPU_BUDGETS))
+        return cls(pages, pixels, columns, CPU_BUDGETS.map_pixels, CPU_BUDGETS.few_sizes)
 
 
 # What a core's own cache holds, and small enough that all cores have calls to run; see docs/performance.md. Few sizes,

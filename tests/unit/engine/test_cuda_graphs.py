@@ -128,19 +128,12 @@ def test_all_recordings_of_a_device_share_one_memory_for_inputs() -> None:
     assert large.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_recordings_are_bounded_and_an_idle_one_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recordings_are_bounded_and_what_has_none_runs_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda_graphs, "MOST_RECORDINGS", 2)
-    monkeypatch.setattr(cuda_graphs, "IDLE_CALLS", 10)
-    work = Work()
-    run = graphs_of(work)
-    for count in (1, 1, 2, 2):
+    run = graphs_of(Work())
+    for count in (1, 1, 2, 2, 4, 4):
         run(batch_of(count))
     assert [shape[0] for shape in run.recorded] == [1, 2]
-    run(batch_of(4))
     assert_equal(run(batch_of(4)), eagerly(batch_of(4)))
-    assert [shape[0] for shape in run.recorded] == [1, 2], "none is idle yet"
-    for _ in range(10):
-        run(batch_of(2))
-    run(batch_of(4))
-    assert [shape[0] for shape in run.recorded] == [2, 4]
+    assert run.record_all(time.monotonic() + 60) == 3, "there is no room for 4, 8 and 11"
     assert_equal(run(batch_of(1)), eagerly(batch_of(1)))

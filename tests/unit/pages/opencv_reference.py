@@ -31,16 +31,14 @@ def raster_of(maps: Sequence[Floats | Mask], memory_order: Sequence[int] | None 
     return Raster(values, offsets, heights, widths)
 
 
-def reference_quads(
-    probability: Floats, *, threshold: float, box_threshold: float, unclip_ratio: float, dilate: bool = True
-) -> Floats:
+def reference_quads(probability: Floats, *, threshold: float, box_threshold: float, unclip_ratio: float) -> Floats:
     """Find the text quads of one (H, W) map: (L, 4, 2) float32."""
     process = DBPostProcess(
         thresh=threshold,
         box_thresh=box_threshold,
         max_candidates=100_000,
         unclip_ratio=unclip_ratio,
-        use_dilation=dilate,
+        use_dilation=True,
     )
     quads, _ = process(probability[None, None].astype(np.float32), probability.shape)
     return np.asarray(quads, np.float32).reshape(-1, 4, 2) + 0.5

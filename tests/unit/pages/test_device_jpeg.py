@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torchvision
 from PIL import Image
 from quintet.errors import Code, Failure, SettingsError
-from quintet.pages.pixels import device_jpeg
 from quintet.pages.pixels.decoder import Decoder
 from quintet.pages.pixels.device_jpeg import DevicePicture, choose_device_jpeg, is_plain, packed_words
 from quintet.pages.pixels.images import Opened, Picture, decode_image, open_image
@@ -146,10 +146,10 @@ def test_one_jpeg_that_the_device_refuses_leaves_its_neighbours_unchanged(monkey
     read = decoder()
     poison = PLAIN["4:4:4"]
 
-    def refuses(bodies: list[bytes], device: torch.device) -> list[torch.Tensor]:
+    def refuses(bodies: list[torch.Tensor], **_: Any) -> list[torch.Tensor]:
         raise RuntimeError("Failed to decode batch: 5")
 
-    monkeypatch.setattr(device_jpeg, "_decode", refuses)
+    monkeypatch.setattr(torchvision.io, "decode_jpeg", refuses)
     decoded = read(read.open([PLAIN["baseline"], poison, PLAIN["grey"]]))
     assert [type(picture) for picture in decoded] == [Picture] * 3
     assert np.array_equal(np.asarray(decoded[0].image), np.asarray(decode_image(PLAIN["baseline"], Settings())))
@@ -170,7 +170,7 @@ def test_a_jpeg_cut_before_its_end_marker_stands_alone_with_its_failure() -> Non
 
 def test_what_the_device_calls_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     read = decoder()
-    monkeypatch.setattr(device_jpeg, "_decode", lambda bodies, device: [torch.zeros(3, 8, 8, dtype=torch.uint8)])
+    monkeypatch.setattr(torchvision.io, "decode_jpeg", lambda *_, **__: [torch.zeros(3, 8, 8, dtype=torch.uint8)])
     assert isinstance(read(read.open([PLAIN["baseline"]]))[0], Picture)
 
 
@@ -183,21 +183,18 @@ def test_the_device_is_waited_for_once_a_batch() -> None:
 
 
 def test_a_decoder_that_leaves_pictures_out_is_found_out_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forgetful(bodies: list[bytes], device: torch.device) -> list[torch.Tensor]:
-        planes = [torch.zeros(3, *Image.open(io.BytesIO(body)).size[::-1], dtype=torch.uint8) for body in bodies]
-        return [*decode(bodies[:1], device), *planes[1:]]
+    def forgetful(bodies: list[torch.Tensor], **options: Any) -> list[torch.Tensor]:
+        first, *rest = decode(bodies, **options)
+        return [first, *map(torch.zeros_like, rest)]
 
-    decode = device_jpeg._decode
-    monkeypatch.setattr(device_jpeg, "_decode", forgetful)
+    decode = torchvision.io.decode_jpeg
+    monkeypatch.setattr(torchvision.io, "decode_jpeg", forgetful)
     with pytest.raises(SettingsError, match="pixels that are"):
         choose_device_jpeg("device", CpuEngine())
 
 
 def test_where_there_is_no_decoder_auto_is_the_host_and_device_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(bodies: list[bytes], device: torch.device) -> list[torch.Tensor]:
-        raise RuntimeError("torchvision has no JPEG decoder")
-
-    monkeypatch.setattr(device_jpeg, "_decode", missing)
+    monkeypatch.delattr(torchvision.io, "decode_jpeg")
     on_cuda = SimpleNamespace(device=torch.device("cuda"), settle=lambda: None)
     assert choose_device_jpeg("auto", on_cuda) is None
     with pytest.raises(SettingsError, match="jpeg"):

@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 from quintet.pages.postprocess.components import label_runs, threshold_and_dilate
 from quintet.pages.postprocess.quads import (
     Rectangles,
-    TextQuads,
     corners,
     rectangle_scores,
     rectangles_around,
     text_quads,
     unclip,
 )
-from quintet.pages.records import Raster
+from quintet.pages.records import Lines, Raster
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.unit.pages.opencv_reference import (
@@ -34,7 +33,7 @@ from tests.unit.pages.opencv_reference import (
     reference_unclip,
 )
 
-PARAMETERS: dict[str, Any] = {"threshold": 0.3, "box_threshold": 0.5, "unclip_ratio": 1.6, "dilate": True}
+PARAMETERS: dict[str, Any] = {"threshold": 0.3, "box_threshold": 0.5, "unclip_ratio": 1.6}
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -137,18 +136,16 @@ def test_corners_run_clockwise(width: float, height: float, angle_deg: float) ->
     assert float(area) == pytest.approx(width * height, rel=1e-3)
 
 
-@pytest.mark.parametrize("dilate", [True, False])
-def test_quads_match_rapidocrs_both_ways(dilate: bool) -> None:
-    parameters = {**PARAMETERS, "dilate": dilate}
+def test_quads_match_rapidocrs_both_ways() -> None:
     maps = [page(seed) for seed in range(10)]
-    found = text_quads(raster_of(maps), **parameters)
-    ours = [found.quads[found.page == n].numpy() for n in range(len(maps))]
-    theirs = [reference_quads(each, **parameters) for each in maps]
+    found = text_quads(raster_of(maps), **PARAMETERS)
+    ours = [found.quads_px[found.page == n].numpy() for n in range(len(maps))]
+    theirs = [reference_quads(each, **PARAMETERS) for each in maps]
     assert np.mean([matched_share(*pair, 0.7) for pair in zip(ours, theirs, strict=True)]) >= 0.99
     assert np.mean([matched_share(*pair, 0.7) for pair in zip(theirs, ours, strict=True)]) >= 0.99
 
 
-def assert_equal(one: TextQuads, other: TextQuads) -> None:
+def assert_equal(one: Lines, other: Lines) -> None:
     for mine, theirs in zip(astuple(one), astuple(other), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-4)
 
@@ -163,10 +160,8 @@ def test_a_batch_of_maps_equals_its_maps_one_at_a_time() -> None:
     batch = text_quads(raster_of(maps), **PARAMETERS)
     for n, each in enumerate(maps):
         mine = batch.page == n
-        assert_equal(
-            TextQuads(batch.quads[mine], batch.scores[mine], batch.page[mine] - n),
-            text_quads(raster_of([each]), **PARAMETERS),
-        )
+        alone = text_quads(raster_of([each]), **PARAMETERS)
+        assert_equal(Lines(batch.quads_px[mine], batch.page[mine] - n), alone)
 
 
 @settings(max_examples=10, deadline=None)
@@ -178,7 +173,7 @@ def test_the_order_of_pages_does_not_matter(order: list[int]) -> None:
     shuffled = text_quads(raster_of([maps[n] for n in order]), **PARAMETERS)
     owner = torch.tensor(order)[shuffled.page]
     back = owner.argsort(stable=True)
-    assert_equal(TextQuads(shuffled.quads[back], shuffled.scores[back], owner[back]), expected)
+    assert_equal(Lines(shuffled.quads_px[back], owner[back]), expected)
 
 
 def test_lines_of_a_page_stand_together_in_the_order_of_pages() -> None:
@@ -189,8 +184,8 @@ def test_lines_of_a_page_stand_together_in_the_order_of_pages() -> None:
 @pytest.mark.parametrize("maps", [[], [np.zeros((32, 64), np.float32)], [np.zeros((1, 1), np.float32)] * 3])
 def test_nothing_to_read_gives_empty_records(maps: list[Floats]) -> None:
     found = text_quads(raster_of(maps), **PARAMETERS)
-    assert found.quads.shape == (0, 4, 2)
-    assert found.scores.shape == found.page.shape == (0,)
+    assert found.quads_px.shape == (0, 4, 2)
+    assert found.page.shape == (0,)
 
 
 def test_weak_and_small_components_are_dropped() -> None:
@@ -199,17 +194,20 @@ def test_weak_and_small_components_are_dropped() -> None:
     image[50:70, 10:90] = 0.4  # above the threshold, below the box threshold
     image[80:82, 10:90] = 0.9  # 2 px between the outer pixel centres, with the dilation
     found = text_quads(raster_of([image]), **PARAMETERS)
-    assert len(found.quads) == 1
-    assert 10 < float(found.quads[..., 1].mean()) < 30
+    assert len(found.quads_px) == 1
+    assert 10 < float(found.quads_px[..., 1].mean()) < 30
 
 
 def test_half_precision_maps_give_the_same_geometry_in_float32() -> None:
     single = raster_of([page(7)])
     half = Raster(single.values.half(), single.offsets, single.heights, single.widths)
     found, expected = text_quads(half, **PARAMETERS), text_quads(single, **PARAMETERS)
-    assert found.quads.dtype == found.scores.dtype == torch.float32
-    torch.testing.assert_close(found.quads, expected.quads, rtol=0, atol=1.5)
-    torch.testing.assert_close(found.scores, expected.scores, rtol=0, atol=0.02)
+    assert found.quads_px.dtype == torch.float32
+    torch.testing.assert_close(found.quads_px, expected.quads_px, rtol=0, atol=1.5)
+    rectangles = rectangles_in(single)
+    scores = rectangle_scores(half, rectangles)
+    assert scores.dtype == torch.float32
+    torch.testing.assert_close(scores, rectangle_scores(single, rectangles), rtol=0, atol=0.02)
 
 
 class SyncCount(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 from quintet.pages.pixels import geometry, sampling
-from quintet.pages.pixels.sampling import Normalisation, sample
+from quintet.pages.pixels.sampling import HALF, Normalisation, sample
 from quintet.pages.records import Raster
 
-AS_IS = Normalisation((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+AS_IS = Normalisation((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255))
 
 
 def packed(images: list[np.ndarray]) -> Raster:
@@ -42,7 +42,7 @@ def test_scaling_equals_opencv_bilinear_without_antialias(images: list[np.ndarra
 def test_perspective_equals_opencv(images: list[np.ndarray]) -> None:
     quad = np.array([[5, 4], [50, 8], [47, 30], [8, 35]], dtype=np.float32)
     to_image = geometry.rectangle_to_quad(torch.tensor(quad)[None], torch.tensor([[64.0, 48.0]]))
-    ours = sample(packed(images), torch.tensor([0]), to_image, (64, 48), AS_IS, projective=True)
+    ours = sample(packed(images), torch.tensor([0]), to_image, (64, 48), AS_IS)
     matrix = to_image[0].numpy().astype(np.float64)
     centre = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -53,10 +53,9 @@ def test_perspective_equals_opencv(images: list[np.ndarray]) -> None:
 
 
 def test_what_lies_beyond_the_content_is_zero_and_beyond_the_page_its_border(images: list[np.ndarray]) -> None:
-    content = torch.tensor([[10, 40]])
-    item = sample(packed(images), torch.tensor([0]), torch.eye(3)[None], (80, 48), AS_IS, content_px=content)[0]
+    widths = torch.tensor([10])
+    item = sample(packed(images), torch.tensor([0]), torch.eye(3)[None], (80, 48), AS_IS, widths_px=widths)[0]
     assert item[:, :, 10:].abs().sum() == 0
-    assert item[:, 40:].abs().sum() == 0
     whole = sample(packed(images), torch.tensor([0]), torch.eye(3)[None], (80, 48), AS_IS)[0]
     assert torch.equal(whole[:, :, 60:], whole[:, :, 59:60].expand(-1, -1, 20))
 
@@ -71,17 +70,15 @@ def test_an_item_does_not_depend_on_its_neighbours(images: list[np.ndarray]) -> 
 def test_strips_of_any_height_sample_the_same(images: list[np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
     quads = torch.tensor([[[5.0, 4.0], [50.0, 8.0], [47.0, 30.0], [8.0, 35.0]]]).expand(3, -1, -1)
     to_image = geometry.rectangle_to_quad(quads, torch.tensor([[64.0, 48.0]]).expand(3, -1))
-    whole = sample(packed(images), torch.arange(3), to_image, (64, 48), AS_IS, projective=True)
+    whole = sample(packed(images), torch.arange(3), to_image, (64, 48), AS_IS)
     for points in (1, 64 * 3 * 7, 64 * 3 * 48):
         monkeypatch.setattr(sampling, "_CPU_STRIP_POINTS", points)
-        in_strips = sample(packed(images), torch.arange(3), to_image, (64, 48), AS_IS, projective=True)
+        in_strips = sample(packed(images), torch.arange(3), to_image, (64, 48), AS_IS)
         assert torch.equal(in_strips, whole)
 
 
 def test_normalisation_is_applied_in_bgr_order() -> None:
     red = np.zeros((4, 4, 3), dtype=np.uint8)
     red[..., 0] = 255
-    item = sample(
-        packed([red]), torch.tensor([0]), torch.eye(3)[None], (4, 4), Normalisation.of((0.5,) * 3, (0.5,) * 3)
-    )
+    item = sample(packed([red]), torch.tensor([0]), torch.eye(3)[None], (4, 4), HALF)
     assert item[0, :, 0, 0].tolist() == pytest.approx([-1, -1, 1])

@@ -42,7 +42,7 @@ def is_current(store: NetworkStore, converter: str) -> bool:
 
 def build_store(
     store: NetworkStore, converter: str, wheels: Path | None = None, more: Mapping[str, WriteMore] | None = None
-) -> Provenance:
+) -> None:
     """Make the store. Files move into place only when all networks passed; provenance.json comes last.
 
     Args:
@@ -64,13 +64,11 @@ def build_store(
             source.stage: _build_network(source, wheels or staging.folder, staging, (more or {}).get(source.stage))
             for source in store.sources
         }
-        provenance = Provenance(converter, networks)
-        recorded = json.dumps({"schema": SCHEMA, **asdict(provenance)}, indent=1)
+        recorded = json.dumps({"schema": SCHEMA, **asdict(Provenance(converter, networks))}, indent=1)
         (staging.folder / "provenance.json").write_text(f"{recorded}\n", encoding="utf-8")
         (store.folder / NETWORKS).mkdir(exist_ok=True)
         for name in [*(name for network in networks.values() for name in network.files), "provenance.json"]:
             (staging.folder / name).replace(store.folder / name)
-    return provenance
 
 
 def _build_network(source: Source, wheels: Path, staging: NetworkStore, write_more: WriteMore | None) -> Network:
@@ -84,16 +82,13 @@ def _build_network(source: Source, wheels: Path, staging: NetworkStore, write_mo
     save_graph(fuse(import_onnx(patched)), json_path, tensors_path)
     # What is compared is what will be loaded: the network read back from its files.
     module = build_module(load_graph(json_path, tensors_path))
-    comparison = compare(source.stage, original, onnx_path.read_bytes(), module, source.shape)
+    error, trials, outputs = compare(source.stage, original, onnx_path.read_bytes(), module, source.shape)
     if write_more is not None:
         metadata = {entry.key: entry.value for entry in model.metadata_props}
-        written.append(write_more(staging.folder, metadata, comparison.outputs))
-    return Network(
-        source=source,
-        files={path.relative_to(staging.folder).as_posix(): sha256_of(path) for path in written},
-        **vars(comparison),
-        parameters=sum(parameter.numel() for parameter in module.parameters()),
-    )
+        written.append(write_more(staging.folder, metadata, outputs))
+    files = {path.relative_to(staging.folder).as_posix(): sha256_of(path) for path in written}
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    return Network(source, files, error, trials, outputs, parameters)
 
 
 def with_shape(model: onnx.ModelProto, shape: Sequence[int | str]) -> onnx.ModelProto:
@@ -121,16 +116,15 @@ def with_shape(model: onnx.ModelProto, shape: Sequence[int | str]) -> onnx.Model
     if dims[0].dim_value == 1:
         _free_reshapes(graph)
     for dim, size in zip(dims, shape, strict=True):
-        dim.CopyFrom(_dimension(size))
+        _set(dim, size)
     for value in graph.output:
-        value.type.tensor_type.shape.dim[0].CopyFrom(_dimension(shape[0]))
+        _set(value.type.tensor_type.shape.dim[0], shape[0])
     del graph.value_info[:]
     return patched
 
 
-def _dimension(size: int | str) -> onnx.TensorShapeProto.Dimension:
-    dimension = onnx.TensorShapeProto.Dimension
-    return dimension(dim_param=size) if isinstance(size, str) else dimension(dim_value=size)
+def _set(dim: onnx.TensorShapeProto.Dimension, size: int | str) -> None:
+    setattr(dim, "dim_param" if isinstance(size, str) else "dim_value", size)
 
 
 def _free_reshapes(graph: onnx.GraphProto) -> None:
@@ -193,15 +187,13 @@ def _check(name: str, actual: str, expected: str) -> None:
         )
 
 
-def as_table(store: NetworkStore, provenance: Provenance) -> str:
+def as_table(store: NetworkStore) -> str:
     """One line a network: where it came from, what was tried, how far it is off, how large it is."""
     rows = [("stage", "wheel", "version", "inputs tried", "max abs error", "parameters", "MB")]
-    for name, network in provenance.networks.items():
+    for name, network in store.provenance().networks.items():
         trials = " ".join("x".join(map(str, trial)) for trial in network.trials)
         size_mb = store.path(name, ".safetensors").stat().st_size / 1e6
         numbers = (f"{network.max_abs_error:.1e}", f"{network.parameters:,}", f"{size_mb:.1f}")
         rows.append((name, network.source.wheel, network.source.version, trials, *numbers))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

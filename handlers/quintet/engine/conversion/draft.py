@@ -1,7 +1,7 @@
 """A network half-way between ONNX and our graph: what `onnx_import` writes and `fusion` reads.
 
 The draft speaks the operations of `quintet.engine.graph`, with constants still as operands, and a few elementary ones
-that only make sense as parts of a pattern: clamp, divide, erf, sqrt, square, subtract.
+that only make sense as parts of a pattern: clamp, divide, erf, power, sqrt, subtract.
 """
 
 from collections.abc import Mapping

@@ -8,14 +8,37 @@ rewritten; what nothing uses any more is left out at the end. Constants are floa
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from quintet.engine.conversion.draft import Array, Draft
-from quintet.engine.graph import Attribute, Graph, Node
+from quintet.engine.graph import Graph, Node
 
 WEIGHTED = frozenset({"conv2d", "conv_transpose2d", "linear"})
+COMMUTATIVE = frozenset({"add", "multiply"})
+
+# How a value is made: a name for any value, the same value wherever the name occurs; a constant; or an operation,
+# attributes that it has, and its operands.
+Pattern = str | float | tuple[Any, ...]
+ACTIVATIONS: Mapping[str, Pattern] = {
+    # x · clamp(x + 3, 0, 6) / 6
+    "hardswish": (
+        "multiply", {}, ("multiply", {}, "x", ("clamp", {}, ("add", {}, "x", 3.0), 0.0, 6.0)), 1 / 6
+    ),
+    # x · (1 + erf(x / √2)) / 2, the exact form
+    "gelu": (
+        "multiply", {}, ("multiply", {}, "x", ("add", {}, ("erf", {}, ("multiply", {}, "x", math.sqrt(0.5))), 1.0)), 0.5
+    ),
+    "silu": ("multiply", {}, "x", ("sigmoid", {}, "x")),
+}  # fmt: skip
+_ALONG_LAST = {"dim": [-1], "keepdim": True}
+_CENTRED: Pattern = ("subtract", {}, "x", ("mean", _ALONG_LAST, "x"))
+_DEVIATION: Pattern = ("sqrt", {}, ("add", {}, ("mean", _ALONG_LAST, ("power", {}, _CENTRED, 2.0)), "eps"))
+LAYER_NORM: Pattern = ("add", {}, ("multiply", {}, ("divide", {}, _CENTRED, _DEVIATION), "gamma"), "beta")
+_TURNED = ("permute", {"dims": [0, 1, 3, 2]}, "key")
+ATTENTION: Pattern = ("matmul", {}, ("softmax", {"dim": 3}, ("matmul", {}, "query", _TURNED)), "value")
 
 
 class Fusion:
@@ -28,15 +51,31 @@ class Fusion:
         self.uses = Counter(name for node in draft.nodes.values() for name in used_by(node))
         self.uses.update(draft.outputs)
 
-    def made_by(self, name: str, op: str) -> Node | None:
-        """The node that made a value, when it is such an operation."""
-        node = self.made.get(name)
-        return node if node is not None and node.op == op else None
+    def number(self, name: str) -> float | None:
+        """A constant that is one number."""
+        constant = self.constants.get(name)
+        return float(constant.item()) if constant is not None and constant.size == 1 else None
 
-    def scalar(self, node: Node | None) -> float | None:
-        """The one number a node adds or multiplies with, if that is what it does."""
-        operand = None if node is None else self.constants.get(node.inputs[-1])
-        return float(operand.item()) if operand is not None and operand.size == 1 else None
+    def match(self, name: str, pattern: Pattern, found: Mapping[str, str]) -> Mapping[str, str] | None:
+        """What a pattern's names stand for and those found before, where this value was made like that."""
+        if isinstance(pattern, str):
+            return {**found, pattern: name} if found.get(pattern, name) == name else None
+        if isinstance(pattern, float):
+            number = self.number(name)
+            return found if number is not None and math.isclose(number, pattern, rel_tol=1e-6) else None  # float32's
+        op, attributes, *operands = pattern
+        node = self.made.get(name)
+        if node is None or (node.op, len(node.inputs)) != (op, len(operands)):
+            return None
+        if not attributes.items() <= node.attributes.items():
+            return None
+        for inputs in (node.inputs, node.inputs[::-1])[: 1 + (op in COMMUTATIVE)]:
+            fits: Mapping[str, str] | None = found
+            for value, operand in zip(inputs, operands, strict=True):
+                fits = None if fits is None else self.match(value, operand, fits)
+            if fits is not None:
+                return fits
+        return None
 
 
 Rule = Callable[[Fusion, Node], Node | str | None]
@@ -50,7 +89,7 @@ def fuse(draft: Draft) -> Graph:
     fusion = Fusion(draft)
     same: dict[str, str] = {}
     for draft_node in draft.nodes.values():
-        node = _renamed(draft_node, same, draft_node.name)
+        fusion.made[draft_node.name] = node = _renamed(draft_node, same, draft_node.name)
         found = next((made for rule in RULES.get(node.op, ()) if (made := rule(fusion, node)) is not None), node)
         if isinstance(found, str):
             same[node.name] = found
@@ -68,18 +107,16 @@ def used_by(node: Node) -> Iterable[str]:
 
 
 def _renamed(node: Node, names: Mapping[str, str], name: str) -> Node:
-    def rename(value: Attribute) -> Attribute:
-        if isinstance(value, Sequence):
-            return [names.get(item, item) if isinstance(item, str) else item for item in value]
-        return value
-
-    inputs = tuple(names.get(item, item) for item in node.inputs)
-    return Node(name, node.op, inputs, {key: rename(value) for key, value in node.attributes.items()})
+    attributes = {
+        key: [names.get(str(item), item) for item in value] if isinstance(value, Sequence) else value
+        for key, value in node.attributes.items()
+    }
+    return Node(name, node.op, tuple(names.get(item, item) for item in node.inputs), attributes)
 
 
 def neutral(fusion: Fusion, node: Node) -> str | None:
     """Recognise x + 0 and x · 1, which say x."""
-    return node.inputs[0] if fusion.scalar(node) == {"add": 0.0, "multiply": 1.0}[node.op] else None
+    return node.inputs[0] if fusion.number(node.inputs[1]) == {"add": 0.0, "multiply": 1.0}[node.op] else None
 
 
 def fold_into_weights(fusion: Fusion, node: Node) -> Node | None:
@@ -116,110 +153,49 @@ def per_channel(constant: Array, channels: int, *, trailing: int) -> Array | Non
     return constant.astype(np.float64).reshape(-1) if fits else None
 
 
-def hardswish(fusion: Fusion, node: Node) -> Node | None:
-    """Recognise x · clamp(x + 3, 0, 6) / 6."""
-    product = fusion.made_by(node.inputs[0], "multiply")
-    if product is None or not close(fusion.scalar(node), 1 / 6):
-        return None
-    for source, gate in both_ways(product.inputs):
-        clamp = fusion.made_by(gate, "clamp")
-        shift = fusion.made_by(clamp.inputs[0], "add") if clamp else None
-        limits = tuple(clamp.attributes.values()) if clamp else ()
-        if shift and shift.inputs[0] == source and fusion.scalar(shift) == 3 and limits == (0, 6):
-            return Node(node.name, "hardswish", (source,), {})
-    return None
-
-
-def gelu(fusion: Fusion, node: Node) -> Node | None:
-    """Recognise x · (1 + erf(x / √2)) / 2, the exact form."""
-    product = fusion.made_by(node.inputs[0], "multiply")
-    if product is None or fusion.scalar(node) != 0.5:
-        return None
-    for source, gate in both_ways(product.inputs):
-        shift = fusion.made_by(gate, "add")
-        erf = fusion.made_by(shift.inputs[0], "erf") if shift and fusion.scalar(shift) == 1 else None
-        scaled = fusion.made_by(erf.inputs[0], "multiply") if erf else None
-        if scaled and scaled.inputs[0] == source and close(fusion.scalar(scaled), math.sqrt(0.5)):
-            return Node(node.name, "gelu", (source,), {})
-    return None
-
-
-def silu(fusion: Fusion, node: Node) -> Node | None:
-    """Recognise x · sigmoid(x)."""
-    for source, gate in both_ways(node.inputs):
-        sigmoid = fusion.made_by(gate, "sigmoid")
-        if sigmoid and sigmoid.inputs[0] == source:
-            return Node(node.name, "silu", (source,), {})
+def activation(fusion: Fusion, node: Node) -> Node | None:
+    """Recognise one of `ACTIVATIONS`."""
+    for op, pattern in ACTIVATIONS.items():
+        if found := fusion.match(node.name, pattern, {}):
+            return Node(node.name, op, (found["x"],), {})
     return None
 
 
 def layer_norm(fusion: Fusion, node: Node) -> Node | None:
     """Recognise (x - mean) / sqrt(mean((x - mean)²) + eps) · gamma + beta, along the last dimension."""
-    scaled = fusion.made_by(node.inputs[0], "multiply")
-    ratio = fusion.made_by(scaled.inputs[0], "divide") if scaled else None
-    root = fusion.made_by(ratio.inputs[1], "sqrt") if ratio else None
-    shifted = fusion.made_by(root.inputs[0], "add") if root else None
-    eps = fusion.scalar(shifted)
-    if scaled is None or ratio is None or shifted is None or eps is None:
+    if (found := fusion.match(node.name, LAYER_NORM, {})) is None:
         return None
-    gamma, beta = (fusion.constants.get(name) for name in (scaled.inputs[1], node.inputs[1]))
-    source = _centred(fusion, ratio.inputs[0], shifted.inputs[0])
-    if source is None or gamma is None or beta is None or gamma.ndim != 1 or beta.shape != gamma.shape:
+    eps, gamma, beta = fusion.number(found["eps"]), *(fusion.constants.get(found[name]) for name in ("gamma", "beta"))
+    if eps is None or gamma is None or beta is None or gamma.ndim != 1 or beta.shape != gamma.shape:
         return None
-    inputs = (source, scaled.inputs[1], node.inputs[1])
+    inputs = (found["x"], found["gamma"], found["beta"])
     return Node(node.name, "layer_norm", inputs, {"normalized_shape": [gamma.size], "eps": eps})
-
-
-def _centred(fusion: Fusion, centred: str, variance: str) -> str | None:
-    """Return x where ``centred`` is x - mean(x) and ``variance`` the mean of its squares, both along the last."""
-    along_last = {"dim": [-1], "keepdim": True}
-    spread = fusion.made_by(variance, "mean")
-    square = fusion.made_by(spread.inputs[0], "square") if spread and spread.attributes == along_last else None
-    difference = fusion.made_by(centred, "subtract") if square and square.inputs[0] == centred else None
-    mean = fusion.made_by(difference.inputs[1], "mean") if difference else None
-    if difference and mean and mean.attributes == along_last and mean.inputs[0] == difference.inputs[0]:
-        return mean.inputs[0]
-    return None
 
 
 def attention(fusion: Fusion, node: Node) -> Node | None:
     """Recognise softmax(scale · q kᵀ) v over (N, heads, T, features); fused, the T by T weights need no memory."""
-    weights = fusion.made_by(node.inputs[0], "softmax")
-    scores = fusion.made_by(weights.inputs[0], "matmul") if weights and weights.attributes["dim"] in {3, -1} else None
-    turned = fusion.made_by(scores.inputs[1], "permute") if scores else None
-    if scores is None or turned is None or turned.attributes["dims"] != [0, 1, 3, 2]:
+    if (found := fusion.match(node.name, ATTENTION, {})) is None:
         return None
-    scaled = fusion.made_by(scores.inputs[0], "multiply")
-    scale = fusion.scalar(scaled)
-    query = scores.inputs[0] if scaled is None or scale is None else scaled.inputs[0]
-    inputs = (query, turned.inputs[0], node.inputs[1])
+    scaled = fusion.match(found["query"], ("multiply", {}, "x", "scale"), {})
+    scale = fusion.number(scaled["scale"]) if scaled else None
+    query = found["query"] if scaled is None or scale is None else scaled["x"]
+    inputs = (query, found["key"], found["value"])
     return Node(node.name, "attention", inputs, {"scale": 1.0 if scale is None else scale})
 
 
 def select(fusion: Fusion, node: Node) -> Node | None:
     """Recognise a slice of length one, squeezed, which is one index."""
-    piece = fusion.made_by(node.inputs[0], "narrow")
-    if piece is None or piece.attributes["length"] != 1 or piece.attributes["dim"] != node.attributes["dim"]:
+    dim = node.attributes["dim"]
+    if (found := fusion.match(node.name, ("squeeze", {}, ("narrow", {"dim": dim, "length": 1}, "x")), {})) is None:
         return None
-    attributes = {"dim": piece.attributes["dim"], "index": piece.attributes["start"]}
-    return Node(node.name, "select", piece.inputs, attributes)
-
-
-def both_ways(pair: tuple[str, ...]) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Two names in both orders."""
-    left, right = pair
-    return (left, right), (right, left)
-
-
-def close(value: float | None, target: float) -> bool:
-    """Whether a constant is a known one to float32's precision."""
-    return value is not None and math.isclose(value, target, rel_tol=1e-6)
+    start = fusion.made[node.inputs[0]].attributes["start"]
+    return Node(node.name, "select", (found["x"],), {"dim": dim, "index": start})
 
 
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "add": (neutral, layer_norm, fold_into_weights),
     "matmul": (attention,),
-    "multiply": (neutral, hardswish, gelu, silu, fold_into_weights),
+    "multiply": (neutral, activation, fold_into_weights),
     "squeeze": (select,),
 }
 
@@ -234,7 +210,7 @@ def _finished(fusion: Fusion, inputs: Mapping[str, tuple[int | str, ...]], outpu
     nodes: list[Node] = []
     tensors: dict[str, torch.Tensor] = {}
     for node in (node for node in fusion.made.values() if node.name in needed):
-        number = fusion.scalar(node) if node.op in {"add", "multiply"} else None
+        number = fusion.number(node.inputs[1]) if node.op in COMMUTATIVE else None
         if number is not None:
             node = Node(node.name, f"{node.op}_scalar", node.inputs[:1], {"y": number})  # noqa: PLW2901
         names[node.name] = name = f"{node.op}_{len(nodes)}"

@@ -71,67 +71,50 @@ def _refuse_if(wrong: bool, node: OnnxNode, reason: str) -> None:
         raise WeightsError(f"{node.op} {node.output!r}: {reason}")
 
 
-def _plain(op: str, draft: Draft, node: OnnxNode) -> None:
-    draft.emit(node.output, op, *node.inputs)
-
-
-def _with_dim(op: str, draft: Draft, node: OnnxNode) -> None:
-    # Of Softmax: before opset 13 an axis other than the last means several dimensions at once; the five networks only
-    # use the last, which the check of the outputs confirms.
-    draft.emit(node.output, op, *node.inputs, dim=node.attributes["axis"])
-
-
-def _padding(node: OnnxNode) -> tuple[list[int], list[int]]:
-    """Return the pixels added before and after height and width."""
-    kernel, dilations = node.attributes["kernel_shape"], node.attributes.get("dilations", [1, 1])
-    auto = node.attributes.get("auto_pad", b"NOTSET")
-    if auto == b"SAME_UPPER" and set(node.attributes.get("strides", [1, 1])) == {1}:
-        total = [dilation * (length - 1) for length, dilation in zip(kernel, dilations, strict=True)]
-        return [amount // 2 for amount in total], [amount - amount // 2 for amount in total]
-    _refuse_if(auto not in {b"NOTSET", b""}, node, f"auto_pad {auto!r} is read as SAME_UPPER at stride 1 only")
-    pads = list(node.attributes.get("pads", [0, 0, 0, 0]))
-    return pads[:2], pads[2:]
+def _plain(op: str, draft: Draft, node: OnnxNode, **attributes: str) -> None:
+    """An operation like ONNX's, under our names of its attributes."""
+    draft.emit(node.output, op, *node.inputs, **{ours: node.attributes[theirs] for ours, theirs in attributes.items()})
 
 
 def _pad(draft: Draft, node: OnnxNode, pad_op: str) -> tuple[str, list[int]]:
     """Return the value to work on and the padding left to the operation, which pads both sides alike."""
-    before, after = _padding(node)
-    if before == after:
-        return node.inputs[0], before
-    amounts = [before[1], after[1], before[0], after[0]]  # torch counts from the last dimension
+    kernel, dilations = node.attributes["kernel_shape"], node.attributes.get("dilations", [1, 1])
+    auto = node.attributes.get("auto_pad", b"NOTSET")
+    pads = node.attributes.get("pads", [0, 0, 0, 0])  # before height and width, then after them
+    if auto == b"SAME_UPPER" and set(node.attributes.get("strides", [1, 1])) == {1}:
+        total = [dilation * (length - 1) for length, dilation in zip(kernel, dilations, strict=True)]
+        pads = [*(amount // 2 for amount in total), *(amount - amount // 2 for amount in total)]
+    else:
+        _refuse_if(auto != b"NOTSET", node, f"auto_pad {auto!r} is read as SAME_UPPER at stride 1 only")
+    if pads[:2] == pads[2:]:
+        return node.inputs[0], pads[:2]
+    amounts = [pads[1], pads[3], pads[0], pads[2]]  # torch counts from the last dimension
     return draft.emit(f"{node.output}:padded", pad_op, node.inputs[0], amounts=amounts), [0, 0]
 
 
 def _convolution(op: str, draft: Draft, node: OnnxNode) -> None:
     weight = draft.constant(node, 1)
-    _refuse_if(
-        weight.ndim != 4 or any(node.attributes.get("output_padding", ())) or "output_shape" in node.attributes,
-        node,
-        "only two dimensions without output padding are read",
-    )
-    _refuse_if(op == "conv_transpose2d" and any(node.attributes.get("pads", ())), node, "padding is not read")
+    unknown = ("output_padding", "output_shape", *(["pads"] if op == "conv_transpose2d" else []))
+    wrong = weight.ndim != 4 or any(any(node.attributes.get(name, ())) for name in unknown)
+    _refuse_if(wrong, node, f"only two dimensions are read, without {', '.join(unknown)}")
     source, padding = _pad(draft, node, "pad_zero")
     draft.emit(
         node.output,
         op,
         source,
         *node.inputs[1:],
-        stride=list(node.attributes.get("strides", [1, 1])),
+        stride=node.attributes.get("strides", [1, 1]),
         padding=padding,
-        dilation=list(node.attributes.get("dilations", [1, 1])),
+        dilation=node.attributes.get("dilations", [1, 1]),
         groups=node.attributes.get("group", 1),
     )
 
 
 def _pool(op: str, pad_op: str, draft: Draft, node: OnnxNode) -> None:
     source, padding = _pad(draft, node, pad_op)
-    _refuse_if(
-        node.attributes.get("ceil_mode") or (op == "avg_pool2d" and (any(padding) or source != node.inputs[0])),
-        node,
-        "ceil_mode and padded averages are not read",
-    )
-    stride = list(node.attributes.get("strides", [1, 1]))
-    kernel = list(node.attributes["kernel_shape"])
+    padded_average = op == "avg_pool2d" and (any(padding) or source != node.inputs[0])
+    _refuse_if(node.attributes.get("ceil_mode") or padded_average, node, "ceil_mode and padded averages are not read")
+    kernel, stride = node.attributes["kernel_shape"], node.attributes.get("strides", [1, 1])
     draft.emit(node.output, op, source, kernel_size=kernel, stride=stride, padding=padding)
 
 
@@ -151,23 +134,12 @@ def _commutative(op: str, draft: Draft, node: OnnxNode) -> None:
 
 
 def _inverse(op: str, forward: str, draft: Draft, node: OnnxNode) -> None:
-    _refuse_if(node.inputs[0] in draft.constants, node, "a constant on the left is not read")
     if not draft.has_constant(node, 1):
         draft.emit(node.output, op, *node.inputs)
         return
     value = draft.constant(node, 1).astype(np.float64)
     operand = draft.emit_constant(f"{node.output}:operand", 1 / value if op == "divide" else -value)
     draft.emit(node.output, forward, node.inputs[0], operand)
-
-
-def _power(draft: Draft, node: OnnxNode) -> None:
-    _refuse_if(draft.constant(node, 1).item() != 2, node, "only squares are read")
-    draft.emit(node.output, "square", node.inputs[0])
-
-
-def _clip(draft: Draft, node: OnnxNode) -> None:
-    low, high = (float(draft.constant(node, index).item()) for index in (1, 2))
-    draft.emit(node.output, "clamp", node.inputs[0], low=low, high=high)
 
 
 def _hard_sigmoid(draft: Draft, node: OnnxNode) -> None:
@@ -182,7 +154,7 @@ def _hard_sigmoid(draft: Draft, node: OnnxNode) -> None:
 
 
 def _mean(draft: Draft, node: OnnxNode) -> None:
-    axes = [2, 3] if node.op == "GlobalAveragePool" else list(node.attributes["axes"])
+    axes = [2, 3] if node.op == "GlobalAveragePool" else node.attributes["axes"]
     draft.emit(node.output, "mean", node.inputs[0], dim=axes, keepdim=bool(node.attributes.get("keepdims", 1)))
 
 
@@ -199,16 +171,13 @@ def _resize(draft: Draft, node: OnnxNode) -> None:
     mode = tuple(node.attributes.get(key) for key in ("mode", "coordinate_transformation_mode", "nearest_mode"))
     scales = draft.constant(node, 2).reshape(-1).tolist() if len(node.inputs) == 3 else []
     factor = int(scales[-1]) if scales else 0
-    _refuse_if(
-        mode != (b"nearest", b"asymmetric", b"floor") or scales != [1, 1, factor, factor],
-        node,
-        "only whole factors, nearest, asymmetric, floor, are read",
-    )
+    known = (b"nearest", b"asymmetric", b"floor"), [1, 1, factor, factor]
+    _refuse_if((mode, scales) != known, node, "only whole factors, nearest, asymmetric, floor, are read")
     draft.emit(node.output, "upsample_nearest", node.inputs[0], factor=factor)
 
 
 def _split(draft: Draft, node: OnnxNode) -> None:
-    lengths = list(node.attributes["split"]) if "split" in node.attributes else draft.constant(node, 1).tolist()
+    lengths = node.attributes["split"] if "split" in node.attributes else draft.constant(node, 1).tolist()
     start = 0
     for name, length in zip(node.outputs, lengths, strict=True):
         draft.emit(name, "narrow", node.inputs[0], dim=node.attributes.get("axis", 0), start=start, length=length)
@@ -224,13 +193,9 @@ def _slice(draft: Draft, node: OnnxNode) -> None:
 
 
 def _single_axis(op: str, draft: Draft, node: OnnxNode) -> None:
-    axes = list(node.attributes["axes"]) if "axes" in node.attributes else draft.constant(node, 1).tolist()
+    axes = node.attributes["axes"] if "axes" in node.attributes else draft.constant(node, 1).tolist()
     _refuse_if(len(axes) != 1, node, f"one axis is read at a time, not {axes}")
     draft.emit(node.output, op, node.inputs[0], dim=axes[0])
-
-
-def _transpose(draft: Draft, node: OnnxNode) -> None:
-    draft.emit(node.output, "permute", node.inputs[0], dims=list(node.attributes["perm"]))
 
 
 def _reshape(draft: Draft, node: OnnxNode) -> None:
@@ -243,8 +208,8 @@ READERS: Mapping[str, Callable[[Draft, OnnxNode], object]] = {
     "Add": partial(_commutative, "add"),
     "AveragePool": partial(_pool, "avg_pool2d", "pad_zero"),
     "BatchNormalization": _batch_norm,
-    "Clip": _clip,
-    "Concat": partial(_with_dim, "concat"),
+    "Clip": partial(_plain, "clamp"),
+    "Concat": partial(_plain, "concat", dim="axis"),
     "Conv": partial(_convolution, "conv2d"),
     "ConvTranspose": partial(_convolution, "conv_transpose2d"),
     "Div": partial(_inverse, "divide", "multiply"),
@@ -255,19 +220,21 @@ READERS: Mapping[str, Callable[[Draft, OnnxNode], object]] = {
     "MatMul": _matmul,
     "MaxPool": partial(_pool, "max_pool2d", "pad_lowest"),
     "Mul": partial(_commutative, "multiply"),
-    "Pow": _power,
+    "Pow": partial(_plain, "power"),
     "ReduceMean": _mean,
     "Relu": partial(_plain, "relu"),
     "Reshape": _reshape,
     "Resize": _resize,
     "Sigmoid": partial(_plain, "sigmoid"),
     "Slice": _slice,
-    "Softmax": partial(_with_dim, "softmax"),
+    # Before opset 13 an axis other than the last means several dimensions at once; the five networks only use the last,
+    # which the check of the outputs confirms.
+    "Softmax": partial(_plain, "softmax", dim="axis"),
     "Split": _split,
     "Sqrt": partial(_plain, "sqrt"),
     "Squeeze": partial(_single_axis, "squeeze"),
     "Sub": partial(_inverse, "subtract", "add"),
-    "Transpose": _transpose,
+    "Transpose": partial(_plain, "permute", dims="perm"),
     "Unsqueeze": partial(_single_axis, "unsqueeze"),
 }
 
@@ -295,11 +262,10 @@ def _same_sizes(draft: Draft, node: OnnxNode) -> Sizes:
 
 def _slice_sizes(draft: Draft, node: OnnxNode) -> Sizes:
     start, end = (int(draft.constant(node, index).item()) for index in (1, 2))
-    sizes = draft.sizes[node.inputs[0]]
-    if isinstance(sizes, list):
-        return sizes[start:end]
-    _refuse_if(not 0 <= start < end, node, "of a whole shape, only [start:end] from the front is read")
-    return [draft.emit_size(sizes, dim) for dim in range(start, end)]
+    shape_of = draft.sizes[node.inputs[0]]
+    if not isinstance(shape_of, str) or not 0 <= start < end:
+        raise WeightsError(f"{node.op} {node.output!r}: only [start:end] from the front of a whole shape is read")
+    return [draft.emit_size(shape_of, dim) for dim in range(start, end)]
 
 
 SIZE_READERS: Mapping[str, Callable[[Draft, OnnxNode], Sizes]] = {

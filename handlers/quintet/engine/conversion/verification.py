@@ -1,7 +1,6 @@
 """A converted network run beside its original: the same numbers, at several batches and sizes, or an error."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -21,21 +20,16 @@ Array = NDArray[np.float32]
 Shapes = tuple[tuple[int, ...], ...]
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """How far a converted network is from its original."""
-
-    max_abs_error: float  # over all outputs of all trials, of the network and of its patched ONNX
-    trials: Shapes  # shapes of the inputs
-    outputs: Shapes  # shapes of the last trial's outputs
-
-
 def compare(
     name: str, original: bytes, patched: bytes, module: fx.GraphModule, shape: Sequence[int | str]
-) -> Comparison:
+) -> tuple[float, Shapes, Shapes]:
     """Compare the converted network, and the patched ONNX, with the original run image by image.
 
     Of the input's shape, strings may vary; the first one is the batch.
+
+    Returns:
+        The largest difference of any output of any trial, the shapes of the inputs tried, and those of the last trial's
+        outputs.
 
     Raises:
         WeightsError: outputs differ by more than `MAX_ABS_ERROR`, in shape, or are not finite.
@@ -55,7 +49,7 @@ def compare(
     error = float(np.max(errors))  # NaN if one is, which Python's own max would pass over
     if not error <= MAX_ABS_ERROR:  # so written, NaN is refused too
         raise WeightsError(f"{name}: the converted network is off by {error:.1e}, allowed is {MAX_ABS_ERROR:.0e}")
-    return Comparison(error, tuple(trials), outputs)
+    return error, tuple(trials), outputs
 
 
 def _inputs(shape: Sequence[int | str]) -> Iterator[Array]:

@@ -10,12 +10,13 @@ import io
 import logging
 import struct
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
-from PIL import Image, JpegImagePlugin
+from PIL import ExifTags, Image, JpegImagePlugin
 from torch import Tensor
 
 from quintet.engine.engine import Engine
@@ -24,13 +25,9 @@ from quintet.pages.pixels.images import Opened
 
 logger = logging.getLogger(__name__)
 
-_EXIF_ORIENTATION = 0x0112
 _HUFFMAN_CODED = {0xFFC0, 0xFFC2}  # baseline and progressive
-# All frames that T.81 knows; 0xFFC4, 0xFFC8 and 0xFFCC are tables.
-_FRAMES = frozenset(range(0xFFC0, 0xFFD0)) - {0xFFC4, 0xFFC8, 0xFFCC}
-_FIRST_SEGMENT, _LAST_SEGMENT = 0xFFC0, 0xFFFE
-# Restarts, start and end of the image; and the scan, which no frame may follow.
-_WITHOUT_LENGTH = range(0xFFD0, 0xFFDB)
+# What may stand before the frame: tables of codes and of quantisation, restart intervals, comments, application data.
+_BEFORE_FRAME = {0xFFC4, 0xFFDB, 0xFFDD, 0xFFFE, *range(0xFFE0, 0xFFF0)}
 _END = b"\xff\xd9"
 # Luma blocks per chroma block, across and down: what nvJPEG has a name for.
 _SUBSAMPLINGS = frozenset({(1, 1), (2, 1), (2, 2), (1, 2), (4, 1), (4, 2)})
@@ -51,30 +48,33 @@ class DevicePicture:
         return self.planes.shape[2], self.planes.shape[1]
 
 
-class DeviceJpeg:
-    """torchvision's JPEG decoder on the engine's device."""
+DeviceJpeg = Callable[[Sequence[Opened]], list[DevicePicture] | None]
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
 
-    def __call__(self, pages: Sequence[Opened]) -> list[DevicePicture] | None:
-        """Decode plain JPEGs, of which `is_plain` holds, in one call; the caller bounds their pixels, at 3 bytes each.
+def decode_on_device(engine: Engine, pages: Sequence[Opened]) -> list[DevicePicture] | None:
+    """Decode plain JPEGs, of which `is_plain` holds, in one call; the caller bounds their pixels, at 3 bytes each.
 
-        None where the decoder refuses, since it does not say which page it means.
-        """
-        if not pages:
-            return []
-        # The decoder writes on a stream of its own, and into memory that work still queued on ours may be reading
-        # (pytorch/vision issue 9606, seen on an H100): so that work has to be over. The last batch's results are on
-        # the host by now, hence there is next to nothing to wait for.
-        self._engine.settle()
-        try:
-            planes = _decode([page.body for page in pages], self._engine.device)
-        except RuntimeError as error:
-            logger.warning("the device refused a batch of %d JPEGs, the host takes them: %s", len(pages), error)
-            return None
-        pictures = [DevicePicture(one) for one in planes]
-        return pictures if [one.size_px for one in pictures] == [page.size_px for page in pages] else None
+    None where torchvision has no decoder, or it refuses, since it does not say which page it means.
+    """
+    if not pages:
+        return []
+    # The decoder writes on a stream of its own, and into memory that work still queued on ours may be reading
+    # (pytorch/vision issue 9606, seen on an H100): so that work has to be over. The last batch's results are on
+    # the host by now, hence there is next to nothing to wait for.
+    engine.settle()
+    encoded = [torch.frombuffer(bytearray(page.body), dtype=torch.uint8) for page in pages]
+    try:
+        from torchvision.io import ImageReadMode, decode_jpeg  # noqa: PLC0415 - announced to leave torchvision
+
+        with warnings.catch_warnings():
+            # torchvision 0.29 says at every call that TorchCodec will take its place.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            planes = decode_jpeg(encoded, mode=ImageReadMode.RGB, device=engine.device)
+    except (ImportError, RuntimeError) as error:
+        logger.warning("the device refused a batch of %d JPEGs, the host takes them: %s", len(pages), error)
+        return None
+    pictures = [DevicePicture(one) for one in planes]
+    return pictures if [one.size_px for one in pictures] == [page.size_px for page in pages] else None
 
 
 def choose_device_jpeg(asked: str, engine: Engine) -> DeviceJpeg | None:
@@ -87,7 +87,7 @@ def choose_device_jpeg(asked: str, engine: Engine) -> DeviceJpeg | None:
     """
     if asked == "host" or (asked == "auto" and engine.device.type != "cuda"):
         return None
-    decoder = DeviceJpeg(engine)
+    decoder = partial(decode_on_device, engine)
     if (fault := _fault_of(decoder)) is None:
         return decoder
     if asked == "device":
@@ -105,10 +105,10 @@ def is_plain(page: Opened) -> bool:
     image = page.image
     if image.format != "JPEG" or not isinstance(image, JpegImagePlugin.JpegImageFile):
         return False
-    if bytes(page.body[-2:]) != _END or _frame_marker(page.body) not in _HUFFMAN_CODED:
+    if page.body[-2:] != _END or not _is_huffman_coded(page.body):
         return False
     try:
-        upright = image.getexif().get(_EXIF_ORIENTATION, 1) == 1
+        upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
     except Exception:  # noqa: BLE001 - whatever a damaged block raises, the host says what is wrong with the page
         return False
     return upright and _has_plain_colours(image)
@@ -131,31 +131,15 @@ def _has_plain_colours(image: JpegImagePlugin.JpegImageFile) -> bool:
     return known and blocks[0] in _SUBSAMPLINGS and blocks[1:] == [(1, 1), (1, 1)]
 
 
-def _frame_marker(body: bytes) -> int | None:
-    """The marker of the first frame, which tells how a JPEG is coded; None where segments do not follow each other."""
+def _is_huffman_coded(body: bytes) -> bool:
+    """Whether the first frame is, and nothing unusual stands before it."""
     place = 2
     while place + 4 <= len(body):
         marker, length = struct.unpack_from(">HH", body, place)
-        if marker in _FRAMES:
-            return int(marker)
-        if not _FIRST_SEGMENT <= marker <= _LAST_SEGMENT or marker in _WITHOUT_LENGTH or length < 2:
-            return None
+        if marker not in _BEFORE_FRAME:
+            return marker in _HUFFMAN_CODED
         place += 2 + length
-    return None
-
-
-def _decode(bodies: Sequence[bytes], device: torch.device) -> list[Tensor]:
-    """One call of torchvision's decoder: (3, H, W) uint8 each. RuntimeError: it refuses, or there is none."""
-    try:
-        from torchvision.io import ImageReadMode, decode_jpeg  # noqa: PLC0415 - announced to leave torchvision
-    except ImportError as error:
-        raise RuntimeError(f"torchvision has no JPEG decoder ({error})") from error
-    encoded = [torch.frombuffer(bytearray(body), dtype=torch.uint8) for body in bodies]
-    with warnings.catch_warnings():
-        # torchvision 0.29 says at every call that TorchCodec will take its place.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        planes: list[Tensor] = decode_jpeg(encoded, mode=ImageReadMode.RGB, device=device)
-    return planes
+    return False
 
 
 def _fault_of(decoder: DeviceJpeg) -> str | None:

@@ -4,16 +4,11 @@ import torch
 from torch import Tensor
 
 
-def scaling(scales: Tensor) -> Tensor:
-    """Homographies that multiply x and y by (N, 2) factors: (N, 3, 3)."""
-    ones = torch.ones_like(scales[:, :1])
-    return torch.diag_embed(torch.cat([scales, ones], dim=1))
-
-
-def translation(offsets: Tensor) -> Tensor:
-    """Homographies that add (N, 2) offsets: (N, 3, 3)."""
-    matrices = torch.eye(3, dtype=offsets.dtype, device=offsets.device).repeat(len(offsets), 1, 1)
-    matrices[:, :2, 2] = offsets
+def scaling(scales: Tensor, offsets: Tensor | None = None) -> Tensor:
+    """Homographies that multiply x and y by (N, 2) factors and then add (N, 2) offsets: (N, 3, 3)."""
+    matrices = torch.diag_embed(torch.cat([scales, torch.ones_like(scales[:, :1])], dim=1))
+    if offsets is not None:
+        matrices[:, :2, 2] = offsets
     return matrices
 
 

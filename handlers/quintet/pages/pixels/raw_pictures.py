@@ -32,10 +32,6 @@ class RawPicture:
     words: NDArray[np.int32]  # (H x W,) int32, read only; the memory itself, not a copy
     size_px: tuple[int, int]  # width and height
 
-    def copy_to(self, words: NDArray[np.int32]) -> None:
-        """Write the pixels, row by row, into width x height words."""
-        words[:] = self.words
-
 
 def bytes_needed(size_px: tuple[int, int]) -> int:
     """Bytes that a picture of this width and height takes."""

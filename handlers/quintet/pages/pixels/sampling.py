@@ -5,8 +5,7 @@ item and gets it for the whole batch in a handful of gathers. The page is read o
 scaling, cropping and rectifying are composed before the first pixel is touched.
 """
 
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,22 +14,15 @@ from quintet.pages.pixels import geometry
 from quintet.pages.records import Raster, UprightPages
 
 
-@dataclass(frozen=True)
-class Normalisation:
-    """What a network expects of its pixels: channels in BGR order, ``value * scale + bias`` for value in 0 to 255."""
+class Normalisation(NamedTuple):
+    """Mean and standard deviation of values in 0 to 1 that a network was trained with, of its channels in BGR order."""
 
-    scale: tuple[float, float, float]
-    bias: tuple[float, float, float]
-
-    @classmethod
-    def of(cls, mean: tuple[float, float, float], std: tuple[float, float, float]) -> Self:
-        """From the mean and standard deviation of values in 0 to 1, in the order in which the network meets them."""
-        scale = (1 / (255 * std[0]), 1 / (255 * std[1]), 1 / (255 * std[2]))
-        return cls(scale, (-mean[0] / std[0], -mean[1] / std[1], -mean[2] / std[2]))
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
 
 
-IMAGENET = Normalisation.of((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-HALF = Normalisation.of((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+HALF = Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 # Of the crops of lines.
 HEIGHT_PX = 48
@@ -46,8 +38,7 @@ def sample(
     size_px: tuple[int, int],
     normalisation: Normalisation,
     *,
-    content_px: Tensor | None = None,
-    projective: bool = False,
+    widths_px: Tensor | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """Look at pages through homographies: (N, 3, H, W) in BGR.
@@ -60,19 +51,17 @@ def sample(
         to_image: (N, 3, 3) float32, item frame to image frame.
         size_px: width and height of every item.
         normalisation: what the network expects.
-        content_px: (N, 2) width and height of what is filled; the rest is zero after normalisation. All, if None.
-        projective: whether the last rows of `to_image` differ from (0, 0, 1).
+        widths_px: (N,) width of what is filled; the rest is zero after normalisation. All, if None.
         dtype: of the result.
     """
     width, height = size_px
     sampled = to_image.new_empty((len(page), 3, height, width), dtype=dtype)
     for rows in _strips(len(page) * width, height, to_image.device):
-        x, y = _image_points(to_image, width, rows, projective)
+        x, y = _image_points(to_image, width, rows)
         _bilinear(pages, page, x, y, normalisation, sampled[:, :, rows])
-    if content_px is not None:
-        columns = torch.arange(width, device=content_px.device) < content_px[:, :1]
-        filled = torch.arange(height, device=content_px.device) < content_px[:, 1:]
-        sampled.mul_((filled[:, None, :, None] & columns[:, None, None, :]).to(dtype))
+    if widths_px is not None:
+        filled = torch.arange(width, device=widths_px.device) < widths_px[:, None, None, None]
+        sampled.mul_(filled.to(dtype))
     return sampled
 
 
@@ -104,7 +93,7 @@ def crop_lines(
     to_upright = geometry.rectangle_to_quad(quads_px, content.to(quads_px.dtype))
     to_image = pages.to_image[page] @ to_upright
     size = (canvas_px, HEIGHT_PX)
-    return sample(pages.pixels, page, to_image, size, HALF, content_px=content, projective=True, dtype=dtype)
+    return sample(pages.pixels, page, to_image, size, HALF, widths_px=widths_px, dtype=dtype)
 
 
 def _strips(row_points: int, height: int, device: torch.device) -> list[slice]:
@@ -117,16 +106,12 @@ def _strips(row_points: int, height: int, device: torch.device) -> list[slice]:
     return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
-def _image_points(to_image: Tensor, width: int, rows: slice, projective: bool) -> tuple[Tensor, Tensor]:
+def _image_points(to_image: Tensor, width: int, rows: slice) -> tuple[Tensor, Tensor]:
     """Where the pixel centres of some rows of every item lie in the image: x and y, (N, rows, W) each."""
     u = torch.arange(width, device=to_image.device, dtype=to_image.dtype) + 0.5
     v = torch.arange(rows.start, rows.stop, device=to_image.device, dtype=to_image.dtype)[:, None] + 0.5
     cells = to_image[:, :, :, None, None]
-    x = cells[:, 0, 0] * u + (cells[:, 0, 1] * v + cells[:, 0, 2])
-    y = cells[:, 1, 0] * u + (cells[:, 1, 1] * v + cells[:, 1, 2])
-    if not projective:
-        return x, y
-    depth = cells[:, 2, 0] * u + (cells[:, 2, 1] * v + cells[:, 2, 2])
+    x, y, depth = (cells[:, row, 0] * u + (cells[:, row, 1] * v + cells[:, row, 2]) for row in range(3))
     return x / depth, y / depth
 
 
@@ -152,7 +137,7 @@ def _bilinear(pages: Raster, page: Tensor, x: Tensor, y: Tensor, normalisation: 
         for row in rows
         for column in columns
     ]
-    for channel, (byte, scale, bias) in enumerate(zip((2, 1, 0), normalisation.scale, normalisation.bias, strict=True)):
+    for channel, (byte, mean, std) in enumerate(zip((2, 1, 0), *normalisation, strict=True)):
         corners = [corner[..., byte].to(dtype) for corner in packed]
         upper, lower = corners[0].lerp_(corners[1], along), corners[2].lerp_(corners[3], along)
-        torch.add(bias, upper.lerp_(lower, down), alpha=scale, out=blended[:, channel])
+        torch.add(-mean / std, upper.lerp_(lower, down), alpha=1 / (255 * std), out=blended[:, channel])

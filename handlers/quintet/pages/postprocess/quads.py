@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from quintet.pages.postprocess.components import Runs, label_runs, threshold_and_dilate
-from quintet.pages.records import Raster
+from quintet.pages.records import Lines, Raster
 
 # 16 MiB of float32 in one temporary tensor: longer work is cut into chunks.
 CHUNK_ELEMENTS = 2**22
@@ -25,8 +25,8 @@ ANGLE_LEVELS = ((45, 2.0), (21, 0.2), (21, 0.02))
 # Samples across and along a rectangle. On 621 lines of receipts the mean distance from RapidOCR's score is 0.011;
 # 12 x 48 gives 0.018, 32 x 48 gives 0.009.
 SCORE_GRID = (24, 32)
-# RapidOCR asks for this many pixels more after unclipping than before.
-EXTRA_SIDE_PX = 2
+# RapidOCR's smallest side of a rectangle, and how many pixels more it asks for after unclipping.
+MIN_SIDE_PX, EXTRA_SIDE_PX = 3, 2
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,6 @@ class Rectangles:
 
 
 @dataclass(frozen=True)
-class TextQuads:
-    """Quads of text lines, those of one map together, maps in order."""
-
-    quads: Tensor  # (L, 4, 2) float32, clockwise from the top left; may reach beyond the map by the unclipping
-    scores: Tensor  # (L,) float32, mean probability inside
-    page: Tensor  # (L,) int64, index of the map
-
-
-@dataclass(frozen=True)
 class _Points:
     """Pixel centres that determine the hulls of K components: x, y (M,) float32 and component (M,) int64."""
 
@@ -57,42 +48,26 @@ class _Points:
     component: Tensor
 
 
-def text_quads(
-    probabilities: Raster,
-    *,
-    threshold: float,
-    box_threshold: float,
-    unclip_ratio: float,
-    min_side_px: float = 3.0,
-    dilate: bool = True,
-) -> TextQuads:
-    """Find the text lines of a batch of probability maps, in the frame of their maps.
+def text_quads(probabilities: Raster, *, threshold: float, box_threshold: float, unclip_ratio: float) -> Lines:
+    """Find the text lines of a batch of probability maps, in the frame of their maps, which unclipping may leave.
 
     Nothing is dropped before the one filter at the end. Host syncs, whatever the number of maps and lines: dilation 3,
-    runs 5, rectangles 2, the filter 1 — 11 in all (8 without dilation), and one more for every eight rounds of
-    labelling that an adversarial mask needs.
+    runs 5, rectangles 2, the filter 1 — 11 in all, and one more for every eight rounds of labelling that an adversarial
+    mask needs.
 
     Args:
         probabilities: P maps, values (S,) of any float dtype; together they cover all S elements.
         threshold: probability that a text pixel must exceed.
         box_threshold: smallest mean probability of a line.
         unclip_ratio: how far a line grows, see `unclip`.
-        min_side_px: smallest side of a rectangle; 2 px more once it has grown.
-        dilate: whether to dilate the mask by 2 x 2, as RapidOCR does.
     """
-    if dilate:
-        mask = threshold_and_dilate(probabilities, threshold)
-    else:
-        values = probabilities.values > threshold
-        mask = Raster(values, probabilities.offsets, probabilities.heights, probabilities.widths)
-    inner = rectangles_around(label_runs(mask))
+    inner = rectangles_around(label_runs(threshold_and_dilate(probabilities, threshold)))
     outer = unclip(inner, unclip_ratio)
-    scores = rectangle_scores(probabilities, inner)
-    keep = (inner.size.amin(1) >= min_side_px) & (scores >= box_threshold)
-    keep &= outer.size.amin(1) >= min_side_px + EXTRA_SIDE_PX
+    keep = (inner.size.amin(1) >= MIN_SIDE_PX) & (rectangle_scores(probabilities, inner) >= box_threshold)
+    keep &= outer.size.amin(1) >= MIN_SIDE_PX + EXTRA_SIDE_PX
     kept = keep.nonzero().squeeze(1)
     kept = kept[outer.page[kept].argsort(stable=True)]
-    return TextQuads(corners(outer)[kept], scores[kept], outer.page[kept])
+    return Lines(corners(outer)[kept], outer.page[kept])
 
 
 def rectangles_around(runs: Runs) -> Rectangles:
@@ -119,8 +94,7 @@ def rectangle_scores(probabilities: Raster, rectangles: Rectangles) -> Tensor:
     map do not count. No host sync.
     """
     chunk = CHUNK_ELEMENTS // math.prod(SCORE_GRID)
-    fields = (rectangles.centre, rectangles.size, rectangles.angle, rectangles.page)
-    pieces = zip(*(torch.split(field, chunk) for field in fields), strict=True)
+    pieces = zip(*(field.split(chunk) for field in vars(rectangles).values()), strict=True)
     return torch.cat([_grid_means(probabilities, Rectangles(*piece)) for piece in pieces])
 
 
@@ -183,9 +157,10 @@ def _hull_points(runs: Runs) -> _Points:
 
 
 def _segment_reduce(values: Tensor, segment: Tensor, segments: int, how: str) -> Tensor:
-    """Take the smallest or largest of (N,) integers in each segment that (N,) indices name: (segments,)."""
-    empty = values.new_zeros(segments)
-    return empty.scatter_reduce(0, segment, values, how, include_self=False)
+    """Take the smallest or largest of (N, …) values in each segment that (N,) indices name: (segments, …)."""
+    index = segment.view(-1, *[1] * (values.ndim - 1)).expand_as(values)
+    empty = values.new_zeros(segments, *values.shape[1:])
+    return empty.scatter_reduce(0, index, values, how, include_self=False)
 
 
 def _bulges(position: Tensor, component: Tensor) -> Tensor:
@@ -203,7 +178,7 @@ def _bulges(position: Tensor, component: Tensor) -> Tensor:
 
 def _least_area_angle(points: _Points, angles: Tensor) -> Tensor:
     """Choose for each component the one of its (K, A) angles whose rectangle has the least area: (K,) radians."""
-    chunk = max(1, CHUNK_ELEMENTS // max(1, points.x.shape[0]))
+    chunk = max(1, CHUNK_ELEMENTS // max(1, 2 * points.x.shape[0]))
     areas = []
     for piece in torch.split(angles, chunk, dim=1):
         low, high = _extents(points, piece)
@@ -214,15 +189,11 @@ def _least_area_angle(points: _Points, angles: Tensor) -> Tensor:
 
 def _extents(points: _Points, angles: Tensor) -> tuple[Tensor, Tensor]:
     """Bound each component along and across its (K, A) angles: lowest and highest coordinates, (K, A, 2) each."""
-    index = points.component[:, None].expand(-1, angles.shape[1])
     cos, sin = angles.cos()[points.component], angles.sin()[points.component]
     x, y = points.x[:, None], points.y[:, None]
-    low, high = [], []
-    for projection in (x * cos + y * sin, y * cos - x * sin):
-        empty = torch.zeros_like(angles)
-        low.append(empty.scatter_reduce(0, index, projection, "amin", include_self=False))
-        high.append(empty.scatter_reduce(0, index, projection, "amax", include_self=False))
-    return torch.stack(low, 2), torch.stack(high, 2)
+    positions = torch.stack([x * cos + y * sin, y * cos - x * sin], 2)
+    low, high = (_segment_reduce(positions, points.component, len(angles), how) for how in ("amin", "amax"))
+    return low, high
 
 
 def _grid_means(probabilities: Raster, rectangles: Rectangles) -> Tensor:

@@ -38,7 +38,9 @@ class Layout:
         """Find the regions of each page. Two data-dependent sizes: the candidates and what NMS keeps."""
         calls = torch.arange(len(pages.sizes_px)).split(self._budgets.pages)
         outputs = self._engine.each(lambda call: self._network(self._prepare(pages, call)), calls)
-        scores, distances = (torch.cat([torch.cat(out[part], dim=1) for out in outputs]) for part in _HEADS)
+        # Class probabilities of the four strides, then distances of the four strides.
+        halves = (slice(0, 4), slice(4, 8))
+        scores, distances = (torch.cat([torch.cat(out[half], dim=1) for out in outputs]) for half in halves)
         return self._decode(pages, scores.float(), distances.float())
 
     def _prepare(self, pages: UprightPages, call: Tensor) -> Tensor:
@@ -70,17 +72,12 @@ class Layout:
         sides = (bins.softmax(dim=2) * steps).sum(dim=2) * self._strides[anchor, None]
         centres = self._centres[anchor]
         boxes = torch.cat([centres - sides[:, :2], centres + sides[:, 2:]], dim=1)
-        boxes[:, 0::2].clamp_(0, WIDTH_PX)
-        boxes[:, 1::2].clamp_(0, HEIGHT_PX)
-        return boxes
+        clipped: Tensor = torchvision.ops.clip_boxes_to_image(boxes, (HEIGHT_PX, WIDTH_PX))
+        return clipped
 
     def _canvas_scales(self, pages: UprightPages) -> Tensor:
         """Upright pixels per canvas pixel, (P, 2)."""
         return self._engine.to_device(pages.sizes_px / torch.tensor([WIDTH_PX, HEIGHT_PX]))
-
-
-# The network's eight outputs: class probabilities of the four strides, then distances of the four strides.
-_HEADS = (slice(0, 4), slice(4, 8))
 
 
 def _anchors(device: torch.device) -> tuple[Tensor, Tensor]:
@@ -88,7 +85,6 @@ def _anchors(device: torch.device) -> tuple[Tensor, Tensor]:
     centres, strides = [], []
     for stride in STRIDES_PX:
         rows, columns = math.ceil(HEIGHT_PX / stride), math.ceil(WIDTH_PX / stride)
-        y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-        centres.append((torch.stack([x, y], dim=2).view(-1, 2) + 0.5) * stride)
+        centres.append((torch.cartesian_prod(torch.arange(rows), torch.arange(columns)).flip(1) + 0.5) * stride)
         strides.append(torch.full((rows * columns,), float(stride)))
     return torch.cat(centres).to(device), torch.cat(strides).to(device)

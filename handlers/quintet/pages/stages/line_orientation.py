@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from quintet.engine.calls import full_call, joined, plan_calls
+from quintet.engine.calls import full_call, plan_calls
 from quintet.engine.engine import Engine
 from quintet.pages.budgets import Budgets
 from quintet.pages.pixels.sampling import HEIGHT_PX, crop_lines, crop_widths, upright_quads
@@ -34,7 +34,7 @@ class LineOrientation:
         turned = self._engine.each(
             lambda call: self._network(self._prepare(pages, quads_px, lines.page, call))[0][:, 1], calls
         )
-        return self._decode(Lines(quads_px, lines.page), joined(turned, quads_px.new_empty(0)))
+        return self._decode(Lines(quads_px, lines.page), torch.cat([quads_px.new_empty(0), *turned]))
 
     def _prepare(self, pages: UprightPages, quads_px: Tensor, page: Tensor, call: Tensor) -> Tensor:
         """The crops of one call, (n, 3, 48, 192); longer lines are squeezed, as the model was trained."""

@@ -36,7 +36,7 @@ class PageOrientation:
         sizes = self._engine.to_device(pages.sizes_px[call].float())
         pixels_per_cell = sizes.amin(dim=1, keepdim=True) / SHORT_SIDE_PX
         corner = (sizes - CROP_PX * pixels_per_cell) / 2
-        to_image = geometry.translation(corner) @ geometry.scaling(pixels_per_cell.expand(-1, 2))
+        to_image = geometry.scaling(pixels_per_cell.expand(-1, 2), corner)
         return sample(
             pages.pixels, self._engine.to_device(call), to_image, (CROP_PX, CROP_PX), IMAGENET, dtype=self._engine.dtype
         )

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from quintet.engine.calls import full_call, joined, plan_calls
+from quintet.engine.calls import full_call, plan_calls
 from quintet.engine.engine import Engine
 from quintet.pages.budgets import Budgets
 from quintet.pages.pixels.sampling import HEIGHT_PX, crop_lines
@@ -41,23 +41,22 @@ class Recognition:
         )
         return self._decode(readings, buckets, calls, read)
 
-    def _read(self, pages: UprightPages, readings: Readings, call: Tensor, canvas_px: int) -> tuple[Tensor, Tensor]:
+    def _read(self, pages: UprightPages, readings: Readings, call: Tensor, canvas_px: int) -> tuple[Tensor, ...]:
         """One call: tokens (n, T) and scores (n,)."""
         widths = readings.widths_px[call]
         crops = crop_lines(pages, readings.quads_px[call], readings.page[call], widths, canvas_px, self._engine.dtype)
-        tokens, scores = self._tokens(crops)
-        return tokens, scores
+        return self._tokens(crops)
 
     def _decode(
-        self, readings: Readings, buckets: Tensor, calls: list[Tensor], read: list[tuple[Tensor, Tensor]]
+        self, readings: Readings, buckets: Tensor, calls: list[Tensor], read: list[tuple[Tensor, ...]]
     ) -> Texts:
         """Put the calls' results in the lines' order and keep the more confident reading of each line."""
-        order = joined(calls, buckets)
+        order = torch.cat([buckets[:0], *calls])
         steps = buckets // STEP_PX
         ends = steps[order].cumsum(0)
         begin = torch.empty_like(steps).scatter_(0, order, ends - steps[order])
-        tokens = joined([tokens.view(-1) for tokens, _ in read], readings.line.new_empty(0, dtype=torch.int32))
-        in_call_order = joined([scores for _, scores in read], readings.quads_px.new_empty(0))
+        tokens = torch.cat([readings.line.new_empty(0, dtype=torch.int32), *(tokens.view(-1) for tokens, _ in read)])
+        in_call_order = torch.cat([readings.quads_px.new_empty(0), *(scores for _, scores in read)])
         scores = torch.empty_like(in_call_order).scatter_(0, self._engine.to_device(order), in_call_order)
         chosen = most_confident(readings.line, scores, readings.line_count)
         begin, steps = self._engine.to_device(begin)[chosen], self._engine.to_device(steps)[chosen]

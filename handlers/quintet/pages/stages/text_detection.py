@@ -60,7 +60,7 @@ class TextDetection:
         page = self._engine.to_device(order)[found.page]
         sizes = self._engine.to_device(pages.sizes_px.float())
         scales = self._engine.to_device(pages.sizes_px / canvases)
-        quads_px = found.quads * scales[page, None]
+        quads_px = found.quads_px * scales[page, None]
         return Lines(quads_px.clamp_(min=0).minimum(sizes[page, None]), page)
 
 
