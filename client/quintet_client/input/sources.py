@@ -3,8 +3,10 @@
 Files alone: which pages a document has is found by `paging`.
 """
 
+import logging
 import os
 import sys
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +21,11 @@ TIFF_EXTENSIONS = (".tif", ".tiff")
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", PDF_EXTENSION, ".png", *TIFF_EXTENSIONS, ".webp")
 LIST_EXTENSION = ".txt"
 STANDARD_INPUT = Path("-")
+# What `quintet read` writes into OUTPUT, and what tells an OUTPUT from other folders.
+RESULTS = ("exports", "pages")
+LEDGER = "ledger.sqlite"
+_MOST_NAMED = 5
+_log = logging.getLogger(__name__)
 
 
 class Source(NamedTuple):
@@ -42,26 +49,35 @@ class Source(NamedTuple):
         return self.path.lower().endswith(TIFF_EXTENSIONS)
 
 
-def find_sources(input_path: Path, *, null_names: bool = False) -> list[Source]:
+def find_sources(input_path: Path, *, null_names: bool = False, output: Path | None = None) -> list[Source]:
     """List the files of INPUT, sorted by id; what cannot be read is listed too, so that it fails by name.
 
     INPUT is a folder (searched recursively, links followed), one file, a `.txt` list of files, or `-` for a list on
     standard input. Names in a list are relative to its folder, those on standard input to the working one; they end
     with a newline, or NUL for `null_names`. A path named twice is one file.
 
+    What `quintet read` wrote is no input, and left out: `pages` and `exports` of OUTPUT, and of any folder with a
+    ledger. What is left out is logged.
+
     Raises:
         UsageError: INPUT does not exist or the list cannot be read.
     """
-    paths = dict(_listed(input_path, b"\0" if null_names else b"\n"))
+    results = _Results(output)
+    if input_path != STANDARD_INPUT and input_path.is_dir():
+        root = str(input_path)
+        paths = {page_id_of(os.path.relpath(path, root)): path for path in _walk(root, results)}
+    else:
+        listed = dict(_listed(input_path, b"\0" if null_names else b"\n"))
+        folders = {os.path.dirname(path) for path in listed.values()}  # noqa: PTH120 - they are strings
+        written = {folder for folder in sorted(folders) if results.hold(folder, _place_of(folder))}
+        paths = {page_id: path for page_id, path in listed.items() if os.path.dirname(path) not in written}  # noqa: PTH120
+    results.tell()
     return [Source(page_id, paths[page_id], stamp_of(paths[page_id])) for page_id in sorted(paths)]
 
 
 def _listed(input_path: Path, end: bytes) -> Iterator[tuple[str, str]]:
     if input_path == STANDARD_INPUT:
         return _from_list(sys.stdin.buffer.read(), Path.cwd(), end)
-    if input_path.is_dir():
-        root = str(input_path)
-        return ((page_id_of(os.path.relpath(path, root)), path) for path in _walk(root, frozenset()))
     if not os.path.lexists(input_path):
         raise UsageError(f"INPUT {input_path} does not exist; give a folder, a file or a {LIST_EXTENSION} list")
     if input_path.suffix.lower() == LIST_EXTENSION:
@@ -72,22 +88,81 @@ def _listed(input_path: Path, end: bytes) -> Iterator[tuple[str, str]]:
     return iter([(page_id_of(input_path.name), str(input_path))])
 
 
-def _walk(folder: str, ancestors: frozenset[tuple[int, int]]) -> Iterator[str]:
-    """Yield paths of images and documents below a folder, and the folder itself where it cannot be listed."""
+class _Results:
+    """What runs wrote, which is no input: it would grow with every run that reads it."""
+
+    def __init__(self, output: Path | None) -> None:
+        places = [_place_of(str(output / name)) for name in RESULTS] if output else []
+        self._roots = tuple(filter(None, places))
+        self._met: dict[str, None] = {}
+
+    def hold(self, folder: str, place: str) -> bool:
+        """Whether a folder is among OUTPUT's results; `place` is its path without links."""
+        held = any(place == root or place.startswith(root + "/") for root in self._roots)
+        if held:
+            self.note(folder)
+        return held
+
+    def note(self, folder: str) -> None:
+        """Note that a folder is left out."""
+        self._met[folder] = None
+
+    def tell(self) -> None:
+        """Log what was left out."""
+        if self._met:
+            _log.warning("left out of INPUT, as results of reading: %s", _some(list(self._met)))
+
+
+def _walk(root: str, results: _Results) -> Iterator[str]:
+    """Yield paths of images and documents below a folder, and of folders that cannot be listed.
+
+    Every real folder (device and inode) is visited once. Links wait until no folder is left, so that a folder below
+    the root keeps its own name. Without recursion: a path of 4,096 bytes has up to 2,048 folders.
+    """
+    folders, links, again = [(root, _place_of(root))], deque[str](), []  # folders with their paths without links
+    seen: set[tuple[int, int]] = set()
+    while folders or links:
+        folder, place = folders.pop() if folders else (links.popleft(), "")
+        try:
+            status = os.stat(folder)  # noqa: PTH116 - surrogate-escaped names stay plain strings here
+            if (here := (status.st_dev, status.st_ino)) in seen:
+                again.append(folder)
+                continue
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            yield folder
+            continue
+        seen.add(here)
+        place = place or _place_of(folder)
+        if results.hold(folder, place):
+            continue
+        written = RESULTS if any(entry.name == LEDGER for entry in entries) else ()
+        for entry in entries:
+            if not _is_folder(entry):
+                if entry.name.lower().endswith(EXTENSIONS):
+                    yield entry.path
+            elif entry.name in written:
+                results.note(entry.path)
+            elif entry.is_symlink():
+                links.append(entry.path)
+            else:
+                folders.append((entry.path, f"{place}/{entry.name}"))
+    if again:
+        _log.warning("%d links to folders that are read under another name are left out: %s", len(again), _some(again))
+
+
+def _place_of(folder: str) -> str:
+    """A folder's path without links; empty if it cannot be reached, which reading says by name."""
     try:
-        status = os.stat(folder)  # noqa: PTH116 - surrogate-escaped names stay plain strings here
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError:
-        yield folder
-        return
-    here = (status.st_dev, status.st_ino)
-    if here in ancestors:
-        return  # a link back up: its pages have been listed under their real folder
-    for entry in entries:
-        if _is_folder(entry):
-            yield from _walk(entry.path, ancestors | {here})
-        elif entry.name.lower().endswith(EXTENSIONS):
-            yield entry.path
+        os.stat(folder)  # noqa: PTH116 - realpath would recurse through a chain of links that the system refuses
+    except (OSError, ValueError):  # ValueError: a NUL byte in a name from a list
+        return ""
+    return os.path.realpath(folder)
+
+
+def _some(names: list[str]) -> str:
+    """A few names for a log."""
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {len(names) - _MOST_NAMED} more" if names[_MOST_NAMED:] else "")
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

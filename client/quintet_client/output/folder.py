@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from quintet_client.errors import OutputUnwritableError
 from quintet_client.input.page_ids import derived, document_of
+from quintet_client.input.sources import LEDGER
 from quintet_client.output.files import read_file, remove_file, replaced, size_of_file, write_file
 from quintet_client.output.formats import FORMATS, Format
 
@@ -28,7 +29,7 @@ class Output:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.ledger = folder / "ledger.sqlite"
+        self.ledger = folder / LEDGER
         self.report = folder / "report.json"
         self.failed = folder / "failed.jsonl"
         self.exports = folder / "exports"

@@ -59,7 +59,7 @@ def read_all(
     """
     clock = Clock()
     output = Output(settings.output_path)
-    files = find_sources(settings.input_path, null_names=settings.null_names)
+    files = find_sources(settings.input_path, null_names=settings.null_names, output=output.folder)
     with output.claim():
         plan = make_plan(files, output, settings)
         tally = Tally(plan.inputs, plan.skipped_ok, plan.skipped_failed)

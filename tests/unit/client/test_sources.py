@@ -1,0 +1,136 @@
+"""What INPUT holds: folders of any depth, links that go round, and results of reading that are no input."""
+
+import logging
+import os
+
+import pytest
+from quintet_client.input.regular_files import stamp_of
+from quintet_client.input.sources import find_sources
+from quintet_client.output.folder import Output
+from quintet_client.output.ledger import Ledger
+
+
+def put(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"page")
+
+
+def ids(folder, output=None):
+    return [source.page_id for source in find_sources(folder, output=output)]
+
+
+def results_of_a_run(folder):
+    """An OUTPUT as `quintet read` leaves it, with an export that could be read again."""
+    put(folder, "exports/pdf/a.jpg.pdf", "pages/a.jpg.json")
+    with Ledger.open(Output(folder).ledger):
+        pass
+    return folder
+
+
+def deep_folder(root, levels):
+    """A folder so many levels deep, made as a path that long cannot be; each level holds a page."""
+    here = os.open(root, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("d" * 9, dir_fd=here)
+        below = os.open("d" * 9, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+        os.close(os.open("page.jpg", os.O_WRONLY | os.O_CREAT, dir_fd=here))
+    os.close(here)
+
+
+def test_a_folder_is_listed_as_deep_as_a_path_reaches_and_what_lies_deeper_fails_by_name(tmp_path):
+    deep_folder(tmp_path, 1200)
+    found = find_sources(tmp_path)
+    *listed, beyond = sorted(found, key=lambda source: len(source.path))
+    reachable = (4096 - len(str(tmp_path))) // 10
+    assert reachable - 2 <= len(listed) <= reachable
+    assert len(beyond.path) >= 4096 - 10
+    assert [source.page_id for source in found] == sorted(source.page_id for source in found)
+
+
+def test_folders_of_one_letter_are_listed_1200_levels_deep(tmp_path):
+    folder = tmp_path.joinpath(*"d" * 1200)
+    here = tmp_path
+    for _ in range(1200):
+        here /= "d"
+        here.mkdir()
+    put(folder, "page.jpg")
+    assert ids(tmp_path) == ["d/" * 1200 + "page.jpg"]
+
+
+def test_a_chain_of_links_that_the_system_refuses_fails_by_name(tmp_path):
+    (tmp_path / "0").mkdir()
+    for number in range(1500):
+        (tmp_path / str(number + 1)).symlink_to(str(number))
+    put(tmp_path, "0/page.jpg")
+    (tmp_path / "list.txt").write_text("1500/page.jpg\n")
+    assert ids(tmp_path / "list.txt") == ["1500/page.jpg"]
+    assert "0/page.jpg" in ids(tmp_path)
+
+
+def test_folders_that_link_to_each_other_give_each_page_once(tmp_path, caplog):
+    names = [f"f{number}" for number in range(8)]
+    put(tmp_path, *(f"{name}/page.jpg" for name in names))
+    for name in names:
+        for other in names:
+            (tmp_path / name / f"to-{other}").symlink_to(f"../{other}")
+    with caplog.at_level(logging.WARNING):
+        assert ids(tmp_path) == [f"{name}/page.jpg" for name in names]
+    assert "64 links" in caplog.text
+
+
+def test_a_folder_keeps_its_own_name_whatever_links_lead_to_it(tmp_path):
+    put(tmp_path, "in/real/page.jpg", "far/below/page.jpg")
+    for name in ("a-link", "z-link"):
+        (tmp_path / "in" / name).symlink_to("real")
+        (tmp_path / "in" / f"{name}-out").symlink_to(tmp_path / "far")
+    assert ids(tmp_path / "in") == ["a-link-out/below/page.jpg", "real/page.jpg"]
+
+
+@pytest.mark.parametrize("place", ["out", "deep/er/out", "."])
+def test_what_reading_wrote_below_input_is_left_out_and_named(tmp_path, caplog, place):
+    put(tmp_path, "page.jpg", "deep/page.jpg", "pages/page.jpg" if place != "." else "other/page.jpg")
+    output = results_of_a_run(tmp_path / place)
+    with caplog.at_level(logging.WARNING):
+        found = ids(tmp_path, output)
+    assert "exports/pdf/a.jpg.pdf" not in str(found)
+    assert len(found) == 3
+    assert str(output / "exports") in caplog.text
+
+
+def test_results_of_another_run_are_left_out_too_and_those_whose_ledger_is_gone(tmp_path):
+    put(tmp_path, "page.jpg")
+    results_of_a_run(tmp_path / "earlier")
+    output = results_of_a_run(tmp_path / "out")
+    output.joinpath("ledger.sqlite").unlink()
+    assert ids(tmp_path, output) == ["page.jpg"]
+
+
+def test_no_link_leads_into_the_results(tmp_path):
+    put(tmp_path, "in/page.jpg")
+    output = results_of_a_run(tmp_path / "out")
+    (tmp_path / "in" / "out").symlink_to(output)
+    (tmp_path / "in" / "exports").symlink_to(output / "exports")
+    (tmp_path / "in" / "deeper").symlink_to(output / "exports" / "pdf")
+    assert ids(tmp_path / "in", output) == ["page.jpg"]
+
+
+def test_a_list_that_names_results_goes_without_them(tmp_path, caplog):
+    put(tmp_path, "page.jpg")
+    output = results_of_a_run(tmp_path / "out")
+    (tmp_path / "link").symlink_to(output / "exports" / "pdf")
+    names = ["page.jpg", "nul\0/page.jpg", "out/exports/pdf/a.jpg.pdf", "link/a.jpg.pdf", f"{output}/exports/pdf/a.jpg.pdf"]
+    (tmp_path / "list.txt").write_text("\n".join(names))
+    with caplog.at_level(logging.WARNING):
+        assert ids(tmp_path / "list.txt", output) == ["nul%00/page.jpg", "page.jpg"]
+    assert "out/exports" in caplog.text
+
+
+def test_a_folder_that_cannot_be_listed_is_one_input_that_fails_by_name(tmp_path):
+    put(tmp_path, "page.jpg")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / ("n" * 255)).mkdir()
+    assert ids(tmp_path) == ["page.jpg"]
+    assert stamp_of(str(tmp_path / "missing")) == (-1, -1)
