@@ -125,6 +125,28 @@ def test_a_refused_page_fails_at_once_and_is_skipped_until_asked_for(folder, out
     assert assert_adds_up(output)["ok"] == 1
 
 
+def test_failures_of_files_that_are_gone_are_not_listed_and_their_pages_are_counted_until_pruned(folder, output, capsys):
+    write_pages(folder, 3)
+    for name in ("broken.jpg", "kept.jpg"):
+        (folder / name).write_bytes(b"broken")
+
+    def script(request):
+        return our_error(400, "IMAGE_DECODE_FAILED") if request.body == b"broken" else page_answer(request)
+
+    with ScriptedServer(script) as server:
+        assert read(folder, output, server.url) == 3
+        (folder / "broken.jpg").unlink()
+        (folder / "part0" / "page0000.jpg").unlink()
+        assert read(folder, output, server.url) == 3
+        counts = report(output)
+        assert (counts["inputs"], counts["skipped_ok"], counts["skipped_failed"], counts["vanished"]) == (3, 2, 1, 2)
+        assert [json.loads(line)["page_id"] for line in (output / "failed.jsonl").read_text().splitlines()] == ["kept.jpg"]
+        assert "2 more pages in OUTPUT are of files that are gone; --prune" in capsys.readouterr().out
+        assert read(folder, output, server.url, "--prune") == 3
+    assert assert_adds_up(output)["vanished"] == 0
+    assert set(rows(output)) == {"part1/page0001.jpg", "part2/page0002.jpg", "kept.jpg"}
+
+
 def test_a_silent_server_costs_tries(folder, output):
     write_pages(folder, 1)
 

@@ -136,5 +136,6 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add("--retry-failed", action="store_true", help="read pages again that failed earlier")
     add("--formats", type=split_names, metavar="F,…", help=f"export as well, as {','.join(NAMES)}")
     add("--overwrite", action="store_true", help="forget earlier results and start anew")
+    add("--prune", action="store_true", help="remove the results of files that are gone")
     add("-0", "--null", dest="null_names", action="store_true", help="names in a list end with NUL, as of find -print0")
     add("--json", action="store_true", help="progress on standard output, one JSON object a line")

@@ -6,11 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from quintet_client.errors import QuintetError, UsageError
-from quintet_client.input.page_ids import path_of
+from quintet_client.input.page_ids import is_shortened, path_of
 from quintet_client.input.regular_files import why_not
 from quintet_client.input.sources import Source, find_sources
-
-_SHORTENED = "%~"
 
 
 class NoOriginalError(QuintetError):
@@ -60,7 +58,7 @@ class Originals:
             # A single file, or a list: the user named each file, wherever it is.
             found = self._sources(root).get(name)
             return Path(found) if found else None
-        relative = os.path.relpath(self._sources(root).get(name, ""), root) if _SHORTENED in name else path_of(name)
+        relative = os.path.relpath(self._sources(root).get(name, ""), root) if is_shortened(name) else path_of(name)
         path = Path(self._place(root / relative))
         if not path.is_relative_to(self._place(root)):
             raise NoOriginalError("the image's name leads out of INPUT, and is not followed")

@@ -7,6 +7,8 @@ from urllib.parse import unquote_to_bytes
 
 # ext4, XFS and APFS allow 255 bytes a component; ".json" and a page number still have to fit behind it.
 MAX_COMPONENT_BYTES = 200
+# No valid escape, so a shortened name can never equal one that was not shortened.
+_SHORTENED = "%~"
 
 # Control characters, the escape sign itself, and (as surrogates) every byte that is not valid UTF-8.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f%\u2028\u2029\udc80-\udcff]")
@@ -38,6 +40,11 @@ def page_id_in(document: str, number: int) -> str:
 def path_of(page_id: str) -> str:
     """Undo `page_id_of` for ids without a shortened component; returns the path as `os.fsdecode` would."""
     return os.fsdecode(unquote_to_bytes(page_id.encode()))
+
+
+def is_shortened(page_id: str) -> bool:
+    """Whether `path_of` cannot undo an id."""
+    return _SHORTENED in page_id
 
 
 def page_place(page_id: str) -> tuple[str, int]:
@@ -82,5 +89,4 @@ def _shortened(part: str) -> str:
     if len(encoded) <= MAX_COMPONENT_BYTES:
         return part
     digest = hashlib.sha256(encoded).hexdigest()[:32]
-    # "%~" is no valid escape, so a shortened name can never equal one that was not shortened.
-    return encoded[: MAX_COMPONENT_BYTES - 40].decode("utf-8", "ignore") + "%~" + digest
+    return encoded[: MAX_COMPONENT_BYTES - 40].decode("utf-8", "ignore") + _SHORTENED + digest

@@ -88,6 +88,11 @@ def _listed(input_path: Path, end: bytes) -> Iterator[tuple[str, str]]:
     return iter([(page_id_of(input_path.name), str(input_path))])
 
 
+def names_files(place: Path) -> bool:
+    """Whether a path is that of a file or a list, by its name: INPUT may be gone."""
+    return place.name == STANDARD_INPUT.name or place.suffix.lower() in {LIST_EXTENSION, *EXTENSIONS}
+
+
 class _Results:
     """What runs wrote, which is no input: it would grow with every run that reads it."""
 

@@ -4,6 +4,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,8 +14,8 @@ from quintet_client.input.sources import LEDGER
 from quintet_client.output.files import read_file, remove_file, replaced, size_of_file, write_file
 from quintet_client.output.formats import FORMATS, Format
 
-# SQLite and the lock would follow links.
-_NO_LINKS = ("pages", "exports", ".lock", *(f"ledger.sqlite{part}" for part in ("", "-wal", "-shm", "-journal")))
+# A ledger and the results that it accounts for.
+_RESULTS = ("pages", "exports", *(f"{LEDGER}{part}" for part in ("", "-wal", "-shm", "-journal")))
 
 
 class Output:
@@ -43,7 +44,7 @@ class Output:
         """
         with _writing(self.folder):
             (self.folder / "pages").mkdir(parents=True, exist_ok=True)
-            for path in map(self.folder.joinpath, _NO_LINKS):
+            for path in map(self.folder.joinpath, (*_RESULTS, ".lock")):  # SQLite and the lock would follow links
                 if path.is_symlink():
                     raise OutputUnwritableError(f"{path} is a link; remove it or give another OUTPUT")
             # A record lock belongs to this process alone: unlike flock's, it is not inherited by the loader's
@@ -57,6 +58,23 @@ class Output:
                     f"another client is writing {self.folder}; wait for it, or give another OUTPUT"
                 ) from error
             yield
+
+    def set_aside(self) -> Path:
+        """Move the ledger with its results into a new folder in this one, and return that."""
+        place = self.folder / f"set-aside-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+        with _writing(place):
+            place.mkdir()
+            for name in _RESULTS:
+                with suppress(FileNotFoundError):
+                    (self.folder / name).rename(place / name)
+            (self.folder / "pages").mkdir()
+        return place
+
+    @property
+    def lacks_its_ledger(self) -> bool:
+        """Whether there are answers, and a ledger that is missing or empty."""
+        with _writing(self.folder), os.scandir(self.folder / "pages") as answers:
+            return size_of_file(self.folder, LEDGER) <= 0 and any(answers)
 
     def size_of(self, page_id: str) -> int:
         """Return the size of a page's answer in bytes, -1 if there is none."""

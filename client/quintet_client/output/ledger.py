@@ -18,6 +18,9 @@ from quintet_client.errors import OutputUnwritableError
 from quintet_client.service.page import FileStamp
 
 SCHEMA_VERSION = 1
+_AS_A_REMEDY = "give another OUTPUT, or --overwrite to set it aside and start anew"
+# Of SQLite's primary codes: a table or column is missing (all our statements are fixed), pages are torn, no database.
+_DAMAGED = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pages (
@@ -33,6 +36,10 @@ CREATE TABLE IF NOT EXISTS pages (
   updated_at TEXT NOT NULL
 ) WITHOUT ROWID;
 """
+
+
+class UnusableLedgerError(OutputUnwritableError):
+    """The ledger is damaged, or of another version; `quintet read --overwrite` sets it aside."""
 
 
 class Row(NamedTuple):
@@ -68,13 +75,26 @@ class Ledger:
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator["Ledger"]:
-        """Open or make the ledger; raises OutputUnwritableError if that fails, or it is of another version."""
+        """Open or make the ledger.
+
+        Raises:
+            UnusableLedgerError: it is damaged, or of another version; also while it is open.
+            OutputUnwritableError: it cannot be read or written.
+        """
         try:
             with closing(sqlite3.connect(path, isolation_level=None)) as connection:
                 _prepare(connection, path)
                 yield cls(connection)
         except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+                raise UnusableLedgerError(f"{path} is damaged ({error}); {_AS_A_REMEDY}") from error
             raise OutputUnwritableError(f"{path}: {error}; free space or give another OUTPUT") from error
+
+    def check(self) -> None:
+        """Read the ledger through; raises UnusableLedgerError if a part of it is damaged."""
+        (found,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise UnusableLedgerError(f"the ledger is damaged ({found}); {_AS_A_REMEDY}")
 
     def find(self, page_id: str) -> Row | None:
         """Return what is known of a page."""
@@ -124,7 +144,7 @@ class Ledger:
         self.note("inputs", json.dumps([*(earlier for earlier in self.inputs() if earlier != path), path]))
 
     def remove(self, page_ids: Iterable[str]) -> None:
-        """Forget pages that their document no longer has."""
+        """Forget pages."""
         self._connection.executemany("DELETE FROM pages WHERE page_id = ?", ((page_id,) for page_id in page_ids))
 
     def forget(self) -> None:
@@ -141,6 +161,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA busy_timeout = 10000")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version not in (0, SCHEMA_VERSION):
-        raise OutputUnwritableError(f"{path} has version {version}, this client writes {SCHEMA_VERSION}: upgrade it")
+        raise UnusableLedgerError(
+            f"{path} has version {version}, this client writes {SCHEMA_VERSION}: upgrade it, {_AS_A_REMEDY}"
+        )
     if version == 0:
         connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")

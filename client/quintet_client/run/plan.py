@@ -1,18 +1,23 @@
 """What is still to do: the pages of the sources beside the ledger of earlier runs."""
 
-from collections.abc import Iterator, Sequence
+import logging
+import os
+from collections.abc import Iterator, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 from quintet_client.errors import UsageError
 from quintet_client.input.documents.renderer import Renderer
-from quintet_client.input.page_ids import document_of, page_id_in, page_place
+from quintet_client.input.page_ids import document_of, is_shortened, page_id_in, page_place, path_of
 from quintet_client.input.paging import has_pages, pages_of
-from quintet_client.input.sources import TIFF_EXTENSIONS, Source
+from quintet_client.input.sources import TIFF_EXTENSIONS, Source, names_files
 from quintet_client.output.folder import Output
-from quintet_client.output.ledger import Ledger, Row
+from quintet_client.output.ledger import Ledger, Row, UnusableLedgerError
 from quintet_client.run.settings import ReadSettings
 from quintet_client.service.page import UNKNOWN
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,36 +25,59 @@ class Plan:
     """What a run does.
 
     Attributes:
-        inputs: how many pages there are.
+        page_ids: all pages there are.
         todo: the pages to read.
         skipped_ok: how many inputs were read by an earlier run and still have their answer.
         skipped_failed: how many inputs failed in an earlier run.
+        vanished: how many other pages OUTPUT holds of files that are gone.
         model: fingerprint of the earlier results; None if there are none.
     """
 
-    inputs: int
+    page_ids: Set[str]
     todo: Sequence[Source]
     skipped_ok: int
     skipped_failed: int
+    vanished: int
     model: str | None
+
+    @property
+    def inputs(self) -> int:
+        """How many pages there are."""
+        return len(self.page_ids)
 
 
 def make_plan(files: Sequence[Source], output: Output, settings: ReadSettings) -> Plan:
     """Decide which pages are to be read, and enter those in the ledger as pending.
 
-    Pages that a document has no longer are forgotten, with their answers.
+    Pages that a document has no longer are forgotten, with their answers; those of files that are gone, if asked for.
 
     Args:
         files: all files of INPUT.
         output: the claimed OUTPUT.
-        settings: whether to read failed pages again or to start anew, how many, and at which resolution.
+        settings: whether to read failed pages again, to prune or to start anew, how many, and at which resolution.
 
     Raises:
         OutputUnwritableError: the ledger or an answer cannot be written.
         UsageError: pages of PDFs were read at another resolution.
     """
+    if settings.overwrite:
+        _start_anew(output)
     with Ledger.open(output.ledger) as ledger, closing(Renderer()) as renderer:
         return _Planner(ledger, output, settings, renderer).plan(files)
+
+
+def _start_anew(output: Output) -> None:
+    """Remove the earlier results; those that no sound ledger accounts for are set aside."""
+    try:
+        if output.lacks_its_ledger:
+            raise UnusableLedgerError(f"{output.ledger} is missing or empty")
+        with Ledger.open(output.ledger) as ledger:
+            ledger.check()
+            for row in ledger.rows("ok"):
+                output.remove_page(row.page_id)
+            ledger.forget()
+    except UnusableLedgerError as error:
+        _log.warning("the earlier results were moved to %s: %s", output.set_aside(), error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +88,6 @@ class _Planner:
     renderer: Renderer
 
     def plan(self, files: Sequence[Source]) -> Plan:
-        if self.settings.overwrite:
-            self._start_anew()
         sources = list(self._pages(files))
         if any(source.is_pdf and source.page for source in sources):
             self._claim_dpi()
@@ -73,12 +99,27 @@ class _Planner:
             else:
                 todo.append(source)
         self.ledger.record(Row(source.page_id, "pending") for source in todo)
-        return Plan(len(sources), todo, skipped["ok"], skipped["failed"], self.ledger.model())
+        vanished = self._vanished({file.page_id for file in files})
+        if self.settings.prune:
+            self._forget(vanished)
+        left = 0 if self.settings.prune else len(vanished)
+        page_ids = frozenset(source.page_id for source in sources)
+        return Plan(page_ids, todo, skipped["ok"], skipped["failed"], left, self.ledger.model())
 
-    def _start_anew(self) -> None:
-        for row in self.ledger.rows("ok"):
-            self.output.remove_page(row.page_id)
-        self.ledger.forget()
+    def _vanished(self, files: Set[str]) -> set[str]:
+        """The pages of files that are gone from every INPUT of OUTPUT; none while an INPUT may be away itself.
+
+        A disk that is not mounted leaves an empty folder, or none.
+        """
+        others = {
+            row.page_id: name for row in self.ledger.all_rows() if (name := document_of(row.page_id)) not in files
+        }
+        places = {*map(Path, self.ledger.inputs()), Path(os.path.abspath(self.settings.input_path))}  # noqa: PTH100
+        roots = [place if place.is_dir() or not names_files(place) else place.parent for place in places]
+        if not others or not files or any(map(_is_away, roots)):
+            return set()
+        gone = {name for name in set(others.values()) if all(_is_gone(root, name) for root in roots)}
+        return {page_id for page_id, name in others.items() if name in gone}
 
     def _pages(self, files: Sequence[Source]) -> Iterator[Source]:
         """Yield pages in the order of their files and numbers, as many as are to be read."""
@@ -107,7 +148,7 @@ class _Planner:
         return pages
 
     def _forget(self, page_ids: set[str]) -> None:
-        """Remove pages that a document has no longer, with their answers."""
+        """Remove pages with their answers."""
         for page_id in page_ids:
             self.output.remove_page(page_id)
         self.ledger.remove(page_ids)
@@ -133,6 +174,28 @@ class _Planner:
         if row.state == "failed":
             return not self.settings.retry_failed
         return self.output.size_of(row.page_id) == row.output_bytes
+
+
+def _is_away(folder: Path) -> bool:
+    """Whether a folder is missing, empty or cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return not any(entries)
+    except OSError:
+        return True
+
+
+def _is_gone(root: Path, name: str) -> bool:
+    """Whether a file is surely not there any more; one whose name is shortened in its id may be."""
+    if is_shortened(name):
+        return False
+    try:
+        os.lstat(os.path.join(root, path_of(name)))  # noqa: PTH116, PTH118 - an absolute name replaces the root
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def _is_of_pdf(page_id: str) -> bool:

@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from quintet_client.cancellation import BoundedPool, Cancellation
@@ -62,7 +62,7 @@ def read_all(
     files = find_sources(settings.input_path, null_names=settings.null_names, output=output.folder)
     with output.claim():
         plan = make_plan(files, output, settings)
-        tally = Tally(plan.inputs, plan.skipped_ok, plan.skipped_failed)
+        tally = Tally(plan.inputs, plan.skipped_ok, plan.skipped_failed, plan.vanished)
         _log.info("%d pages: %d to read, %d done earlier", tally.inputs, len(plan.todo), tally.skipped)
         events.start(tally, plan.model)
         with Ledger.open(output.ledger) as ledger:
@@ -74,7 +74,7 @@ def read_all(
         model = _Reading(run, transport, delivery, limits, slabs, plan).read() if limits else plan.model
         tally.sent_again = delivery.sent_again
         exports.finish()
-        return _close(run, model)
+        return _close(run, model, plan.page_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,13 +207,13 @@ def _row(page: Page, outcome: Final) -> Row:
     return Row(page.page_id, state, outcome.tries, code, message, *page.stamp, output_bytes, outcome.request_id)
 
 
-def _close(run: _Run, model: str | None) -> Report:
-    """Check the account, write it down and return it."""
+def _close(run: _Run, model: str | None, page_ids: Set[str]) -> Report:
+    """Check the account of these pages, write it down and return it."""
     exit_code, reason = _verdict(run)
     exports = run.exports.tally.document() if run.settings.formats else None
     report = Report(run.tally, run.clock, run.clock.seconds, model, run.settings, exit_code, reason, exports)
     with Ledger.open(run.output.ledger) as ledger:
-        failed = [_failure_line(row) for row in ledger.rows("failed")]
+        failed = [_failure_line(row) for row in ledger.rows("failed") if row.page_id in page_ids]
     write_atomically(run.output.failed, b"".join(failed))
     write_atomically(run.output.report, report.to_json())
     run.output.settle()

@@ -58,11 +58,12 @@ class Stopwatch:
 class Tally:
     """What the ledger holds safely of this run so far. Safe to share between threads."""
 
-    def __init__(self, inputs: int, skipped_ok: int, skipped_failed: int) -> None:
+    def __init__(self, inputs: int, skipped_ok: int, skipped_failed: int, vanished: int = 0) -> None:
         self.inputs = inputs
         self.skipped_ok = skipped_ok
         self.skipped_failed = skipped_failed
         self.sent_again = 0  # pages whose request was lost or broke
+        self.vanished = vanished  # further pages in OUTPUT, of files that are gone
         self._lock = threading.Lock()
         self._states: Counter[str] = Counter()
         self._codes: Counter[str] = Counter()
@@ -149,7 +150,7 @@ class Report:
             "finished_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "seconds": round(self.seconds, 3),
             **{name: getattr(tally, name) for name in ("inputs", "ok", "failed", "skipped")},
-            **{name: getattr(tally, name) for name in ("skipped_ok", "skipped_failed", "left", "sent_again")},
+            **{name: getattr(tally, name) for name in ("skipped_ok", "skipped_failed", "left", "vanished", "sent_again")},
             "errors": tally.codes,
             "pages_per_s": round(self.pages_per_s, 3),
             "stages": {name: getattr(self.clock, name).summary() for name in ("load", "request", "write")},
@@ -176,6 +177,8 @@ class Report:
             lines.append(f"{tally.sent_again} pages were sent again: their request was lost or broke, see the log")
         if tally.skipped_failed:
             lines.append(f"{tally.skipped_failed} of the skipped failed earlier; --retry-failed reads them again")
+        if tally.vanished:
+            lines.append(f"{tally.vanished} more pages in OUTPUT are of files that are gone; --prune removes them")
         lines += [f"  {count} x {code}" for code, count in tally.codes.items()]
         if self.exports is not None:
             lines.append(f"exports: {self.exports['exported']} made, {self.exports['failed_outputs']} outputs failed")

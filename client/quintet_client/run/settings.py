@@ -45,6 +45,7 @@ class ReadSettings:
         shared_memory_mb: MiB of it.
         retry_failed: read pages again that failed in an earlier run.
         overwrite: forget earlier results and start anew.
+        prune: remove the results of files that are gone.
         limit: read only the first so many pages.
         null_names: names in a list end with NUL, not with a newline.
         formats: what to export pages as when they come to their end; see `output.formats`.
@@ -67,6 +68,7 @@ class ReadSettings:
     shared_memory_mb: int = 1024
     retry_failed: bool = False
     overwrite: bool = False
+    prune: bool = False
     limit: int | None = None
     null_names: bool = False
     formats: tuple[str, ...] = ()

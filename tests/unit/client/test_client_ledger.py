@@ -13,7 +13,7 @@ import pytest
 from quintet_client.cancellation import Cancellation
 from quintet_client.errors import ModelMismatchError, OutputUnwritableError
 from quintet_client.output.folder import Output, write_atomically
-from quintet_client.output.ledger import Ledger, Row
+from quintet_client.output.ledger import Ledger, Row, UnusableLedgerError
 from quintet_client.output.ledger_writer import LedgerWriter
 
 CLIENT_ROOT = Path(__file__).parents[3] / "client"
@@ -86,12 +86,12 @@ for i in range(10**6):
 
 def test_a_file_that_is_no_ledger_is_a_clear_error(tmp_path):
     (tmp_path / "l").write_bytes(b"something else" * 100)
-    with pytest.raises(OutputUnwritableError, match="OUTPUT"), Ledger.open(tmp_path / "l"):
+    with pytest.raises(UnusableLedgerError, match="--overwrite"), Ledger.open(tmp_path / "l"):
         pass
     with sqlite3.connect(tmp_path / "newer") as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(OutputUnwritableError, match="version 99"), Ledger.open(tmp_path / "newer"):
+    with pytest.raises(UnusableLedgerError, match="version 99.*--overwrite"), Ledger.open(tmp_path / "newer"):
         pass
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -10,7 +12,7 @@ from quintet_client.errors import UsageError
 from quintet_client.input.regular_files import stamp_of
 from quintet_client.input.sources import find_sources
 from quintet_client.output.folder import Output
-from quintet_client.output.ledger import Ledger, Row
+from quintet_client.output.ledger import Ledger, Row, UnusableLedgerError
 from quintet_client.run.plan import make_plan
 from quintet_client.run.settings import ReadSettings
 
@@ -31,8 +33,12 @@ class Reading:
         (self.folder / name).write_bytes(content)
 
     def plan(self, **changes):
+        settings = replace(self.settings, **changes)
         with self.output.claim():
-            return make_plan(find_sources(self.folder), self.output, replace(self.settings, **changes))
+            plan = make_plan(find_sources(settings.input_path), self.output, settings)
+        with Ledger.open(self.output.ledger) as ledger:
+            ledger.add_input(str(settings.input_path))
+        return plan
 
     def run(self, **changes):
         """Plan, and bring all pages to the end they would have; gives the ids that were to be read."""
@@ -177,6 +183,84 @@ def test_a_document_that_claims_too_many_pages_fails_as_one(reading):
     reading.put("a.pdf", whole.replace(b"/Count 1", b"/Count 999999"))
     (source,) = reading.plan().todo
     assert (source.page_id, source.code) == ("a.pdf", "DOCUMENT_TOO_LONG")
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "garbage", "torn page", "another version", "another database"])
+def test_overwriting_sets_a_ledger_aside_that_cannot_be_read_with_the_answers_it_accounted_for(reading, damage):
+    for number in range(300):
+        reading.put(f"{number:03}{'x' * 100}.png", b"image")
+    reading.run()
+    before = reading.answers()
+    spoil(reading.output.ledger, damage)
+    if damage != "empty":
+        with pytest.raises(UnusableLedgerError, match="--overwrite"):
+            reading.plan()
+    reading.put("new.png", b"image")
+    (reading.folder / f"000{'x' * 100}.png").unlink()
+    assert len(reading.run(overwrite=True)) == 300
+    assert set(reading.known()) == reading.answers() == before - {f"000{'x' * 100}.png"} | {"new.png"}
+    (aside,) = reading.output.folder.glob("set-aside-*")
+    assert len(list((aside / "pages").iterdir())) == 300
+    assert (aside / "ledger.sqlite").exists()
+    assert len(reading.run(overwrite=True)) == 300
+    assert list(reading.output.folder.glob("set-aside-*")) == [aside], "a sound ledger is emptied, not kept"
+
+
+def spoil(ledger, damage):
+    whole = ledger.read_bytes()
+    middle = len(whole) // 2
+    if damage == "another version":
+        with closing(sqlite3.connect(ledger)) as connection:
+            connection.execute("PRAGMA user_version = 2")
+    elif damage == "another database":
+        with closing(sqlite3.connect(ledger)) as connection:
+            connection.execute("DROP TABLE pages")
+            connection.execute("CREATE TABLE pages (number INTEGER)")
+    else:
+        torn = whole[:8192] + b"\xff" * 8192 + whole[16384:]
+        ledger.write_bytes({"empty": b"", "cut": whole[:middle], "garbage": b"x" * middle, "torn page": torn}[damage])
+
+
+def test_pages_of_files_that_are_gone_are_counted_until_they_are_pruned(reading):
+    for name in ("kept.png", "gone.png", "below/gone.png"):
+        reading.put(name, b"image")
+    reading.put("gone.pdf", pdf_of(scans(2)))
+    reading.run()
+    for name in ("gone.png", "below/gone.png", "gone.pdf"):
+        (reading.folder / name).unlink()
+    assert (reading.plan().inputs, reading.plan(limit=1).vanished) == (1, 4)
+    assert len(reading.known()) == len(reading.answers()) == 5
+    assert reading.plan(prune=True).vanished == 0
+    assert set(reading.known()) == reading.answers() == {"kept.png"}
+
+
+def test_pages_of_another_input_are_not_gone_nor_those_of_one_that_is_away(reading):
+    other = reading.folder.parent / "other"
+    reading.put("../other/theirs.png", b"image")
+    reading.put("../lists/of.txt", b"../far/named.png")
+    reading.put("../far/named.png", b"image")
+    reading.put("mine.png", b"image")
+    inputs = (reading.folder, other, other.parent / "lists" / "of.txt")
+    for place in inputs:
+        reading.run(input_path=place)
+    reading.put("mine-too.png", b"image")
+    (reading.folder / "mine.png").unlink()
+    assert [reading.plan(input_path=place, prune=False).vanished for place in inputs] == [1, 1, 1]
+    other.rename(other.parent / "unmounted")
+    assert reading.plan(prune=True).vanished == 0
+    other.mkdir()
+    assert reading.plan(prune=True).vanished == 0
+    assert {"theirs.png", "mine.png", "%2E%2E/far/named.png"} <= set(reading.known())
+    (other.parent / "unmounted" / "theirs.png").rename(other / "theirs.png")
+    reading.plan(prune=True)
+    assert {"theirs.png", "%2E%2E/far/named.png", "mine-too.png"} == set(reading.known())
+
+
+def test_nothing_is_pruned_where_input_is_empty(reading):
+    reading.put("a.png", b"image")
+    reading.run()
+    (reading.folder / "a.png").unlink()
+    assert (reading.plan(prune=True).vanished, reading.answers()) == (0, {"a.png"})
 
 
 def test_a_file_that_is_called_like_a_page_has_an_id_of_its_own(reading):

@@ -63,7 +63,7 @@ def summarise(run: Run) -> Summary:
         sittings=tuple(sittings),
         stages=tuple(_stages(report.get("stages"))),
         facts=tuple((name, value) for name, value in _facts(run, report) if value),
-        note=_note(counts, _text(report.get("reason"))),
+        note=_note(counts, report),
     )
 
 
@@ -101,11 +101,14 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
 
 
-def _note(counts: Mapping[str, int], reason: str) -> str:
+def _note(counts: Mapping[str, int], report: Mapping[str, Any]) -> str:
+    reason, vanished = _text(report.get("reason")), report.get("vanished")
     if counts["left"]:
         return (
             f"{counts['left']:,} pages have no end yet: a run is going on, or is to be started again. {reason}".strip()
         )
+    if isinstance(vanished, int) and vanished > 0:
+        return f"{vanished:,} pages are of files that are gone: `quintet read --prune` removes them."
     return "" if counts["failed"] else reason
 
 
