@@ -82,6 +82,7 @@ class ScriptedServer:
         packs: the pages of each request, in the order they came.
         knows_frames: False takes frames for images, as servers did before there were any.
         limits: what it says that it takes; who asks is not counted among the requests.
+        connections: how many were opened.
     """
 
     def __init__(self, script: Callable[[Request], Reply] = page_answer, port: int = 0, *, knows_frames: bool = True):
@@ -90,6 +91,7 @@ class ScriptedServer:
         self.seen: Counter[bytes] = Counter()
         self.packs: list[list[bytes]] = []
         self.limits: dict[str, int] = {}
+        self.connections = 0
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", port), self._handler())
         self.port = self._server.server_address[1]
@@ -137,6 +139,10 @@ class ScriptedServer:
             protocol_version = "HTTP/1.1"
             wbufsize = -1  # one packet an answer
             disable_nagle_algorithm = True
+
+            def setup(self):
+                scripted.connections += 1
+                super().setup()
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

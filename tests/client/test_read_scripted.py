@@ -125,7 +125,7 @@ def test_a_refused_page_fails_at_once_and_is_skipped_until_asked_for(folder, out
     assert assert_adds_up(output)["ok"] == 1
 
 
-def test_failures_of_files_that_are_gone_are_not_listed_and_their_pages_are_counted_until_pruned(folder, output, capsys):
+def test_pages_of_files_that_are_gone_are_not_listed_as_failed_and_are_counted_until_pruned(folder, output, capsys):
     write_pages(folder, 3)
     for name in ("broken.jpg", "kept.jpg"):
         (folder / name).write_bytes(b"broken")
@@ -140,7 +140,9 @@ def test_failures_of_files_that_are_gone_are_not_listed_and_their_pages_are_coun
         assert read(folder, output, server.url) == 3
         counts = report(output)
         assert (counts["inputs"], counts["skipped_ok"], counts["skipped_failed"], counts["vanished"]) == (3, 2, 1, 2)
-        assert [json.loads(line)["page_id"] for line in (output / "failed.jsonl").read_text().splitlines()] == ["kept.jpg"]
+        assert [json.loads(line)["page_id"] for line in (output / "failed.jsonl").read_text().splitlines()] == [
+            "kept.jpg"
+        ]
         assert "2 more pages in OUTPUT are of files that are gone; --prune" in capsys.readouterr().out
         assert read(folder, output, server.url, "--prune") == 3
     assert assert_adds_up(output)["vanished"] == 0

@@ -3,18 +3,17 @@
 Frame of all coordinates: pixels of the image as a viewer shows it, before page orientation is undone.
 """
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from quintet_client.errors import PageError
+from quintet_client.service.documents import PAGE_FIELDS, check_page, parsed
 from quintet_client.service.outcomes import Answered, Final, PageFailed
 
 PointPx = tuple[float, float]
 BoxPx = tuple[float, float, float, float]  # x0, y0, x1, y1
 QuadPx = tuple[PointPx, PointPx, PointPx, PointPx]  # clockwise from the text's own top left
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,89 +71,43 @@ def result_of(outcome: Final) -> PageResult:
 def parse_page(answer: Answered) -> PageResult:
     """Type an answer; raises PageError (BAD_ANSWER) if a documented field is missing or of another type."""
     try:
-        return _page(answer, _Fields(json.loads(answer.document), "the answer"))
-    except (TypeError, ValueError) as error:
+        page = parsed(answer.document)
+        check_page(page)
+    except ValueError as error:
         raise PageError("BAD_ANSWER", f"not a page as documented: {error}", answer.request_id) from error
-
-
-class _Fields:
-    """An object of the answer: each field is taken once, with its type checked; `left` is what remains."""
-
-    def __init__(self, value: object, name: str) -> None:
-        self.left: dict[str, Any] = dict(_checked(value, dict, name))
-        self.name = name
-
-    def take(self, name: str, kind: type[T]) -> T:
-        if name not in self.left:
-            raise ValueError(f"{self.name} has no {name}")
-        return _checked(self.left.pop(name), kind, f"{name} of {self.name}")
-
-    def take_number(self, name: str) -> float:
-        return _number(self.take(name, object), f"{name} of {self.name}")
-
-    def take_each(self, name: str, parse: "Callable[[_Fields], T]") -> tuple[T, ...]:
-        items = self.take(name, list)
-        return tuple(parse(_Fields(item, f"{name}[{number}]")) for number, item in enumerate(items))
-
-
-def _page(answer: Answered, fields: _Fields) -> PageResult:
-    fields.take("schema", str)
-    fields.take("model", str)
+    turn = page["orientation"]
     return PageResult(
         request_id=answer.request_id,
         model=answer.model,
-        width_px=fields.take("width_px", int),
-        height_px=fields.take("height_px", int),
-        orientation=_orientation(_Fields(fields.take("orientation", dict), "orientation")),
-        regions=fields.take_each("regions", _region),
-        lines=fields.take_each("lines", _line),
-        text=fields.take("text", str),
-        extra=fields.left,
+        width_px=page["width_px"],
+        height_px=page["height_px"],
+        orientation=Orientation(turn["angle_deg"], float(turn["score"]), _others(turn, "angle_deg", "score")),
+        regions=tuple(map(_region, page["regions"])),
+        lines=tuple(map(_line, page["lines"])),
+        text=page["text"],
+        extra=_others(page, "schema", "model", *PAGE_FIELDS),
     )
 
 
-def _orientation(fields: _Fields) -> Orientation:
-    return Orientation(fields.take("angle_deg", int), fields.take_number("score"), fields.left)
+def _region(region: Mapping[str, Any]) -> Region:
+    x0, y0, x1, y1 = map(float, region["box_px"])
+    return Region(
+        region["label"], float(region["score"]), (x0, y0, x1, y1), _others(region, "label", "score", "box_px")
+    )
 
 
-def _region(fields: _Fields) -> Region:
-    x0, y0, x1, y1 = _numbers(fields.take("box_px", object), 4, f"box_px of {fields.name}")
-    return Region(fields.take("label", str), fields.take_number("score"), (x0, y0, x1, y1), fields.left)
-
-
-def _line(fields: _Fields) -> Line:
-    corners = fields.take("quad_px", list)
-    if len(corners) != 4:
-        raise ValueError(f"quad_px has {len(corners)} corners, not 4")
-    first, second, third, fourth = (_point(corner) for corner in corners)
-    region = fields.left.pop("region", None)
+def _line(line: Mapping[str, Any]) -> Line:
+    first, second, third, fourth = ((float(x), float(y)) for x, y in line["quad_px"])
+    quad = (first, second, third, fourth)
     return Line(
-        text=fields.take("text", str),
-        score=fields.take_number("score"),
-        quad_px=(first, second, third, fourth),
-        region=None if region is None else _checked(region, int, f"region of {fields.name}"),
-        extra=fields.left,
+        line["text"],
+        float(line["score"]),
+        quad,
+        line.get("region"),
+        _others(line, "text", "score", "quad_px", "region"),
     )
 
 
-def _point(value: object) -> PointPx:
-    x, y = _numbers(value, 2, "a corner of quad_px")
-    return x, y
-
-
-def _numbers(value: object, count: int, name: str) -> tuple[float, ...]:
-    values = _checked(value, list, name)
-    if len(values) != count:
-        raise ValueError(f"{name} has {len(values)} numbers, not {count}")
-    return tuple(_number(number, name) for number in values)
-
-
-def _number(value: object, name: str) -> float:
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else _checked(value, float, name)
-
-
-def _checked(value: object, kind: type[T], name: str) -> T:
-    # To Python a bool is an int; to JSON it is not a number.
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise TypeError(f"{name} is {str(value)[:50]!r}, not {kind.__name__}")
-    return value
+def _others(value: Mapping[str, Any], *known: str) -> dict[str, Any]:
+    """The fields of a newer server."""
+    return {name: found for name, found in value.items() if name not in known}

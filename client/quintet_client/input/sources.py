@@ -65,7 +65,7 @@ def find_sources(input_path: Path, *, null_names: bool = False, output: Path | N
     results = _Results(output)
     if input_path != STANDARD_INPUT and input_path.is_dir():
         root = str(input_path)
-        paths = {page_id_of(os.path.relpath(path, root)): path for path in _walk(root, results)}
+        paths = {page_id_of(os.path.relpath(path, root)): path for path in _Walk(root, results)}
     else:
         listed = dict(_listed(input_path, b"\0" if null_names else b"\n"))
         folders = {os.path.dirname(path) for path in listed.values()}  # noqa: PTH120 - they are strings
@@ -118,42 +118,59 @@ class _Results:
             _log.warning("left out of INPUT, as results of reading: %s", _some(list(self._met)))
 
 
-def _walk(root: str, results: _Results) -> Iterator[str]:
-    """Yield paths of images and documents below a folder, and of folders that cannot be listed.
+class _Walk:
+    """Paths of images and documents below a folder, and of folders that cannot be listed.
 
     Every real folder (device and inode) is visited once. Links wait until no folder is left, so that a folder below
     the root keeps its own name. Without recursion: a path of 4,096 bytes has up to 2,048 folders.
     """
-    folders, links, again = [(root, _place_of(root))], deque[str](), []  # folders with their paths without links
-    seen: set[tuple[int, int]] = set()
-    while folders or links:
-        folder, place = folders.pop() if folders else (links.popleft(), "")
-        try:
-            status = os.stat(folder)  # noqa: PTH116 - surrogate-escaped names stay plain strings here
-            if (here := (status.st_dev, status.st_ino)) in seen:
-                again.append(folder)
+
+    def __init__(self, root: str, results: _Results) -> None:
+        self._results = results
+        self._folders = [(root, _place_of(root))]  # with their paths without links
+        self._links: deque[str] = deque()
+        self._seen: set[tuple[int, int]] = set()
+        self._again: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        while self._folders or self._links:
+            folder, place = self._folders.pop() if self._folders else (self._links.popleft(), "")
+            try:
+                entries = self._entries(folder)
+            except OSError:
+                yield folder
                 continue
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError:
-            yield folder
-            continue
-        seen.add(here)
-        place = place or _place_of(folder)
-        if results.hold(folder, place):
-            continue
+            place = place or _place_of(folder)
+            if not self._results.hold(folder, place):
+                yield from self._files(entries, place)
+        if self._again:
+            told = f"{len(self._again)} links to folders that are read under another name"
+            _log.warning("left out of INPUT, %s: %s", told, _some(self._again))
+
+    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+        """What a folder holds; nothing if it has been visited."""
+        status = os.stat(folder)  # noqa: PTH116 - surrogate-escaped names stay plain strings here
+        here = (status.st_dev, status.st_ino)
+        if here in self._seen:
+            self._again.append(folder)
+            return []
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        self._seen.add(here)
+        return entries
+
+    def _files(self, entries: list[os.DirEntry[str]], place: str) -> Iterator[str]:
+        """Yield the files of a folder, and keep its folders for later, but for a run's results."""
         written = RESULTS if any(entry.name == LEDGER for entry in entries) else ()
         for entry in entries:
             if not _is_folder(entry):
                 if entry.name.lower().endswith(EXTENSIONS):
                     yield entry.path
             elif entry.name in written:
-                results.note(entry.path)
+                self._results.note(entry.path)
             elif entry.is_symlink():
-                links.append(entry.path)
+                self._links.append(entry.path)
             else:
-                folders.append((entry.path, f"{place}/{entry.name}"))
-    if again:
-        _log.warning("%d links to folders that are read under another name are left out: %s", len(again), _some(again))
+                self._folders.append((entry.path, f"{place}/{entry.name}"))
 
 
 def _place_of(folder: str) -> str:

@@ -190,7 +190,7 @@ def _is_gone(root: Path, name: str) -> bool:
     if is_shortened(name):
         return False
     try:
-        os.lstat(os.path.join(root, path_of(name)))  # noqa: PTH116, PTH118 - an absolute name replaces the root
+        os.lstat(os.path.join(root, path_of(name)))  # noqa: PTH118 - an absolute name replaces the root
     except (FileNotFoundError, NotADirectoryError):
         return True
     except (OSError, ValueError):

@@ -6,14 +6,14 @@ import math
 import os
 import threading
 import uuid
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import requests
 from quintet.frame import frames
-from urllib3.exceptions import ReadTimeoutError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from quintet_client.errors import UsageError
 from quintet_client.service.lost_requests import LostRequestDetector, mount_detector
@@ -42,6 +42,13 @@ MODELS = "/models/quintet"
 CONNECT_TIMEOUT_S = 5.0
 # The question for limits waits in the server's queue like a page: a run is not held up by it for longer than this.
 LIMITS_WITHIN_S = 30.0
+# What an answer may hold for each page: a page of 10,000 lines has 2 MB. With 192 pages under way that is 768 MiB.
+MAX_ANSWER_BYTES = 4 << 20
+# And for all pages of a request: TorchServe's max_response_size. Longer answers come in halves.
+MAX_RESPONSE_BYTES = 64 << 20
+# A service cannot be set to take more (docs/settings.md).
+_MOST_LIMITS = Limits(1 << 31, 1 << 31, 1 << 29, 1000)
+_CHUNK_BYTES = 1 << 16
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -69,6 +76,15 @@ class Transport(Protocol):
 
     def ask_limits(self) -> Limits | Trouble:
         """Ask once what the service takes; an outcome says why it did not answer."""
+
+
+class _Reply(NamedTuple):
+    """One complete answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    request_id: str  # that the request was sent under
 
 
 class HttpTransport:
@@ -101,7 +117,7 @@ class HttpTransport:
 
     def read(self, page: Page) -> Outcome:
         """Send the page as it is."""
-        return self._send(page.body, "application/octet-stream", _outcome)
+        return self._send(page.body, "application/octet-stream", 1, _outcome)
 
     def read_many(self, pages: Sequence[Page]) -> list[Outcome] | Outcome:
         """Send the pages in one frame."""
@@ -114,7 +130,7 @@ class HttpTransport:
 
     def send_frame(self, frame: bytes, count: int) -> list[Outcome] | Outcome:
         """Send a frame of any kind that is answered with `count` answers; otherwise as `read_many`."""
-        return self._send(frame, frames.MEDIA_TYPE, lambda answer: _outcomes(answer, count))
+        return self._send(frame, frames.MEDIA_TYPE, count, lambda answer: _outcomes(answer, count))
 
     def ask_limits(self) -> Limits | Trouble:
         """Ask what the service takes; one that does not know the question, or is too busy, has the usual limits.
@@ -124,14 +140,16 @@ class HttpTransport:
         question = frames.pack_question(frames.Kind.LIMITS)
         with _new_session() as session:
             came = self._send(
-                question, frames.MEDIA_TYPE, lambda answer: _outcomes(answer, 1), session, LIMITS_WITHIN_S
+                question, frames.MEDIA_TYPE, 1, lambda answer: _outcomes(answer, 1), session, LIMITS_WITHIN_S
             )
         answer = came[0] if isinstance(came, list) else came
         match answer:
             case Answered():
                 told = json.loads(answer.document)
-                known = {name: told.get(name) for name in Limits._fields}
-                return Limits(**{name: most for name, most in known.items() if isinstance(most, int) and most > 0})
+                known = {name: (told.get(name), most) for name, most in _MOST_LIMITS._asdict().items()}
+                return Limits(
+                    **{name: found for name, (found, most) in known.items() if type(found) is int and 0 < found <= most}
+                )
             case PageFailed() | TryFailed(code="TIMEOUT"):
                 _log.debug("the server does not say its limits: %s: %s", answer.code, answer.message)
                 return USUAL_LIMITS
@@ -151,42 +169,50 @@ class HttpTransport:
         self,
         body: bytes,
         content_type: str,
-        understand: Callable[[requests.Response], T],
+        pages: int,
+        understand: Callable[[_Reply], T],
         session: requests.Session | None = None,
         within_s: float = math.inf,
     ) -> T | Outcome:
-        """Make one request; once more, at once, for every newer token found after a rejection."""
+        """Make one request of so many pages; once more, at once, for every newer token found after a rejection."""
         while True:
             token = self._tokens.current()
-            came = self._attempt(body, content_type, token, understand, session or self._session(), within_s)
-            if not isinstance(came, Unauthorised) or not self._tokens.renew(rejected=token):
-                return came
+            came = self._attempt(body, content_type, pages, token, session or self._session(), within_s)
+            found = understand(came) if isinstance(came, _Reply) else came
+            if not isinstance(found, Unauthorised) or not self._tokens.renew(rejected=token):
+                return found
 
     def _attempt(
         self,
         body: bytes,
         content_type: str,
+        pages: int,
         token: str | None,
-        understand: Callable[[requests.Response], T],
         session: requests.Session,
         within_s: float,
-    ) -> T | Outcome:
+    ) -> _Reply | Outcome:
         request_id = uuid.uuid4().hex
         headers = {"Content-Type": content_type, "X-Request-Id": request_id}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         connect_s, answer_s = self._timeouts_s
         timeouts_s = (connect_s, min(answer_s, within_s))
+        most_bytes = min(pages * MAX_ANSWER_BYTES, MAX_RESPONSE_BYTES)
         try:
-            answer = session.post(self._url, data=body, headers=headers, timeout=timeouts_s, allow_redirects=False)
+            with session.post(
+                self._url, data=body, headers=headers, timeout=timeouts_s, allow_redirects=False, stream=True
+            ) as answer:
+                reply = _Reply(answer.status_code, answer.headers, _body(answer, most_bytes), request_id)
         except requests.ConnectTimeout as error:
             return NotNow(_reason(error))
         except requests.ReadTimeout as error:
             return TryFailed("TIMEOUT", _reason(error), request_id)
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             return traced(_broken(error), request_id)
-        _log.debug("request %s: %d bytes, HTTP %d", request_id, len(body), answer.status_code)
-        return understand(answer)
+        except _BadBodyError as error:
+            return TryFailed("BAD_ANSWER", str(error), request_id)
+        _log.debug("request %s: %d bytes, HTTP %d", request_id, len(body), reply.status)
+        return reply
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
@@ -212,15 +238,18 @@ def describe_model(management: str, token: str | None, timeout_s: float) -> dict
     url = _base(management, "--management") + MODELS
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        with _new_session() as session:
-            answer = session.get(url, headers=headers, timeout=timeout_s, allow_redirects=False)
+        with (
+            _new_session() as session,
+            session.get(url, headers=headers, timeout=timeout_s, allow_redirects=False, stream=True) as answer,
+        ):
+            body = _body(answer, MAX_ANSWER_BYTES)
         if answer.status_code == 200:
-            return dict(answer.json()[0])
-    except requests.RequestException as error:
+            return dict(json.loads(body)[0])
+    except (requests.RequestException, HTTPError) as error:
         return NotNow(f"the management address: {_reason(error)}")
-    except (ValueError, LookupError, TypeError):
+    except (_BadBodyError, ValueError, LookupError, TypeError, RecursionError):
         return NotNow(f"{url} answers with something else than a model", reached=True)
-    came = outcome_of(answer.status_code, answer.headers, answer.content)
+    came = outcome_of(answer.status_code, answer.headers, body)
     return came if isinstance(came, Unauthorised) else NotNow(f"{url} answers HTTP {answer.status_code}", reached=True)
 
 
@@ -237,43 +266,55 @@ def _new_session() -> requests.Session:
     # Neither may a .netrc replace our token nor a proxy meant for the web see pages on their way to loopback.
     session.trust_env = False
     session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
+    session.headers["Accept-Encoding"] = "identity"
     return session
 
 
-def _outcome(answer: requests.Response) -> Outcome:
-    return traced(outcome_of(answer.status_code, answer.headers, answer.content), _sent_as(answer))
+class _BadBodyError(Exception):
+    """An answer that is not read to its end; the message says why."""
 
 
-def _sent_as(answer: requests.Response) -> str:
-    """The id that the answered request was sent under."""
-    return str(answer.request.headers["X-Request-Id"])
+def _body(answer: requests.Response, most_bytes: int) -> bytes:
+    """Read an answer's body; raises _BadBodyError if it is longer, or compressed: 1.5 MB may unpack to 2.7 GB."""
+    encoding = answer.headers.get("Content-Encoding", "identity")
+    if encoding.strip().lower() != "identity":
+        raise _BadBodyError(f"the answer is compressed ({encoding[:20]!r}), which was not asked for")
+    body = bytearray()
+    while chunk := answer.raw.read(_CHUNK_BYTES, decode_content=False):
+        body += chunk
+        if len(body) > most_bytes:
+            raise _BadBodyError(f"the answer is longer than the {most_bytes} bytes that its pages may have")
+    return bytes(body)
 
 
-def _outcomes(answer: requests.Response, count: int) -> list[Outcome] | Outcome:
+def _outcome(reply: _Reply) -> Outcome:
+    return traced(outcome_of(reply.status, reply.headers, reply.body), reply.request_id)
+
+
+def _outcomes(reply: _Reply, count: int) -> list[Outcome] | Outcome:
     """What became of each page of a frame, or of the request as a whole."""
-    if answer.status_code != 200:
-        return _outcome(answer)
-    if not frames.is_packed(answer.headers.get("Content-Type")):
+    if reply.status != 200:
+        return _outcome(reply)
+    if not frames.is_packed(reply.headers.get("Content-Type")):
         return PageFailed("NOT_PACKED", "a frame was answered with something else")
-    request_id = _sent_as(answer)
     try:
-        answers = frames.unpack_answers(answer.content)
+        answers = frames.unpack_answers(reply.body)
     except frames.FrameError as error:
-        return TryFailed("BAD_ANSWER", str(error), request_id)
+        return TryFailed("BAD_ANSWER", str(error), reply.request_id)
     if len(answers) != count:
-        return TryFailed("BAD_ANSWER", f"{len(answers)} answers to {count} pages", request_id)
-    return [traced(outcome_of(page.status, answer.headers, page.body), request_id) for page in answers]
+        return TryFailed("BAD_ANSWER", f"{len(answers)} answers to {count} pages", reply.request_id)
+    return [traced(outcome_of(page.status, reply.headers, page.body), reply.request_id) for page in answers]
 
 
-def _broken(error: requests.RequestException) -> Outcome:
+def _broken(error: requests.RequestException | HTTPError) -> Outcome:
     """Tell a server that is not there from one that went away, and both from one that fell silent in mid-answer."""
-    cause = error.args[0] if error.args else None
+    cause = error.args[0] if error.args and isinstance(error, requests.RequestException) else error
     if isinstance(cause, ReadTimeoutError):
         return TryFailed("TIMEOUT", _reason(error))
     refused = isinstance(error, requests.ConnectionError) and type(cause).__name__ == "MaxRetryError"
     return NotNow(_reason(error)) if refused else Dropped(_reason(error))
 
 
-def _reason(error: requests.RequestException) -> str:
+def _reason(error: requests.RequestException | HTTPError) -> str:
     cause = error.args[0] if error.args else error
     return str(getattr(cause, "reason", cause))

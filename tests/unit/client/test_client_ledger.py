@@ -91,7 +91,7 @@ def test_a_file_that_is_no_ledger_is_a_clear_error(tmp_path):
     with sqlite3.connect(tmp_path / "newer") as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(UnusableLedgerError, match="version 99.*--overwrite"), Ledger.open(tmp_path / "newer"):
+    with pytest.raises(UnusableLedgerError, match=r"version 99.*--overwrite"), Ledger.open(tmp_path / "newer"):
         pass
 
 

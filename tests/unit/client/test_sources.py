@@ -115,7 +115,13 @@ def test_a_list_that_names_results_goes_without_them(tmp_path, caplog):
     put(tmp_path, "page.jpg")
     output = results_of_a_run(tmp_path / "out")
     (tmp_path / "link").symlink_to(output / "exports" / "pdf")
-    names = ["page.jpg", "nul\0/page.jpg", "out/exports/pdf/a.jpg.pdf", "link/a.jpg.pdf", f"{output}/exports/pdf/a.jpg.pdf"]
+    names = [
+        "page.jpg",
+        "nul\0/page.jpg",
+        "out/exports/pdf/a.jpg.pdf",
+        "link/a.jpg.pdf",
+        f"{output}/exports/pdf/a.jpg.pdf",
+    ]
     (tmp_path / "list.txt").write_text("\n".join(names))
     with caplog.at_level(logging.WARNING):
         assert ids(tmp_path / "list.txt", output) == ["nul%00/page.jpg", "page.jpg"]

@@ -1,7 +1,6 @@
 """One OUTPUT folder, read-only: its ledger, its report.json, its answers, and the images they were read from."""
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +51,9 @@ class Run:
     def page(self, page_id: str) -> PageResult | None:
         """Return a page that was read; None if there is no answer that can be drawn."""
         try:
-            page = parse_page(Answered(self.answer(page_id), "", ""))
-        except (OSError, ValueError, RecursionError, PageError):
+            return parse_page(Answered(self.answer(page_id), "", ""))
+        except (OSError, ValueError, PageError):
             return None
-        return page if _can_be_drawn(page) else None
 
     def _inputs_of_the_run(self) -> list[Path]:
         """Return each INPUT that the ledger notes; none if that is damaged."""
@@ -63,11 +61,3 @@ class Run:
             return list(map(Path, json.loads(self.ledger.facts().get("inputs", "[]"))))
         except (ValueError, TypeError, RecursionError):
             return []
-
-
-def _can_be_drawn(page: PageResult) -> bool:
-    """Whether all numbers are finite and the page has a size: the answer may be damaged."""
-    edges = [edge for region in page.regions for edge in region.box_px]
-    corners = [xy for line in page.lines for point in line.quad_px for xy in point]
-    scores = [page.orientation.score, *(region.score for region in page.regions), *(line.score for line in page.lines)]
-    return min(page.width_px, page.height_px) > 0 and all(map(math.isfinite, [*edges, *corners, *scores]))

@@ -1,0 +1,107 @@
+"""The form of the service's answers, checked here alone: behind this, nothing doubts what a document holds.
+
+Of other chains' answers the head is checked, of pages all that exports, viewer and the typed results rely on. Whole
+lists are checked at once, as a line at a time takes three times as long.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+PAGE_SCHEMA = "quintet.page/1"
+# Name and version of a form, such as "quintet.page/1".
+_SCHEMA = re.compile(r"[\w.-]{1,100}/[1-9][0-9]{0,8}", re.ASCII)
+# Integers that all readers of JSON agree on; no coordinate comes near.
+_MOST = 2**53
+
+
+def parsed(body: bytes) -> dict[str, Any]:
+    """Read an object out of JSON; raises ValueError if it is none, has NaN or infinities, or is nested too deeply."""
+    try:
+        document = json.loads(body, parse_constant=_refused)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(document, dict):
+        raise ValueError("it is no JSON object")
+    return document
+
+
+def check_answer(document: Mapping[str, Any]) -> None:
+    """Raise ValueError unless it is an answer of a chain or of the service itself, and of the documented form."""
+    schema, model = document.get("schema"), document.get("model")
+    if not isinstance(schema, str) or not _SCHEMA.fullmatch(schema):
+        raise ValueError("it has no schema, such as quintet.page/1")
+    if not isinstance(model, str) or not model.strip():
+        raise ValueError("it has no model")
+    if schema == PAGE_SCHEMA:
+        check_page(document)
+
+
+def check_page(page: Mapping[str, Any]) -> None:
+    """Raise ValueError unless a document holds what docs/api.md promises of a page; more is welcome."""
+    for name, fits in PAGE_FIELDS.items():
+        if name not in page:
+            raise ValueError(f"it has no {name}")
+        try:
+            found = fits(page[name])
+        except (TypeError, LookupError, AttributeError):  # something else than the objects and lists that it should be
+            found = False
+        if not found:
+            raise ValueError(f"its {name} is not as documented")
+
+
+def _refused(constant: str) -> float:
+    raise ValueError(f"{constant} is no number")
+
+
+def _are_numbers(values: Iterable[object]) -> bool:
+    numbers: list[Any] = list(values)
+    # Exact types: to Python a bool is an int, to JSON it is no number.
+    return not numbers or (set(map(type, numbers)) <= {int, float} and -_MOST < min(numbers) <= max(numbers) < _MOST)
+
+
+def _are_texts(values: Iterable[object]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is int and 0 < value < _MOST
+
+
+def _is_orientation(value: Any) -> bool:  # noqa: ANN401 - whatever JSON holds, like those below
+    angle_deg = value["angle_deg"]
+    return type(angle_deg) is int and angle_deg in {0, 90, 180, 270} and _are_numbers([value["score"]])
+
+
+def _are_regions(regions: Any) -> bool:  # noqa: ANN401
+    return (
+        type(regions) is list
+        and _are_texts(region["label"] for region in regions)
+        and _are_numbers(region["score"] for region in regions)
+        and {len(region["box_px"]) for region in regions} <= {4}
+        and _are_numbers(edge for region in regions for edge in region["box_px"])
+    )
+
+
+def _are_lines(lines: Any) -> bool:  # noqa: ANN401
+    return (
+        type(lines) is list
+        and _are_texts(line["text"] for line in lines)
+        and _are_numbers(line["score"] for line in lines)
+        and {type(line.get("region")) for line in lines} <= {int, type(None)}
+        and {len(line["quad_px"]) for line in lines} <= {4}
+        and {len(corner) for line in lines for corner in line["quad_px"]} <= {2}
+        and _are_numbers(xy for line in lines for corner in line["quad_px"] for xy in corner)
+    )
+
+
+# What a page holds beside its head.
+PAGE_FIELDS: dict[str, Callable[[Any], bool]] = {
+    "width_px": _is_size,
+    "height_px": _is_size,
+    "orientation": _is_orientation,
+    "regions": _are_regions,
+    "lines": _are_lines,
+    "text": lambda text: isinstance(text, str),
+}
