@@ -53,6 +53,15 @@ def test_exports_during_a_run_are_those_made_afterwards(folder, output):
     assert exported(output) == during
 
 
+def test_a_run_misses_no_export_of_a_file_that_is_gone(folder, output):
+    write_images(folder, 3)
+    with ScriptedServer(two_words) as server:
+        assert read(folder, output, server.url) == 0
+        (folder / "part0" / "page00.png").unlink()
+        assert read(folder, output, server.url, "--formats", "pdf") == 0
+    assert len(exported(output)) == 2
+
+
 def test_a_later_run_exports_what_an_earlier_one_did_not(folder, output):
     write_images(folder, 4)
     with ScriptedServer(two_words) as server:

@@ -32,6 +32,7 @@ class RunExports:
         """Start no thread yet; raises UsageError if a format is unknown or lacks its packages."""
         self.tally = ExportTally()
         originals = Originals((), sources, links_may_leave=True)
+        self._names = {source.page_id for source in sources}
         self._exporter = Exporter(output, choose(names), originals, self.tally, run)
         self._run = run
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
@@ -55,7 +56,7 @@ class RunExports:
         if self._goes_on:
             self.start()
             for document in documents_of(self._exporter.output):
-                if self._exporter.lacks(document):
+                if document[0] in self._names and self._exporter.lacks(document):
                     self._submit(document[0])
             self._drain()
         self._guarded(self._exporter.tables)

@@ -103,6 +103,13 @@ def test_an_answer_that_cannot_be_drawn_is_none(tmp_path, change):
     assert Run(tmp_path).page("a.png") is None
 
 
+def test_a_run_says_how_many_of_its_pages_are_of_files_that_are_gone(tmp_path):
+    made = make_run(tmp_path)
+    report = json.loads((made.output_path / "report.json").read_bytes())
+    (made.output_path / "report.json").write_text(json.dumps(report | {"vanished": 2}))
+    assert summarise(Run(made.output_path)).note.startswith("2 pages are of files that are gone")
+
+
 def test_input_is_what_the_run_says_unless_told_otherwise(tmp_path):
     made = make_run(tmp_path)
     assert Run(made.output_path).originals.inputs == (made.input_path,)
