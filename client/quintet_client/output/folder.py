@@ -1,10 +1,10 @@
 """The OUTPUT folder: who may write it, where each answer goes, and how it gets there whole or not at all."""
 
 import fcntl
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -61,7 +61,8 @@ class Output:
 
     def set_aside(self) -> Path:
         """Move the ledger with its results into a new folder in this one, and return that."""
-        place = self.folder / f"set-aside-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+        places = (self.folder / f"set-aside-{number}" for number in itertools.count(1))
+        place = next(place for place in places if not place.exists())
         with _writing(place):
             place.mkdir()
             for name in _RESULTS:
