@@ -42,7 +42,7 @@ MODELS = "/models/quintet"
 CONNECT_TIMEOUT_S = 5.0
 # The question for limits waits in the server's queue like a page: a run is not held up by it for longer than this.
 LIMITS_WITHIN_S = 30.0
-# What an answer may hold for each page: a page of 10,000 lines has 2 MB. With 192 pages under way that is 768 MiB.
+# What an answer may hold for each page: one of 10,000 lines has 2 MB. 192 under way: 768 MiB, twice that while copied.
 MAX_ANSWER_BYTES = 4 << 20
 # And for all pages of a request: TorchServe's max_response_size. Longer answers come in halves.
 MAX_RESPONSE_BYTES = 64 << 20
