@@ -133,7 +133,7 @@ def soak(service: torchserve.Service, pages: Path, folder: Path, minutes: float,
         client = subprocess.Popen([*command, *token, *options], stdout=rounds, stderr=words, env=_environment())  # noqa: S603 - our own words
         begin = time.monotonic()
         while client.poll() is None:
-            samples.append(_sample(time.monotonic() - begin, service.pid, client.pid))
+            samples.append(_sample(time.monotonic() - begin, service, client.pid))
             time.sleep(SAMPLE_EVERY_S)
     if client.returncode:
         raise RuntimeError(f"the client ended with {client.returncode}: {log.read_text(errors='replace')[-1000:]}")
@@ -160,12 +160,13 @@ def _cells(end_s: float, rounds: Sequence[Round], samples: Sequence[Sample]) -> 
     return (f"{end_s / 60:.1f}", *map(str, counts), *(f"{size / 1e6:.0f}" for size in sizes))
 
 
-def _sample(at_s: float, server: int, client: int) -> Sample:
+def _sample(at_s: float, service: torchserve.Service, client: int) -> Sample:
     try:
-        front = int(psutil.Process(server).memory_info().rss)
-    except psutil.NoSuchProcess:
-        front = 0
-    return Sample(at_s, front, max(tree_bytes(server) - front, 0), tree_bytes(client))
+        front_end = service.front_end()
+        workers = sum(tree_bytes(child.pid) for child in front_end.children())
+    except (psutil.NoSuchProcess, LookupError):
+        workers = 0
+    return Sample(at_s, max(tree_bytes(service.pid) - workers, 0), workers, tree_bytes(client))
 
 
 def _environment() -> dict[str, str]:

@@ -1,12 +1,9 @@
 """Many large bodies at once, whole or half-sent, as someone sends them who wants to end the service."""
 
 import socket
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
-
-import psutil
 
 BODY_BYTES = 60 << 20
 

@@ -34,8 +34,9 @@ from quintet_client.shared_memory.slabs import Slabs
 
 # What an interrupted run waits for answers on their way; a supervisor waits twice that or more.
 GRACE_S = 5.0
-# A front end holds every body that is under way; TorchServe's has a heap of 2 GiB.
-MOST_BYTES_IN_FLIGHT = 512 * 1024 * 1024
+# A front end holds every body that is under way: the service refuses what goes beyond 432 MiB, a quarter of it kept for
+# small requests.
+MOST_BYTES_IN_FLIGHT = 256 * 1024 * 1024
 _log = logging.getLogger(__name__)
 
 

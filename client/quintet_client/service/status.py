@@ -12,10 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from quintet_client.errors import ExitCode, UsageError
-from quintet_client.service.outcomes import Answered, Dropped, NotNow, Outcome, PageFailed, TryFailed, Unauthorised
+from quintet_client.service.outcomes import (
+    Answered,
+    Dropped,
+    NotNow,
+    Outcome,
+    PageFailed,
+    TryFailed,
+    Unauthorised,
+    one_line,
+)
 from quintet_client.service.page import Page
 from quintet_client.service.tokens import tokens_of
-from quintet_client.service.transport import HttpTransport, describe_model
+from quintet_client.service.transport import HttpTransport, describe_model, describe_service
 
 # A PNG of 230 x 115 pixels that says READY in letters of 5 x 7 blocks, so that all five models have work.
 PROBE_PAGE = base64.b64decode(
@@ -42,6 +51,22 @@ class Workers:
 
 
 @dataclass(frozen=True, slots=True)
+class Supervisor:
+    """What keeps TorchServe running says of it."""
+
+    state: str  # starting, ready or restarting
+    since: str  # when that began, ISO 8601
+    restarts: int  # since the service was started
+    restart_reason: str  # of the last one
+
+    def summary(self) -> str:
+        """Behind the line for a person; nothing without a restart."""
+        times = "1 time" if self.restarts == 1 else f"{self.restarts} times"
+        told = f", {self.state} since {self.since}, restarted {times}, last because {self.restart_reason}"
+        return told if self.restarts else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """What was found."""
 
@@ -50,6 +75,7 @@ class Status:
     reachable: bool = False
     authorised: bool | None = None  # None if the token was neither taken nor refused
     workers: Workers | None = None  # None if the management address was not asked or did not answer
+    supervisor: Supervisor | None = None  # None if it does not say, as behind a proxy
     latency_s: float | None = None  # from sending the page to its answer
     model: str = ""
     text: str = ""  # on the page, which says READY
@@ -70,11 +96,13 @@ class Status:
 
     def summary(self) -> str:
         """One line for a person."""
+        restarts = self.supervisor.summary() if self.supervisor else ""
         if not self.ready:
-            return f"not ready: {self.server}: {self.reason}\n"
+            return f"not ready: {self.server}: {self.reason}{restarts}\n"
         found = self.workers
         workers = f", READY workers: {len(found.states)}, waiting requests: {found.waiting}" if found else ""
-        return f'ready: {self.server} read "{self.text}" in {self.latency_s:.3f} s, model {self.model}{workers}\n'
+        read = f'read "{self.text}" in {self.latency_s:.3f} s, model {self.model}'
+        return f"ready: {self.server} {read}{workers}{restarts}\n"
 
 
 def ask(server: str, management: str | None, token_file: Path | None, timeout_s: float) -> Status:
@@ -89,13 +117,13 @@ def ask(server: str, management: str | None, token_file: Path | None, timeout_s:
     if not 0 < timeout_s < float("inf"):
         raise UsageError(f"--timeout-s is {timeout_s}; give seconds above 0")
     transport = HttpTransport(server, tokens_of(token_file, _NO_GRACE_S), timeout_s)
-    begun = Status(server)
+    begun = Status(server, supervisor=_supervisor(describe_service(server, timeout_s)))
     if management is not None:
         found = describe_model(management, tokens_of(token_file, _NO_GRACE_S, "management").current(), timeout_s)
         if not isinstance(found, dict):
             return _not_read(begun, found)
         workers = _workers(found)
-        begun = Status(server, reachable=True, workers=workers)
+        begun = replace(begun, reachable=True, workers=workers)
         if not workers.ready:
             return replace(begun, authorised=True, reason=f"workers are {', '.join(workers.states) or 'none'}")
     begin = time.monotonic()
@@ -106,6 +134,13 @@ def ask(server: str, management: str | None, token_file: Path | None, timeout_s:
     text = str(json.loads(outcome.document).get("text", ""))
     status = replace(begun, model=outcome.model, text=text, request_id=outcome.request_id, latency_s=latency_s)
     return replace(status, ready=True, reachable=True, authorised=True)
+
+
+def _supervisor(told: dict[str, Any]) -> Supervisor | None:
+    if not told:
+        return None
+    state, since, reason = (one_line(told.get(name, "")) for name in ("state", "since", "restart_reason"))
+    return Supervisor(state, since, int(told.get("restarts") or 0), reason)
 
 
 def _workers(description: dict[str, Any]) -> Workers:

@@ -38,6 +38,7 @@ DEFAULT_SERVER = "http://127.0.0.1:8080"
 DEFAULT_TIMEOUT_S = 960.0
 PREDICTIONS = "/predictions/quintet"
 MODELS = "/models/quintet"
+SERVICE = "/service"
 # A server that is there accepts at once; one that is not must be noticed soon.
 CONNECT_TIMEOUT_S = 5.0
 # The question for limits waits in the server's queue like a page: a run is not held up by it for longer than this.
@@ -251,6 +252,21 @@ def describe_model(management: str, token: str | None, timeout_s: float) -> dict
         return NotNow(f"{url} answers with something else than a model", reached=True)
     came = outcome_of(answer.status_code, answer.headers, body)
     return came if isinstance(came, Unauthorised) else NotNow(f"{url} answers HTTP {answer.status_code}", reached=True)
+
+
+def describe_service(server: str, timeout_s: float) -> dict[str, Any]:
+    """What the supervisor says at the inference address; nothing where there is none.
+
+    Raises:
+        UsageError: the address is no http(s) URL.
+    """
+    try:
+        with _new_session() as session:
+            answer = session.get(_base(server, "--server") + SERVICE, timeout=timeout_s, allow_redirects=False)
+        told = answer.json()
+        return told if isinstance(told, dict) and told.get("schema") == "quintet.service/1" else {}
+    except (requests.RequestException, ValueError):
+        return {}  # the page that follows says whether the service reads
 
 
 def _base(url: str, option: str) -> str:

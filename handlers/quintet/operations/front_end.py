@@ -91,7 +91,7 @@ class FrontEnd:
         self.urls = {name: values[f"{name}_address"] for name in _LISTENERS}
         own = {f"{name}_address": f"unix:{self._socket(name)}" for name in _LISTENERS}
         self._configuration = _with(text, {"metrics_config": str(ROOT / "handlers" / "metrics.yaml"), **own})
-        self._asks_tokens = values["disable_token_authorization"] != "true"
+        self._asks_tokens = values["disable_token_authorization"] != "true"  # noqa: S105
         self._largest_body = int(values["max_request_size"])
         self._budget = ByteBudget(Memory.from_options(values["vmargs"]).most_bytes_under_way)
         if self._budget.most < self._largest_body:

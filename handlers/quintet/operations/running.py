@@ -43,10 +43,7 @@ class Service:
 
     def is_alive(self) -> bool:
         """Whether the supervisor's process runs."""
-        try:
-            return bool(psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE)
-        except psutil.NoSuchProcess:
-            return False
+        return is_running(self.pid)
 
     def front_end(self) -> psutil.Process:
         """TorchServe's Java process of now; LookupError while there is none."""
@@ -84,6 +81,14 @@ class Service:
         """Send one page."""
         headers = {"Authorization": f"Bearer {self.token('inference')}", "Content-Type": "application/octet-stream"}
         return requests.post(f"{self.inference_url}/predictions/quintet", data=body, headers=headers, timeout=timeout_s)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process has not ended, waited for or not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def find(run_dir: Path) -> Service | None:

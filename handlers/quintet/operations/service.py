@@ -9,14 +9,13 @@ import hashlib
 import logging
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from quintet.operations.front_end import ROOT, STOPS_WITHIN_S, FrontEnd, java
-from quintet.operations.running import DRAINS_WITHIN_S, Service, ServiceError, drain, end_family, find
+from quintet.operations.running import DRAINS_WITHIN_S, Service, ServiceError, drain, end_family, find, is_running
 from quintet.operations.supervisor import Supervisor
 
 __all__ = ["Service", "ServiceError", "drain", "find", "start", "stop", "verify_archive"]
@@ -44,20 +43,20 @@ def start(
     verify_archive(model_store / "quintet.mar")
     log = run_dir / "logs" / "supervisor.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "quintet.operations.service", "run", str(run_dir), str(model_store)]
     replaced = [f"{key}={value}" for key, value in (properties or {}).items()]
-    with log.open("wb") as words:
-        process = subprocess.Popen(  # noqa: S603 - our own words
-            [*command, *replaced], stdout=words, stderr=words, env={**os.environ, **(environment or {})},
-            start_new_session=True,
-        )  # fmt: skip
+    command = [sys.executable, "-m", "quintet.operations.service", "run", str(run_dir), str(model_store), *replaced]
+    words = (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    pid = os.posix_spawn(
+        sys.executable, command, {**os.environ, **(environment or {})},
+        file_actions=[words, (os.POSIX_SPAWN_DUP2, 1, 2)], setsid=True,
+    )  # fmt: skip
     try:
-        while (service := find(run_dir)) is None or service.pid != process.pid:
-            if process.poll() is not None:
+        while (service := find(run_dir)) is None or service.pid != pid:
+            if not is_running(pid):
                 raise ServiceError(log.read_text(errors="replace").strip())
             time.sleep(0.1)
     except BaseException:
-        end_family(process.pid, STOPS_WITHIN_S)
+        end_family(pid, DRAINS_WITHIN_S + STOPS_WITHIN_S)
         raise
     return service
 
