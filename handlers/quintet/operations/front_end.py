@@ -84,7 +84,8 @@ class FrontEnd:
         Raises:
             ServiceError: a body of `max_request_size` would not fit into the memory.
         """
-        self._run_dir = run_dir
+        self._run_dir = run_dir.resolve()
+        self._tmp = self._run_dir / "tmp"
         self._model_store = model_store
         text = _with((ROOT / "config.properties").read_text(), replaced)
         values = dict(re.findall(r"^([a-z_]+)=(.*)$", text, flags=re.MULTILINE))
@@ -104,7 +105,7 @@ class FrontEnd:
         self._keys: tuple[int, dict[str, Any]] = (0, {})  # when the file of tokens was written, and what it holds
 
     def _socket(self, name: str) -> Path:
-        return self._run_dir / "tmp" / name
+        return self._tmp / name
 
     def doors(self, about: Callable[[], Mapping[str, Any]]) -> list[Door]:
         """What the gate listens on: one address for pages, and those for operators, who send next to nothing."""
@@ -134,7 +135,7 @@ class FrontEnd:
             ServiceError: it did not get ready; then nothing of it is left running.
         """
         self._prepare_folder()
-        tmp = str(self._run_dir / "tmp")
+        tmp = str(self._tmp)
         env = {**os.environ, **KEEP_MEMORY, "TMPDIR": tmp, "TEMP": tmp, "JAVA_HOME": java(), "LOG_LOCATION": "logs"}
         command = [
             *(sys.executable, "-c", "from ts.model_server import start; start()", "--start", "--foreground", "--ncs"),
@@ -159,24 +160,20 @@ class FrontEnd:
         for folder in ("logs", "tmp"):
             (self._run_dir / folder).mkdir(parents=True, exist_ok=True)
         self._run_dir.chmod(0o700)  # it holds tokens; those of an earlier start may stand there too
-        self._end_what_was_left()
+        self.end()
         for stale in ("key_file.json", "tmp/.model_server.pid"):
             (self._run_dir / stale).unlink(missing_ok=True)
         (self._run_dir / "config.properties").write_text(self._configuration)
-        self._tmp_inode = (self._run_dir / "tmp").stat().st_ino
-
-    def _end_what_was_left(self) -> None:
-        """A supervisor that was killed leaves TorchServe behind, in this folder."""
-        for process in psutil.process_iter(["cmdline", "cwd"]):
-            is_torchserve = "org.pytorch.serve.ModelServer" in (process.info["cmdline"] or [])
-            if is_torchserve and process.info["cwd"] == str(self._run_dir.resolve()):
-                end_family(process.pid, STOPS_WITHIN_S)
+        self._tmp_inode = self._tmp.stat().st_ino
 
     def end(self) -> None:
-        """End TorchServe and its workers; what does not end in time is killed."""
+        """End TorchServe and its workers, those too that an earlier one left when it was killed."""
+        java, worker = f"-Djava.io.tmpdir={self._tmp}", f"{self._tmp}/.ts.sock."
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if any(word == java or word.startswith(worker) for word in process.cmdline()):
+                    end_family(process.pid, STOPS_WITHIN_S)
         if self._launcher is not None:
-            for child in psutil.Process(self._launcher.pid).children():
-                end_family(child.pid, STOPS_WITHIN_S)
             end_family(self._launcher.pid, STOPS_WITHIN_S)
             self._launcher.wait()
             self._launcher = None
@@ -186,7 +183,7 @@ class FrontEnd:
         if self._has_ended():
             return "TorchServe has ended"
         with contextlib.suppress(FileNotFoundError):
-            if (self._run_dir / "tmp").stat().st_ino == self._tmp_inode and (self._run_dir / "key_file.json").exists():
+            if self._tmp.stat().st_ino == self._tmp_inode and (self._run_dir / "key_file.json").exists():
                 return ""
         # The next worker would not start, and pages would wait for it for ever.
         return f"files of {self._run_dir} have been removed"

@@ -34,6 +34,9 @@ BODY_WITHIN_S = 60.0
 # A connection that asks for nothing, or does not take its answer.
 IDLE_S = 120.0
 ANSWER_TAKEN_WITHIN_S = 30.0
+# TorchServe forgets requests whose worker was killed while it gathered them, and leaves their connections open. Twice
+# its responseTimeout, and far above the 960 s that a client waits.
+ANSWERED_WITHIN_S = 1800.0
 # A body is large from this part of the budget on: 7 MB of 450, where pages have 0.3 and the client's frames 5.
 _LARGE = 64
 SERVICE_PATH = b"/service"
@@ -246,7 +249,7 @@ class _Exchange:
         """Hand the answer on; it is read to its end also when nobody takes it."""
         taken = True
         while True:
-            event = await upstream.next_event()
+            event = await _within(ANSWERED_WITHIN_S, upstream.next_event())
             if isinstance(event, h11.ConnectionClosed):
                 raise ConnectionResetError("TorchServe closed the connection")
             if isinstance(event, h11.InformationalResponse):
