@@ -62,8 +62,9 @@ if [[ $outside != http:// ]]; then
   attempt refused "from outside: the management address" "$outside:${management##*:}/models"
   attempt refused "from outside: the metrics address" "$outside:${metrics##*:}/metrics"
 fi
-{ printf x; sleep 6; } 2>/dev/null | attempt open "a body that does not come, without a token, after 5 s" --max-time 5 -X POST -T - \
+{ printf x; sleep 6; } 2>/dev/null | attempt refused "a body that does not come, without a token" --max-time 5 -X POST -T - \
   "$inference/predictions/quintet" -H "$body"
 attempt open "metrics without a token" "$metrics/metrics"
+attempt open "the service's state without a token" "$inference/service"
 attempt open "the API's description without a token" -X OPTIONS "$inference/"
 exit $failed

@@ -98,7 +98,8 @@ class _Peer:
 
     async def send(self, *events: h11.Event) -> None:
         data = b"".join(self.http.send(event) or b"" for event in events)
-        await asyncio.get_running_loop().sock_sendall(self.socket, data)
+        if data:  # an empty send fails where TorchServe has answered and closed already
+            await asyncio.get_running_loop().sock_sendall(self.socket, data)
 
 
 class Gate:
