@@ -38,7 +38,10 @@ class Pixels:
         return self
 
     def restart(self, switch):
-        self.stop()
+        if self.service is not None:
+            # Without waiting for pages in work; the next start ends what is left.
+            psutil.Process(self.service.pid).kill()
+            psutil.Process(self.service.pid).wait(10)
         self._switch = switch
         self.service = torchserve.start(
             **self._where, environment={**self._environment, "QUINTET_SHARED_MEMORY": switch}
