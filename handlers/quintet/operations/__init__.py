@@ -1,6 +1,4 @@
-"""The service as a process: pack its archive, start it, bound what it holds, keep it running, stop it.
-
-No tensors.
+"""The service as processes, without tensors: archive, start, stop, the gate before TorchServe and its supervisor.
 
 May import `quintet.pages` and `quintet.engine`; nothing may import it.
 """
