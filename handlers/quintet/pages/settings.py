@@ -24,6 +24,10 @@ class Settings(EngineSettings):
     max_page_pixels: int = between(100_000_000, 64, 1 << 29, runtime=True)
     min_page_side_px: int = between(10, 1, 1000, runtime=True)
 
+    # What decoding may take: seconds of a CPU for the largest page, bytes of all that are being decoded.
+    decode_s: float = between(20.0, 0.1, 600.0, runtime=True)
+    decode_bytes: int = between(2500 << 20, 1 << 28, 1 << 40, runtime=True)
+
     # What goes through the networks at once: more is cut into more calls, never refused.
     batch_pixels: int = between(400_000_000, 1 << 20, (1 << 31) - 1, runtime=True)
     page_calls: int = between(64, 1, 4096, runtime=True)
