@@ -28,21 +28,21 @@ from quintet.pages.pixels.codec_messages import Request
 from quintet.pages.pixels.images import WORD_BYTES, ImageLimits
 
 # What reading a header may take: Pillow keeps what stands before the pixels, WebP's decoder reserves two canvases.
-_HEADER_MS, _HEADER_BYTES = 2_000, 64 << 20
+_HEADER_BYTES = 64 << 20
 _LARGEST_WEBP_BYTES = 8 * (1 << 14) ** 2
-# The largest page has `decode_s`, smaller ones less, and none less than this.
-_LEAST_MS = 2_000
+# The largest page has all of `decode_s`, smaller ones as much as they are smaller, none and no header less than this.
+_LEAST_SHARE = 0.1
 # How much longer than its time on the CPU a page may take on a machine that does other work, and a process to start.
 _WALL_TIMES, _STARTS_WITHIN_S = 10, 60
 # A process that dies may have been the system's choice when memory was short: the page has another try.
 _TRIES = 2
 
 _TIMED_OUT = "timed out"
-# What a process frees it keeps for the next page, up to what a usual page takes (A4 at 300 dpi): faulting it in anew
-# takes a third of the time of decoding.
+# What a process frees it keeps for the next page, up to what a usual page takes: faulting it in anew takes a
+# third of the time of decoding.
 _KEEP_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
     "MALLOC_TOP_PAD_": str(16 << 20),
 }
 
@@ -97,7 +97,7 @@ class CodecProcesses:
         needed = _HEADER_BYTES + 8 * len(body)
         reserved = _LARGEST_WEBP_BYTES if body[8:12] == b"WEBP" else 0  # and not written yet
         with self._budget.held(needed):
-            reply = self._ask(Request(_HEADER_MS, needed + reserved), body)
+            reply = self._ask(Request(self._cpu_ms(0), needed + reserved), body)
         if isinstance(reply, Failure):
             return reply
         width, height = reply["size_px"]
@@ -111,15 +111,17 @@ class CodecProcesses:
         """Decode a page to where its words begin; returns its width and height as a viewer shows it."""
         width, height = page.size_px
         pixels = width * height
-        cpu_ms = max(_LEAST_MS, round(1000 * self._decode_s * pixels / self._limits.max_page_pixels))
         length = pixels * WORD_BYTES
-        request = Request(cpu_ms, page.decode_bytes + length, begin * WORD_BYTES, length)
+        request = Request(self._cpu_ms(pixels), page.decode_bytes + length, begin * WORD_BYTES, length)
         with self._budget.held(page.decode_bytes):
             reply = self._ask(request, page.body, memory.descriptor)
         if isinstance(reply, Failure):
             return reply
         width, height = reply["size_px"]
         return int(width), int(height)
+
+    def _cpu_ms(self, pixels: int) -> int:
+        return round(1000 * self._decode_s * max(_LEAST_SHARE, pixels / self._limits.max_page_pixels))
 
     def _ask(self, request: Request, body: bytes, descriptor: int | None = None) -> dict[str, Any] | Failure:
         """Ask an idle process, or a new one; one that dies is not asked again."""

@@ -20,6 +20,7 @@ from quintet.pages.pixels.images import WORD_BYTES
 from quintet.pages.pixels.raw_pictures import RawPicture, read_raw
 from quintet.pages.records import Pages, Raster
 from quintet.pages.settings import Settings
+from quintet.pages.worker_memory import WorkerMemory
 
 # A process maps its page's part of a batch's memory, which begins where a page of memory does.
 _ALIGNMENT_PIXELS = mmap.ALLOCATIONGRANULARITY // WORD_BYTES
@@ -55,7 +56,8 @@ class Decoder:
         self._engine = engine
         self._settings = settings
         self._device_jpeg = choose_device_jpeg(settings.jpeg, engine)
-        self._codecs = CodecProcesses(settings, settings.decode_bytes, settings.decode_s)
+        decoding_bytes = WorkerMemory.planned(settings, engine.threads).decoding
+        self._codecs = CodecProcesses(settings, decoding_bytes, settings.decode_s)
         self._pool = ThreadPoolExecutor(settings.decode_threads or engine.threads, thread_name_prefix="decode")
 
     def open(self, bodies: Sequence[bytes | memoryview]) -> list[AnyPage]:

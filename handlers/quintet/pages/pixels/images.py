@@ -22,8 +22,9 @@ WORD_BYTES = 4
 # Encoders write 1 scan, or 10 (libjpeg) to 18 (of four colours) progressive ones; each costs a pass over all pixels.
 MAX_JPEG_SCANS = 50
 # What a codec has besides, whatever the image: tables, rows, and the conversion of one strip.
-_CODEC_BYTES = 96 << 20
-_STRIP_PIXELS = 1 << 22
+_CODEC_BYTES = 48 << 20
+_STRIP_PIXELS = 1 << 20
+_NO_MEMORY = ("out of memory", "decoder error -9")  # Pillow's words for it, where it is no MemoryError
 _SMALL_MODES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}  # bytes a pixel; others have 4
 # Bytes a pixel that a codec has beside Pillow's image. JPEG: coefficients of up to four components, where there are
 # several scans. TIFF: one strip may hold the whole image, and libtiff turns it into RGBA. WebP: two canvases, a frame.
@@ -72,6 +73,12 @@ class Opened:
         image = self.image
         pixel_bytes = 2 * _SMALL_MODES.get(image.mode, 4) + _CODEC_PIXEL_BYTES.get(image.format or "", 0)
         return image.width * image.height * pixel_bytes + 2 * len(self.body) + _CODEC_BYTES
+
+
+def most_decode_bytes(limits: ImageLimits) -> int:
+    """`Opened.decode_bytes` of the image that takes most within the limits."""
+    pixel_bytes = 2 * 4 + max(_CODEC_PIXEL_BYTES.values())
+    return limits.max_page_pixels * pixel_bytes + 2 * limits.max_body_bytes + _CODEC_BYTES
 
 
 def decode_image(body: bytes, limits: ImageLimits) -> Image.Image:
@@ -148,7 +155,7 @@ def _decoding() -> Iterator[None]:
     except MemoryError as error:
         raise _takes_too_much() from error
     except Exception as error:
-        if "out of memory" in str(error):
+        if any(words in str(error) for words in _NO_MEMORY):
             raise _takes_too_much() from error
         message = f"the image is damaged or truncated ({type(error).__name__})"
         raise PageError(Code.IMAGE_DECODE_FAILED, message) from error
