@@ -7,8 +7,9 @@ from quintet.errors import SettingsError
 from quintet.pages.pixels.images import WORD_BYTES, most_decode_bytes
 from quintet.pages.settings import Settings
 
-# Networks, their plans for shapes, what they compute in between, and what the allocator keeps of it.
-_NETWORKS_BYTES, _NETWORKS_BYTES_A_THREAD = 2_500_000_000, 500_000_000
+# Networks, their plans for shapes, what they compute in between, and what the allocator keeps of it. Pages of many sizes
+# on a CPU took 3.0 GB with 2 threads and 3.3 with 8, and grew by less and less; thousands took 3.5 with 2.
+_NETWORKS_BYTES, _NETWORKS_BYTES_A_THREAD = 3_500_000_000, 250_000_000
 # The bodies of one batch of requests: as the server takes them, and again as the pages of frames.
 _BODIES_BYTES = 1 << 30
 # An idle codec: Python, Pillow, and what its heap keeps.

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -12,6 +14,7 @@ from quintet.pages.worker_memory import WorkerMemory
 from tests.conftest import encode
 
 GB = 1_000_000_000
+OPERATIONS = Path(__file__).resolve().parents[3] / "docs" / "operations.md"
 
 
 def test_the_default_worker_of_two_cores_and_its_front_end_fit_a_machine_of_16_gb() -> None:
@@ -33,6 +36,13 @@ def test_a_ceiling_too_low_for_the_largest_page_stops_the_start_and_says_what_is
         WorkerMemory.planned(Settings(max_worker_bytes=needed.total - 1), threads=2)
     fewer = Settings(max_worker_bytes=needed.total - 1, batch_pixels=Settings().batch_pixels // 2)
     assert WorkerMemory.planned(fewer, threads=2).total == needed.total - 1
+
+
+def test_the_parts_are_documented_with_their_sizes() -> None:
+    section = OPERATIONS.read_text("utf-8").partition("## Memory of a worker")[2].partition("\n## ")[0]
+    documented = [int(cell.replace(",", "")) for cell in re.findall(r"\| ([\d,]+) \|", section)]
+    planned = WorkerMemory.planned(Settings(), threads=2)
+    assert documented == [round(part / 1_000_000) for part in (*dataclasses.astuple(planned), planned.total)]
 
 
 KINDS = [

@@ -13,10 +13,10 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from quintet.errors import PageError
-from quintet.pages.pixels.codec_messages import Request, receive_request, send_reply
+from quintet.pages.pixels.codec_messages import Reply, Request, receive_request, send_reply
 from quintet.pages.pixels.images import load_words, open_image
 
 _STATM = Path("/proc/self/statm")
@@ -48,16 +48,16 @@ def main(limits: Limits) -> None:
         send_reply(peer, reply)
 
 
-def _answer(body: bytes, request: Request, descriptors: list[int], limits: Limits) -> dict[str, Any]:
+def _answer(body: bytes, request: Request, descriptors: list[int], limits: Limits) -> Reply:
     """What the header says, or the size of what was decoded, or why there is neither."""
     try:
         opened = open_image(body, limits)
         if not descriptors:
-            return {"size_px": opened.size_px, "plain": opened.is_plain_jpeg, "decode_bytes": opened.decode_bytes}
+            return Reply(*opened.size_px, opened.is_plain_jpeg, opened.decode_bytes)
         with mmap.mmap(descriptors[0], request.length, offset=request.begin) as shared, memoryview(shared) as memory:
-            return {"size_px": load_words(opened.image, memory)}
+            return Reply(*load_words(opened.image, memory))
     except PageError as error:
-        return {"code": error.failure.code, "message": error.failure.message}
+        return Reply(code=error.failure.code, message=error.failure.message)
 
 
 @contextlib.contextmanager
@@ -65,7 +65,8 @@ def _bounded(request: Request) -> Iterator[None]:
     """Bound what one request takes: time, at whose end the system kills this process, and memory, which is refused."""
     most = resource.getrlimit(resource.RLIMIT_AS)[1]
     held = int(_STATM.read_bytes().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (held + request.memory_bytes, most))
+    wanted = held + request.memory_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
     signal.setitimer(signal.ITIMER_PROF, request.cpu_ms / 1000)
     try:
         yield

@@ -1,9 +1,11 @@
-"""What the worker and its codec processes say to each other over a socket. Standard library alone."""
+"""What the worker and its codec processes say to each other over a socket."""
 
 import json
 import socket
 import struct
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from quintet.errors import Code
 
 _LENGTH = struct.Struct("<I")
 _HEAD = struct.Struct("<IQQQQ")
@@ -27,6 +29,26 @@ class Request(NamedTuple):
     length: int = 0
 
 
+class Reply(NamedTuple):
+    """What became of it.
+
+    Attributes:
+        width: of the image, as its header says or, decoded, as a viewer shows it.
+        height: likewise.
+        is_plain_jpeg: whether a device may decode it.
+        decode_bytes: the most memory that decoding may take beside its words.
+        code: why there is no image; empty if there is.
+        message: the same for a person.
+    """
+
+    width: int = 0
+    height: int = 0
+    is_plain_jpeg: bool = False
+    decode_bytes: int = 0
+    code: Code | str = ""
+    message: str = ""
+
+
 def send_request(peer: socket.socket, request: Request, body: bytes, descriptor: int | None) -> None:
     """Ask; the descriptor is that of the shared memory for the words."""
     head = _HEAD.pack(*request, len(body))
@@ -42,18 +64,27 @@ def receive_request(peer: socket.socket) -> tuple[Request, bytearray, list[int]]
     return Request(*fields), _exactly(peer, length), descriptors
 
 
-def send_reply(peer: socket.socket, reply: dict[str, Any]) -> None:
+def send_reply(peer: socket.socket, reply: Reply) -> None:
     """Answer."""
     text = json.dumps(reply).encode()
     peer.sendall(_LENGTH.pack(len(text)) + text)
 
 
-def receive_reply(peer: socket.socket) -> dict[str, Any]:
-    """The answer; EOFError when the process has ended, ValueError when it says what it should not."""
+def receive_reply(peer: socket.socket) -> Reply:
+    """The answer of a process that an image may have taken over.
+
+    Raises:
+        EOFError: it has ended.
+        ValueError: this is no answer.
+    """
     (length,) = _LENGTH.unpack(_exactly(peer, _LENGTH.size))
     if length > _MOST_REPLY_BYTES:
         raise ValueError(f"a reply of {length} bytes")
-    return dict(json.loads(_exactly(peer, length)))
+    try:
+        width, height, plain, decode_bytes, code, message = json.loads(_exactly(peer, length))
+        return Reply(int(width), int(height), bool(plain), int(decode_bytes), code and Code(code), str(message))
+    except TypeError as error:
+        raise ValueError("a reply of another form") from error
 
 
 def _exactly(peer: socket.socket, count: int) -> bytearray:

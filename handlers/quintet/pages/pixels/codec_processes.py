@@ -4,6 +4,7 @@ A thread in native code cannot be stopped, and what it allocates is the worker's
 """
 
 import contextlib
+import fcntl
 import logging
 import mmap
 import os
@@ -17,29 +18,27 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quintet.errors import Code, Failure
 from quintet.pages.pixels import codec_messages
-from quintet.pages.pixels.codec_messages import Request
-from quintet.pages.pixels.images import WORD_BYTES, ImageLimits
+from quintet.pages.pixels.codec_messages import Reply, Request
+from quintet.pages.pixels.images import WORD_BYTES, ImageLimits, check_size
 
 # What reading a header may take: Pillow keeps what stands before the pixels, WebP's decoder reserves two canvases.
 _HEADER_BYTES = 64 << 20
 _LARGEST_WEBP_BYTES = 8 * (1 << 14) ** 2
 # The largest page has all of `decode_s`, smaller ones as much as they are smaller, none and no header less than this.
 _LEAST_SHARE = 0.1
-# How much longer than its time on the CPU a page may take on a machine that does other work, and a process to start.
-_WALL_TIMES, _STARTS_WITHIN_S = 10, 60
+# How much longer than its time of a CPU a page may take, on a machine that does other work.
+_WALL_TIMES, _WALL_SPARE_S = 10, 60
 # A process that dies may have been the system's choice when memory was short: the page has another try.
 _TRIES = 2
-
 _TIMED_OUT = "timed out"
-# What a process frees it keeps for the next page, up to what a usual page takes: faulting it in anew takes a
-# third of the time of decoding.
+# What a process frees it keeps for the next page, up to what a usual page takes: faulting it in anew takes a third of
+# the time of decoding.
 _KEEP_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
@@ -57,9 +56,11 @@ class PageMemory:
 
     def __init__(self, word_count: int) -> None:
         length = max(1, word_count) * WORD_BYTES
-        self.descriptor = os.memfd_create("quintet-pages", os.MFD_CLOEXEC)
+        self.descriptor = os.memfd_create("quintet-pages", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         weakref.finalize(self, os.close, self.descriptor)
         os.ftruncate(self.descriptor, length)
+        # Memory that shrinks under its reader kills the worker: a process that an image took over cannot do that.
+        fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
         self.words: NDArray[np.int32] = np.frombuffer(mmap.mmap(self.descriptor, length), np.int32)
 
 
@@ -91,7 +92,11 @@ class CodecProcesses:
         weakref.finalize(self, _end_all, self._idle)
 
     def open(self, body: bytes) -> EncodedPage | Failure:
-        """The header of a body, or why not; nothing is decoded yet."""
+        """The header of a body, or why not; nothing is decoded yet.
+
+        Raises:
+            PageError: a size beyond the limits, which only a process says that an image has taken over.
+        """
         if not body:
             return Failure(Code.EMPTY_BODY, "the body has no bytes: send one encoded image")
         needed = _HEADER_BYTES + 8 * len(body)
@@ -100,8 +105,8 @@ class CodecProcesses:
             reply = self._ask(Request(self._cpu_ms(0), needed + reserved), body)
         if isinstance(reply, Failure):
             return reply
-        width, height = reply["size_px"]
-        page = EncodedPage(body, (int(width), int(height)), bool(reply["plain"]), int(reply["decode_bytes"]))
+        page = EncodedPage(body, (reply.width, reply.height), reply.is_plain_jpeg, reply.decode_bytes)
+        check_size(page.size_px, self._limits)
         if page.decode_bytes > self._budget.most:
             message = f"decoding the image takes {page.decode_bytes} bytes; allowed are {self._budget.most}"
             return Failure(Code.IMAGE_TOO_LARGE, message)
@@ -117,13 +122,14 @@ class CodecProcesses:
             reply = self._ask(request, page.body, memory.descriptor)
         if isinstance(reply, Failure):
             return reply
-        width, height = reply["size_px"]
-        return int(width), int(height)
+        if reply.width * reply.height != pixels:
+            return Failure(Code.IMAGE_DECODE_FAILED, "the image has another size than its header says")
+        return reply.width, reply.height
 
     def _cpu_ms(self, pixels: int) -> int:
         return round(1000 * self._decode_s * max(_LEAST_SHARE, pixels / self._limits.max_page_pixels))
 
-    def _ask(self, request: Request, body: bytes, descriptor: int | None = None) -> dict[str, Any] | Failure:
+    def _ask(self, request: Request, body: bytes, descriptor: int | None = None) -> Reply | Failure:
         """Ask an idle process, or a new one; one that dies is not asked again."""
         how = ""
         for _ in range(_TRIES):
@@ -137,7 +143,7 @@ class CodecProcesses:
                 logger.warning("a codec %s at an image of %d bytes", how, len(body))
                 continue
             self._idle.put(codec)
-            return Failure(Code(reply["code"]), str(reply["message"])) if "code" in reply else reply
+            return Failure(reply.code, reply.message) if isinstance(reply.code, Code) else reply
         return Failure(Code.IMAGE_DECODE_FAILED, f"the codec {how} at this image")
 
     def _take(self) -> "_Codec":
@@ -161,12 +167,10 @@ class _Codec:
                 stdin=theirs.fileno(),
                 env={**os.environ, **_KEEP_MEMORY, "PYTHONPATH": package},
             )
-        self._starts_within_s = _STARTS_WITHIN_S
 
-    def ask(self, request: Request, body: bytes, descriptor: int | None) -> dict[str, Any]:
+    def ask(self, request: Request, body: bytes, descriptor: int | None) -> Reply:
         """Send a request and wait for its answer, as long as the process lives and there is time."""
-        self._peer.settimeout(self._starts_within_s + _WALL_TIMES * request.cpu_ms / 1000)
-        self._starts_within_s = 0
+        self._peer.settimeout(_WALL_SPARE_S + _WALL_TIMES * request.cpu_ms / 1000)
         codec_messages.send_request(self._peer, request, body, descriptor)
         return codec_messages.receive_reply(self._peer)
 
