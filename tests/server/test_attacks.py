@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 import psutil
@@ -104,6 +105,18 @@ def test_a_request_of_six_largest_pages_stays_within_the_ceiling_and_leaves_noth
         sys.stdout.write(f"\nsix pages: {seconds:.1f} s, peak {peak:.0f} MB, then {rests[-1] / MB:.0f} MB\n")
         assert worker.peak_bytes < WorkerMemory.planned(Settings(), len(os.sched_getaffinity(0))).total
     assert rests[1] - rests[0] < 200 * MB
+
+
+def test_what_large_bodies_take_goes_back_to_the_system(service: torchserve.Service, worker: Worker) -> None:
+    body, rests = bytes(50 * MB), []
+    for _ in range(2):
+        with worker.watched(), ThreadPoolExecutor(5) as threads:
+            statuses = [answer.status_code for answer in threads.map(service.read, [body] * 5)]
+        assert set(statuses) <= {400, 503}  # no image, or more bytes than the front end takes at once
+        time.sleep(1)
+        rests.append(worker.memory_bytes())
+        sys.stdout.write(f"\nfive bodies: peak {worker.peak_bytes / MB:.0f} MB, then {rests[-1] / MB:.0f} MB\n")
+    assert rests[1] - rests[0] < 50 * MB
 
 
 @pytest.mark.parametrize("name", BOMBS)

@@ -7,8 +7,8 @@ from quintet.errors import SettingsError
 from quintet.pages.pixels.images import WORD_BYTES, most_decode_bytes
 from quintet.pages.settings import Settings
 
-# Networks, their plans for shapes, what they compute in between, and what the allocator keeps of it. Pages of many sizes
-# on a CPU took 3.0 GB with 2 threads and 3.3 with 8, and grew by less and less; thousands took 3.5 with 2.
+# Networks, their plans for shapes, what they compute in between, and what the allocator keeps of it. 64 pages of many
+# sizes on a CPU took 3.0 GB with 2 threads, 48 took 3.3 GB with 8; thousands took 3.5 GB with 2.
 _NETWORKS_BYTES, _NETWORKS_BYTES_A_THREAD = 3_500_000_000, 250_000_000
 # The bodies of one batch of requests: as the server takes them, and again as the pages of frames.
 _BODIES_BYTES = 1 << 30
