@@ -157,7 +157,7 @@ class _Codec:
     """One process, alive or not."""
 
     def __init__(self, limits: ImageLimits) -> None:
-        package = str(Path(__file__).resolve().parents[3])
+        places = [str(Path(__file__).resolve().parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
         numbers = (limits.max_body_bytes, limits.max_page_pixels, limits.min_page_side_px)
         self._peer, theirs = socket.socketpair()
         with theirs:
@@ -165,7 +165,7 @@ class _Codec:
             self._process = subprocess.Popen(  # noqa: S603 - our own words
                 [sys.executable, "-P", "-m", "quintet.pages.pixels.codec_child", *map(str, numbers)],
                 stdin=theirs.fileno(),
-                env={**os.environ, **_KEEP_MEMORY, "PYTHONPATH": package},
+                env={**os.environ, **_KEEP_MEMORY, "PYTHONPATH": os.pathsep.join(places)},
             )
 
     def ask(self, request: Request, body: bytes, descriptor: int | None) -> Reply:

@@ -46,9 +46,10 @@ DeviceJpeg = Callable[[Sequence[Opened | EncodedPage]], list[DevicePicture] | No
 
 
 def decode_on_device(engine: Engine, pages: Sequence[Opened | EncodedPage]) -> list[DevicePicture] | None:
-    """Decode plain JPEGs, as `jpeg_markers.is_plain` has it, in one call; the caller bounds their pixels, at 3 bytes each.
+    """Decode plain JPEGs, as `jpeg_markers.is_plain` has it, in one call.
 
-    None where torchvision has no decoder, or it refuses, since it does not say which page it means.
+    The caller bounds their pixels, at 3 bytes each. None where torchvision has no decoder, or it refuses, since it does
+    not say which page it means.
     """
     if not pages:
         return []
