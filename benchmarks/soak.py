@@ -1,8 +1,9 @@
 """The soak: `python -m benchmarks.soak --minutes 20`.
 
-One bulk client reads the same small generated pages again and again through one service. Memory of server and client
-must be flat: the trend over all samples after the warm-up, drawn out over that time, below 5 % of the level. No page
-may be lost, and each round must read what the first has read.
+One bulk client reads the same generated pages again and again through one service: small ones, and among them scans of
+up to 35 megapixels, pages of many sizes and documents. Memory of server and client must be flat: the trend over all
+samples after the warm-up, drawn out over that time, below 5 % of the level. No page may be lost, and each round must
+read what the first has read.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from PIL import Image
 from quintet.operations import service as torchserve
 
 from benchmarks.bench.machine import describe_machine, headline
@@ -176,11 +178,25 @@ def _environment() -> dict[str, str]:
 
 
 def _pages(count: int, folder: Path) -> Path:
-    """Small pages, and one that is none: a failure is part of every round."""
+    """Small pages, large ones and documents, and one that is no page: a failure is part of every round."""
     drawn = draw_pages(min(DRAWN, count), folder / "drawn", "--kinds", "note")
     pages = repeat_pages(drawn, count, folder / "pages").folder
+    with Image.open(drawn.pages[0]) as page:
+        _write_large_pages(page.convert("RGB"), pages)
     (pages / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
     return pages
+
+
+def _write_large_pages(page: Image.Image, folder: Path) -> None:
+    """One page as what real folders hold besides: A4 scanned at 600 and 300 dpi, other sizes, a TIFF, a PDF."""
+    a4 = page.resize((2480, 3508))
+    a4.save(folder / "300-dpi.jpg", progressive=True)
+    a4.resize((4960, 7016)).convert("L").save(folder / "600-dpi.png", compress_level=1)
+    a4.convert("RGBA").save(folder / "transparent.png", compress_level=1)
+    for width_px in (300, 700, 1100, 1900, 3300):
+        page.resize((width_px, 2000)).save(folder / f"{width_px}-wide.png")
+    for name in ("fax.tif", "document.pdf"):
+        a4.convert("1").save(folder / name, save_all=True, append_images=[a4.convert("L").rotate(90, expand=True)])
 
 
 def _document(machine: dict[str, Any], minutes: float, seen: Soak) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from quintet.errors import HTTP_STATUS, Code
 from quintet.frame import frames
 from quintet.operations import service as torchserve
 
+from tests.fuzz.bombs import BOMBS
 from tests.fuzz.decoding import OK, Findings
 from tests.fuzz.mutations import Mutator
 
@@ -21,15 +22,20 @@ _TIMEOUT_S = 900
 
 
 def fuzz_service(service: torchserve.Service, inputs: int, seed: int) -> Findings:
-    """Send so many inputs of a seed, half of them in frames: from number 1,000,000, where `fuzz_decoder` never gets."""
+    """Send so many inputs of a seed, half of them in frames, and what is made to cost much, one by one.
+
+    Inputs begin with number 1,000,000, where `fuzz_decoder` never gets; the others with 0.
+    """
     mutator, found = Mutator(seed), Findings()
     before = worker_pids(service)
     numbers = range(1_000_000, 1_000_000 + inputs)
     packs = [numbers[at : at + _PACK] for at in range(0, inputs // 2, _PACK)]
     singles = [[number] for number in numbers[sum(map(len, packs)) :]]
     with ThreadPoolExecutor(_PACK) as threads:
-        for some in threads.map(lambda pack: _send(service, pack, mutator), [*packs, *singles]):
+        for some in threads.map(lambda pack: _send(service, pack, map(mutator.input, pack)), [*packs, *singles]):
             found.add(some)
+    for number, make in enumerate(BOMBS.values()):
+        found.add(_send(service, [number], [make()]))
     found.deaths += sorted(set(before) - set(worker_pids(service)))
     found.peak_mb = max(peak_mb(pid) for pid in worker_pids(service))
     return found
@@ -49,10 +55,9 @@ def peak_mb(pid: int) -> float:
     return int(status["VmHWM"].split()[0]) / 1024
 
 
-def _send(service: torchserve.Service, numbers: Sequence[int], mutator: Mutator) -> Findings:
+def _send(service: torchserve.Service, numbers: Sequence[int], inputs: Iterable[bytes]) -> Findings:
     """One request: an image as it is, or a frame of several."""
-    found, begin = Findings(), time.monotonic()
-    bodies = [mutator.input(number) for number in numbers]
+    bodies, found, begin = list(inputs), Findings(), time.monotonic()
     packed = len(bodies) > 1
     headers = {
         "Authorization": f"Bearer {service.token('inference')}",

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from tests.fuzz.bombs import BOMBS
 from tests.fuzz.command import table
 from tests.fuzz.decoding import fuzz_decoder
 from tests.fuzz.mutations import Mutator
@@ -38,4 +39,4 @@ def test_damaged_images_neither_kill_the_decoder_nor_raise_what_is_not_documente
 def test_damaged_images_kill_no_worker_and_each_has_a_documented_answer(service, seed) -> None:
     found = fuzz_service(service, 50, seed)
     assert found.good, f"seed {seed}\n{table({'service': found})}"
-    assert found.inputs == 50
+    assert found.inputs == 50 + len(BOMBS)

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 from quintet.errors import Code, Failure, PageError
 from quintet.frame.chain import Chain, ChainEngine
-from quintet.pages.pixels.images import Picture, decode_image
+from quintet.pages.pixels.images import decode_image
 from quintet.pages.pixels.raw_pictures import read_raw
 from quintet.pages.settings import Settings
 
@@ -67,13 +67,12 @@ class PixelChain(EchoChain):
 
 def _seen(body, settings):
     try:
-        raw = isinstance(body, memoryview)
-        picture = read_raw(body, settings) if raw else Picture(decode_image(body, settings))
+        if isinstance(body, memoryview):
+            raw = read_raw(body, settings)
+            size_px, words = raw.size_px, raw.words
+        else:
+            image = decode_image(body, settings)
+            size_px, words = image.size, np.frombuffer(image.tobytes("raw", "RGBX"), np.int32)
     except PageError as error:
         return error.failure
-    if raw:
-        words = picture.words
-    else:
-        words = np.empty(picture.size_px[0] * picture.size_px[1], np.int32)
-        picture.copy_to(words)
-    return {"size_px": picture.size_px, "crc": zlib.crc32(words & 0xFFFFFF)}
+    return {"size_px": size_px, "crc": zlib.crc32(words & 0xFFFFFF)}

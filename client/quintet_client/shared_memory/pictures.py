@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from quintet.errors import PageError
 from quintet.frame.shared_memory.handshake import ALIGNMENT_BYTES
-from quintet.pages.pixels.images import load_image, open_image
+from quintet.pages.pixels.images import open_image
 from quintet.pages.pixels.raw_pictures import bytes_needed, write_raw
 
 from quintet_client.service.page import Extent, Limits
@@ -30,7 +30,7 @@ def decode_into(
             needed = -(-length // ALIGNMENT_BYTES) * ALIGNMENT_BYTES  # up to the next page
             all_bytes += needed
             if begin + length <= slab.offset + slab.size_bytes:
-                write_raw(load_image(opened.image), len(body), memory[begin : begin + length])
+                write_raw(opened.image, len(body), memory[begin : begin + length])
                 extent = Extent(begin, length)
                 begin += needed
         extents.append(extent)

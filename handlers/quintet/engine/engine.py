@@ -123,10 +123,6 @@ class Engine:
             self.waits += 1
             torch.cuda.current_stream(self.device).synchronize()
 
-    def staging(self, count: int, dtype: torch.dtype) -> Tensor:
-        """Host memory to fill and hand to `to_device`: page-locked where that helps."""
-        return torch.empty(count, dtype=dtype, pin_memory=self.device.type == "cuda")
-
     def pin(self, memory: memoryview) -> bool:
         """Page-lock memory that is not ours, read only, so that copies from it run beside the host's work.
 

@@ -1,7 +1,6 @@
 """THE main path: a batch of encoded pages in, one result or failure a page out, through five models."""
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -13,9 +12,7 @@ from quintet.engine.engine import Engine
 from quintet.engine.stage_timer import StageTimer
 from quintet.errors import Failure
 from quintet.pages.budgets import OPENVINO_OPTIONS, Budgets
-from quintet.pages.pixels.decoder import Decoder
-from quintet.pages.pixels.images import Opened
-from quintet.pages.pixels.raw_pictures import RawPicture
+from quintet.pages.pixels.decoder import AnyPage, Decoder, aligned_pixels
 from quintet.pages.records import Pages
 from quintet.pages.results.page_writer import PageWriter
 from quintet.pages.settings import Settings
@@ -86,11 +83,10 @@ class PageChain:
     def __call__(self, bodies: Sequence[bytes | memoryview]) -> list[Result | Failure]:
         """Read pages of any sizes, encoded or as raw pictures in memoryviews: one outcome each, in order."""
         opened = self._open(bodies)
-        pixels = [0 if isinstance(page, Failure) else math.prod(page.size_px) for page in opened]
-        batches = in_batches(pixels, self._settings.batch_pixels)
+        batches = in_batches([aligned_pixels(page) for page in opened], self._settings.batch_pixels)
         return [outcome for batch in batches for outcome in self._outcomes(opened[batch])]
 
-    def _outcomes(self, opened: Sequence[Opened | RawPicture | Failure]) -> list[Result | Failure]:
+    def _outcomes(self, opened: Sequence[AnyPage]) -> list[Result | Failure]:
         decoded = self._decode(opened)
         failures = [picture if isinstance(picture, Failure) else None for picture in decoded]
         pictures = [picture for picture in decoded if not isinstance(picture, Failure)]

@@ -24,6 +24,10 @@ class Settings(EngineSettings):
     max_page_pixels: int = between(100_000_000, 64, 1 << 29, runtime=True)
     min_page_side_px: int = between(10, 1, 1000, runtime=True)
 
+    # What a page may take: seconds of a CPU to decode the largest one; and the worker in bytes, 0 for what it needs.
+    decode_s: float = between(20.0, 0.1, 600.0, runtime=True)
+    max_worker_bytes: int = between(0, 0, 1 << 42, runtime=True)
+
     # What goes through the networks at once: more is cut into more calls, never refused.
     batch_pixels: int = between(400_000_000, 1 << 20, (1 << 31) - 1, runtime=True)
     page_calls: int = between(64, 1, 4096, runtime=True)

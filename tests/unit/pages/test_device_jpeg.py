@@ -11,9 +11,9 @@ import torch
 import torchvision
 from PIL import Image
 from quintet.errors import Code, Failure, SettingsError
-from quintet.pages.pixels.decoder import Decoder
-from quintet.pages.pixels.device_jpeg import DevicePicture, choose_device_jpeg, is_plain, packed_words
-from quintet.pages.pixels.images import Opened, Picture, decode_image, open_image
+from quintet.pages.pixels.decoder import Decoder, HostPicture
+from quintet.pages.pixels.device_jpeg import DevicePicture, choose_device_jpeg, packed_words
+from quintet.pages.pixels.images import decode_image, open_image
 from quintet.pages.settings import Settings
 
 from tests.conftest import draw_page, encode
@@ -36,9 +36,6 @@ class CpuEngine:
     def settle(self) -> None:
         self.settled += 1
 
-    def staging(self, count: int, dtype: torch.dtype) -> torch.Tensor:
-        return torch.empty(count, dtype=dtype)
-
     def to_device(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor
 
@@ -47,8 +44,8 @@ def decoder(settings: Settings = ON_DEVICE) -> Decoder:
     return Decoder(CpuEngine(), settings)
 
 
-def opened(body: bytes) -> Opened:
-    return open_image(body, Settings())
+def is_plain(body: bytes) -> bool:
+    return open_image(body, Settings()).is_plain_jpeg
 
 
 def turned(exif_orientation: int) -> Image.Exif:
@@ -88,12 +85,12 @@ NOT_PLAIN = {
 
 @pytest.mark.parametrize("kind", PLAIN)
 def test_a_plain_jpeg_is_for_the_device(kind: str) -> None:
-    assert is_plain(opened(PLAIN[kind]))
+    assert is_plain(PLAIN[kind])
 
 
 @pytest.mark.parametrize("kind", NOT_PLAIN)
 def test_anything_else_is_for_the_host(kind: str) -> None:
-    assert not is_plain(opened(NOT_PLAIN[kind]))
+    assert not is_plain(NOT_PLAIN[kind])
 
 
 def test_a_batch_of_all_kinds_has_pillows_pixels_page_by_page() -> None:
@@ -102,7 +99,7 @@ def test_a_batch_of_all_kinds_has_pillows_pixels_page_by_page() -> None:
     decoded = read(read.open(bodies))
     kept = [(body, picture) for body, picture in zip(bodies, decoded, strict=True) if not isinstance(picture, Failure)]
     assert sum(isinstance(picture, DevicePicture) for _, picture in kept) == len(PLAIN)
-    assert sum(isinstance(picture, Picture) for _, picture in kept) >= 5
+    assert sum(isinstance(picture, HostPicture) for _, picture in kept) >= 5
     pages = read.to_pages([picture for _, picture in kept])
     for number, (body, _) in enumerate(kept):
         expected = np.asarray(decode_image(body, Settings()), int)
@@ -151,14 +148,15 @@ def test_one_jpeg_that_the_device_refuses_leaves_its_neighbours_unchanged(monkey
 
     monkeypatch.setattr(torchvision.io, "decode_jpeg", refuses)
     decoded = read(read.open([PLAIN["baseline"], poison, PLAIN["grey"]]))
-    assert [type(picture) for picture in decoded] == [Picture] * 3
-    assert np.array_equal(np.asarray(decoded[0].image), np.asarray(decode_image(PLAIN["baseline"], Settings())))
+    assert [type(picture) for picture in decoded] == [HostPicture] * 3
+    pages = read.to_pages(decoded)
+    assert np.array_equal(pixels_of(pages, 0), np.asarray(decode_image(PLAIN["baseline"], Settings())))
 
 
 def test_a_jpeg_cut_before_its_end_marker_stands_alone_with_its_failure() -> None:
     body = PLAIN["baseline"]
     cut = body[: len(body) // 2] + b"\xff\xd9"  # plain to its first and last bytes
-    assert is_plain(opened(cut))
+    assert is_plain(cut)
     read = decoder()
     decoded = read(read.open([body, cut, PLAIN["grey"]]))
     on_host = decoder(ON_HOST)
@@ -171,7 +169,7 @@ def test_a_jpeg_cut_before_its_end_marker_stands_alone_with_its_failure() -> Non
 def test_what_the_device_calls_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     read = decoder()
     monkeypatch.setattr(torchvision.io, "decode_jpeg", lambda *_, **__: [torch.zeros(3, 8, 8, dtype=torch.uint8)])
-    assert isinstance(read(read.open([PLAIN["baseline"]]))[0], Picture)
+    assert isinstance(read(read.open([PLAIN["baseline"]]))[0], HostPicture)
 
 
 def test_the_device_is_waited_for_once_a_batch() -> None:

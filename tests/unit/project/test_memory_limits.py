@@ -8,6 +8,8 @@ import pytest
 from quintet.operations.front_end import FrontEnd, Memory
 from quintet.operations.gate import ByteBudget
 from quintet.operations.running import ServiceError
+from quintet.pages.settings import Settings
+from quintet.pages.worker_memory import WorkerMemory
 from quintet_client.run.reading import MOST_BYTES_IN_FLIGHT
 
 from tests.conftest import ROOT
@@ -47,6 +49,10 @@ def test_several_of_the_largest_bodies_fit_and_leave_a_quarter_to_ordinary_ones(
     assert sum(budget.take(LARGEST) for _ in range(100)) >= 4
     assert sum(budget.take(300_000) for _ in range(1000)) * 300_000 > MOST // 4 - 300_000
     assert budget.taken <= MOST
+
+
+def test_a_worker_has_room_for_all_bodies_under_way_as_they_come_and_as_pages_of_frames() -> None:
+    assert WorkerMemory.planned(Settings(), threads=2).bodies >= 2 * MOST
 
 
 def test_one_client_alone_is_not_refused_by_its_bytes() -> None:

@@ -1,29 +1,53 @@
 """Bytes to pixels on the device. Nothing else does that."""
 
-import math
+import mmap
 import warnings
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from quintet.engine.engine import Engine
 from quintet.errors import Failure, PageError
-from quintet.pages.pixels.device_jpeg import DevicePicture, choose_device_jpeg, is_plain, packed_words
-from quintet.pages.pixels.images import Opened, Picture, load_image, open_image
+from quintet.pages.pixels.codec_processes import CodecProcesses, EncodedPage, PageMemory
+from quintet.pages.pixels.device_jpeg import DevicePicture, choose_device_jpeg, packed_words
+from quintet.pages.pixels.images import WORD_BYTES
 from quintet.pages.pixels.raw_pictures import RawPicture, read_raw
 from quintet.pages.records import Pages, Raster
 from quintet.pages.settings import Settings
+from quintet.pages.worker_memory import WorkerMemory
 
-AnyPicture = Picture | RawPicture | DevicePicture
+# A process maps its page's part of a batch's memory, which begins where a page of memory does.
+_ALIGNMENT_PIXELS = mmap.ALLOCATIONGRANULARITY // WORD_BYTES
+
+
+@dataclass(frozen=True)
+class HostPicture:
+    """One page that a codec has decoded into the memory of its batch."""
+
+    memory: PageMemory
+    begin: int  # its first word
+    size_px: tuple[int, int]  # width and height
+
+    @property
+    def words(self) -> NDArray[np.int32]:
+        """(H x W,) int32."""
+        return self.memory.words[self.begin : self.begin + self.size_px[0] * self.size_px[1]]
+
+
+AnyPage = EncodedPage | RawPicture | Failure
+AnyPicture = HostPicture | RawPicture | DevicePicture
 # Where the pixels of a batch come from, in the order in which they lie on the device.
-_SOURCES = (Picture, RawPicture, DevicePicture)
+_SOURCES = (HostPicture, RawPicture, DevicePicture)
 
 
 class Decoder:
-    """Decodes bodies in a thread pool (the codecs release the GIL) straight into one staging area.
+    """Decodes bodies in processes, straight into the memory that their batch is read from.
 
     Plain JPEGs are decoded on the device instead, where the setting `jpeg` says so.
     """
@@ -32,69 +56,79 @@ class Decoder:
         self._engine = engine
         self._settings = settings
         self._device_jpeg = choose_device_jpeg(settings.jpeg, engine)
+        decoding_bytes = WorkerMemory.planned(settings, engine.threads).decoding
+        self._codecs = CodecProcesses(settings, decoding_bytes, settings.decode_s)
         self._pool = ThreadPoolExecutor(settings.decode_threads or engine.threads, thread_name_prefix="decode")
 
-    def open(self, bodies: Sequence[bytes | memoryview]) -> list[Opened | RawPicture | Failure]:
+    def open(self, bodies: Sequence[bytes | memoryview]) -> list[AnyPage]:
         """The header of each body, or why not; nothing is decoded yet. What comes as a memoryview is a raw picture."""
         return list(self._pool.map(self._open, bodies))
 
-    def __call__(self, pages: Sequence[Opened | RawPicture | Failure]) -> list[AnyPicture | Failure]:
+    def __call__(self, pages: Sequence[AnyPage]) -> list[AnyPicture | Failure]:
         """The pixels of each page as a viewer shows them, or why not: the device and the host work side by side."""
-        device = self._device_jpeg
-        jpegs = [page for page in pages if device and isinstance(page, Opened) and is_plain(page)]
+        encoded = [page for page in pages if isinstance(page, EncodedPage)]
+        jpegs = [page for page in encoded if self._device_jpeg and page.is_plain_jpeg]
         plain = set(map(id, jpegs))
-        for_host = [None if id(page) in plain else self._pool.submit(_load, page) for page in pages]
-        pictures = device(jpegs) if device else []
+        on_host = self._load([page for page in encoded if id(page) not in plain])
+        pictures = self._device_jpeg(jpegs) if self._device_jpeg else []
         # If the device refuses them all go to the host, where each fails or succeeds by itself.
-        on_device = iter(self._pool.map(_load, jpegs) if pictures is None else pictures)
-        return [next(on_device) if future is None else future.result() for future in for_host]
+        on_device = iter([one.result() for one in self._load(jpegs)] if pictures is None else pictures)
+        found = {id(page): next(on_device) if id(page) in plain else next(on_host).result() for page in encoded}
+        return [found[id(page)] if isinstance(page, EncodedPage) else page for page in pages]
 
     def to_pages(self, pictures: Sequence[AnyPicture]) -> Pages:
         """Pictures as one batch on the device; their pixels together within `batch_pixels`."""
         sizes = torch.tensor([picture.size_px for picture in pictures], dtype=torch.int64).view(-1, 2)
-        counts = sizes.prod(dim=1)
-        # What was decoded here lies first, in one piece, and the rest behind it.
+        values, offsets = self._words(pictures, sizes.prod(dim=1))
+        widths, heights, offsets = (self._engine.to_device(t) for t in (sizes[:, 0], sizes[:, 1], offsets))
+        return Pages(Raster(values, offsets, heights, widths), sizes)
+
+    def _words(self, pictures: Sequence[AnyPicture], counts: Tensor) -> tuple[Tensor, Tensor]:
+        """All pixels on the device, and where each of (P,) pictures begins there."""
+        hosted = [picture for picture in pictures if isinstance(picture, HostPicture)]
+        if len(hosted) == len(pictures) and len({id(picture.memory) for picture in hosted}) == 1:
+            # A CPU reads them where the codecs have written them.
+            begins = torch.tensor([picture.begin for picture in hosted])
+            return self._engine.to_device(_as_tensor(hosted[0].memory.words)), begins
         order = torch.tensor([_SOURCES.index(type(picture)) for picture in pictures]).argsort(stable=True)
         ends = counts[order].cumsum(0)
-        offsets = torch.empty_like(counts).scatter_(0, order, ends - counts[order])
-        widths, heights, offsets = (self._engine.to_device(t) for t in (sizes[:, 0], sizes[:, 1], offsets))
-        return Pages(Raster(self._words(pictures), offsets, heights, widths), sizes)
-
-    def _words(self, pictures: Sequence[AnyPicture]) -> Tensor:
-        """All pixels on the device, in the order of `_SOURCES`."""
+        begins = torch.empty_like(counts).scatter_(0, order, ends - counts[order])
+        # Raw pictures are page-locked where the engine could do so: the copies run beside the host's work, and are done
+        # before any result of theirs can come back, which is before the buffer may be unmapped.
+        in_order = [picture for kind in _SOURCES[:-1] for picture in pictures if isinstance(picture, kind)]
+        parts = [self._engine.to_device(_as_tensor(picture.words)) for picture in in_order]
         on_device = [picture for picture in pictures if isinstance(picture, DevicePicture)]
-        hosted = [picture for picture in pictures if isinstance(picture, Picture)]
-        raw = [picture for picture in pictures if isinstance(picture, RawPicture)]
-        parts = []
-        if hosted:  # in one staging area
-            ends = np.cumsum([math.prod(picture.size_px) for picture in hosted])
-            staging = self._engine.staging(int(ends[-1]), torch.int32)
-            list(self._pool.map(Picture.copy_to, hosted, np.split(staging.numpy(), ends[:-1])))
-            parts.append(self._engine.to_device(staging))
-        # Page-locked where the engine could do so: the copies run beside the host's work, and are done before any
-        # result of theirs can come back, which is before the buffer may be unmapped.
-        parts += [self._engine.to_device(_as_tensor(picture)) for picture in raw]
-        parts += [packed_words(on_device)] if on_device else []
         # On a CPU the copy is what keeps the pages as they are, whatever the client does to its memory meanwhile.
-        return parts[0] if len(parts) == 1 and not raw else torch.cat(parts)
+        return torch.cat([*parts, packed_words(on_device)] if on_device else parts), begins
 
-    def _open(self, body: bytes | memoryview) -> Opened | RawPicture | Failure:
+    def _load(self, pages: Sequence[EncodedPage]) -> Iterator[Future[HostPicture | Failure]]:
+        """Begin to decode pages into memory of their own."""
+        ends = list(accumulate(map(aligned_pixels, pages), initial=0))
+        memory = PageMemory(ends[-1])
+        places = zip(pages, ends, strict=False)
+        return iter([self._pool.submit(self._decode, page, memory, begin) for page, begin in places])
+
+    def _decode(self, page: EncodedPage, memory: PageMemory, begin: int) -> HostPicture | Failure:
+        size_px = self._codecs.load(page, memory, begin)
+        return size_px if isinstance(size_px, Failure) else HostPicture(memory, begin, size_px)
+
+    def _open(self, body: bytes | memoryview) -> AnyPage:
         """One body; what a page does wrong stays with that page."""
         try:
-            return read_raw(body, self._settings) if isinstance(body, memoryview) else open_image(body, self._settings)
+            return read_raw(body, self._settings) if isinstance(body, memoryview) else self._codecs.open(body)
         except PageError as error:
             return error.failure
 
 
-def _load(page: Opened | RawPicture | Failure) -> Picture | RawPicture | Failure:
-    try:
-        return Picture(load_image(page.image)) if isinstance(page, Opened) else page
-    except PageError as error:
-        return error.failure
+def aligned_pixels(page: AnyPage) -> int:
+    """How many words a page takes in the memory of its batch."""
+    if isinstance(page, Failure):
+        return 0
+    return -(-page.size_px[0] * page.size_px[1] // _ALIGNMENT_PIXELS) * _ALIGNMENT_PIXELS
 
 
-def _as_tensor(picture: RawPicture) -> Tensor:
-    """The words of a raw picture where they lie; not to be written to."""
+def _as_tensor(words: NDArray[np.int32]) -> Tensor:
+    """Words where they lie; not to be written to."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch has no read-only tensors, and says so
-        return torch.from_numpy(picture.words)
+        return torch.from_numpy(words)

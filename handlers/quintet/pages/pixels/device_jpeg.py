@@ -8,7 +8,6 @@ way to compute the same answer, and black on white has no colour to smooth.
 
 import io
 import logging
-import struct
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,21 +15,16 @@ from functools import partial
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, JpegImagePlugin
+from PIL import Image
 from torch import Tensor
 
 from quintet.engine.engine import Engine
 from quintet.errors import SettingsError
+from quintet.pages.pixels.codec_processes import EncodedPage
 from quintet.pages.pixels.images import Opened
 
 logger = logging.getLogger(__name__)
 
-_HUFFMAN_CODED = {0xFFC0, 0xFFC2}  # baseline and progressive
-# What may stand before the frame: tables of codes and of quantisation, restart intervals, comments, application data.
-_BEFORE_FRAME = {0xFFC4, 0xFFDB, 0xFFDD, 0xFFFE, *range(0xFFE0, 0xFFF0)}
-_END = b"\xff\xd9"
-# Luma blocks per chroma block, across and down: what nvJPEG has a name for.
-_SUBSAMPLINGS = frozenset({(1, 1), (2, 1), (2, 2), (1, 2), (4, 1), (4, 2)})
 # Mean difference from Pillow on smooth pictures, in 255ths: rounding and chroma stay far below, a picture that was not
 # decoded far above.
 _TOLERANCE = 4.0
@@ -48,13 +42,14 @@ class DevicePicture:
         return self.planes.shape[2], self.planes.shape[1]
 
 
-DeviceJpeg = Callable[[Sequence[Opened]], list[DevicePicture] | None]
+DeviceJpeg = Callable[[Sequence[Opened | EncodedPage]], list[DevicePicture] | None]
 
 
-def decode_on_device(engine: Engine, pages: Sequence[Opened]) -> list[DevicePicture] | None:
-    """Decode plain JPEGs, of which `is_plain` holds, in one call; the caller bounds their pixels, at 3 bytes each.
+def decode_on_device(engine: Engine, pages: Sequence[Opened | EncodedPage]) -> list[DevicePicture] | None:
+    """Decode plain JPEGs, as `jpeg_markers.is_plain` has it, in one call.
 
-    None where torchvision has no decoder, or it refuses, since it does not say which page it means.
+    The caller bounds their pixels, at 3 bytes each. None where torchvision has no decoder, or it refuses, since it does
+    not say which page it means.
     """
     if not pages:
         return []
@@ -96,50 +91,12 @@ def choose_device_jpeg(asked: str, engine: Engine) -> DeviceJpeg | None:
     return None
 
 
-def is_plain(page: Opened) -> bool:
-    """Whether a page is a JPEG that every decoder takes alike, so that the device may have it.
-
-    Whole (it ends with its end marker), baseline or progressive with Huffman codes, 8 bits, grey or YCbCr in a usual
-    subsampling, not turned by EXIF. Everything else is the host's, with its errors.
-    """
-    image = page.image
-    if image.format != "JPEG" or not isinstance(image, JpegImagePlugin.JpegImageFile):
-        return False
-    if page.body[-2:] != _END or not _is_huffman_coded(page.body):
-        return False
-    try:
-        upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-    except Exception:  # noqa: BLE001 - whatever a damaged block raises, the host says what is wrong with the page
-        return False
-    return upright and _has_plain_colours(image)
-
-
 def packed_words(pictures: Sequence[DevicePicture]) -> Tensor:
     """Pixels of all pictures end to end, row by row, one 32-bit word each as `Raster` has them: (S,) int32."""
     channels = torch.cat([picture.planes.reshape(3, -1) for picture in pictures], dim=1)
     words = torch.empty(channels.shape[1], dtype=torch.int32, device=channels.device)
     words.view(torch.uint8).view(-1, 4)[:, :3] = channels.T
     return words
-
-
-def _has_plain_colours(image: JpegImagePlugin.JpegImageFile) -> bool:
-    """Whether it is grey, or YCbCr without doubt: decoders weigh differently what tells RGB from it."""
-    numbers, blocks = [layer[0] for layer in image.layer], [tuple(layer[1:3]) for layer in image.layer]
-    if len(numbers) == 1:
-        return blocks == [(1, 1)]
-    known = numbers == [1, 2, 3] and image.info.get("adobe_transform", 1) == 1
-    return known and blocks[0] in _SUBSAMPLINGS and blocks[1:] == [(1, 1), (1, 1)]
-
-
-def _is_huffman_coded(body: bytes) -> bool:
-    """Whether the first frame is, and nothing unusual stands before it."""
-    place = 2
-    while place + 4 <= len(body):
-        marker, length = struct.unpack_from(">HH", body, place)
-        if marker not in _BEFORE_FRAME:
-            return marker in _HUFFMAN_CODED
-        place += 2 + length
-    return False
 
 
 def _fault_of(decoder: DeviceJpeg) -> str | None:
@@ -161,7 +118,7 @@ def _fault_of(decoder: DeviceJpeg) -> str | None:
 
 
 def _known_pages() -> list[Opened]:
-    """Smooth pictures in the codings that `is_plain` lets through, of even and odd sizes, several of each."""
+    """Smooth pictures in the codings of plain JPEGs, of even and odd sizes, several of each."""
     rows, columns = np.mgrid[0:1:199j, 0:1:311j]
     smooth = np.stack([255 * rows, 255 * columns, 255 * (1 - rows * columns)], axis=2).astype(np.uint8)
     colour = Image.fromarray(smooth)

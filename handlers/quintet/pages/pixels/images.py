@@ -1,24 +1,34 @@
 """Encoded images to pixels on the host, as a viewer shows them. Needs Pillow alone, so that clients can do it too.
 
-Colour images are held as one 32-bit word a pixel: R, G, B and one byte that nobody reads.
+Pixels are handed on as one 32-bit word each: R, G, B and one byte that nobody reads.
 """
 
+import contextlib
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from quintet.errors import Code, PageError
+from quintet.pages.pixels.jpeg_markers import can_hold, count_scans, is_plain
 
 # Our own limits are held against the header before a pixel is decoded, so that Pillow's warning would come twice.
 Image.MAX_IMAGE_PIXELS = None
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
-# How a frame begins whose entropy coding is arithmetic: sequential and progressive.
-_ARITHMETIC = (b"\xff\xc9", b"\xff\xca")
+WORD_BYTES = 4
+# Encoders write 1 scan, or 10 (libjpeg) to 18 (of four colours) progressive ones; each costs a pass over all pixels.
+MAX_JPEG_SCANS = 50
+# What a codec has besides, whatever the image: tables, rows, and the conversion of one strip.
+_CODEC_BYTES = 48 << 20
+_STRIP_PIXELS = 1 << 20
+_NO_MEMORY = ("out of memory", "decoder error -9")  # Pillow's words for it, where it is no MemoryError
+_SMALL_MODES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}  # bytes a pixel; others have 4
+# Bytes a pixel that a codec has beside Pillow's image. JPEG: coefficients of up to four components, where there are
+# several scans. TIFF: one strip may hold the whole image, and libtiff turns it into RGBA. WebP: two canvases, a frame.
+_CODEC_PIXEL_BYTES = {"JPEG": 8, "MPO": 8, "TIFF": 8, "WEBP": 12}
 
 
 class ImageLimits(Protocol):
@@ -49,21 +59,26 @@ class Opened:
         """Width and height as encoded; an EXIF turn may swap them."""
         return self.image.size
 
-
-@dataclass(frozen=True)
-class Picture:
-    """One decoded page on the host."""
-
-    image: Image.Image  # mode RGB
+    @property
+    def is_plain_jpeg(self) -> bool:
+        """Whether a device may decode it."""
+        return is_plain(self.body, self.image)
 
     @property
-    def size_px(self) -> tuple[int, int]:
-        """Width and height."""
-        return self.image.size
+    def decode_bytes(self) -> int:
+        """The most memory that decoding may take, the words that come out of it left out.
 
-    def copy_to(self, words: NDArray[np.int32]) -> None:
-        """Write the pixels, row by row, into width x height words."""
-        words[:] = np.frombuffer(self.image.tobytes("raw", "RGBX"), dtype=np.int32)
+        Pillow's image, once more where EXIF turns it, and what the codec has beside it.
+        """
+        image = self.image
+        pixel_bytes = 2 * _SMALL_MODES.get(image.mode, 4) + _CODEC_PIXEL_BYTES.get(image.format or "", 0)
+        return image.width * image.height * pixel_bytes + 2 * len(self.body) + _CODEC_BYTES
+
+
+def most_decode_bytes(limits: ImageLimits) -> int:
+    """`Opened.decode_bytes` of the image that takes most within the limits."""
+    pixel_bytes = 2 * 4 + max(_CODEC_PIXEL_BYTES.values())
+    return limits.max_page_pixels * pixel_bytes + 2 * limits.max_body_bytes + _CODEC_BYTES
 
 
 def decode_image(body: bytes, limits: ImageLimits) -> Image.Image:
@@ -79,7 +94,8 @@ def open_image(body: bytes, limits: ImageLimits) -> Opened:
     """Read the header alone and hold it against the limits.
 
     Raises:
-        PageError: the body is empty, too large or of another format, or the image is too large or too small.
+        PageError: the body is empty, too large or of another format, the image is too large or too small, or a JPEG
+            has more than `MAX_JPEG_SCANS`.
     """
     if not body:
         raise PageError(Code.EMPTY_BODY, "the body has no bytes: send one encoded image")
@@ -88,11 +104,13 @@ def open_image(body: bytes, limits: ImageLimits) -> Opened:
         raise PageError(Code.IMAGE_TOO_LARGE, message)
     try:
         image = Image.open(io.BytesIO(body), formats=FORMATS)
-    except Exception as error:  # as in `load_image`: damaged headers bring out errors of many types
+    except MemoryError as error:
+        raise _takes_too_much() from error
+    except Exception as error:  # as in `_decoding`: damaged headers bring out errors of many types
         raise _not_an_image(body) from error
     check_size(image.size, limits)
-    if image.format == "JPEG":
-        _check_jpeg_is_whole(body, image.size)
+    if image.format in {"JPEG", "MPO"}:
+        _check_jpeg(body, image)
     return Opened(body, image)
 
 
@@ -100,16 +118,53 @@ def load_image(image: Image.Image) -> Image.Image:
     """Decode the pixels of an opened image, to RGB as a viewer shows it.
 
     Raises:
-        PageError: the image is damaged.
+        PageError: the image is damaged, or there is no memory for it.
     """
+    with _decoding():
+        return _to_rgb(_loaded(image))
+
+
+def load_words(image: Image.Image, memory: memoryview) -> tuple[int, int]:
+    """Decode the pixels of an opened image into `WORD_BYTES` each, row by row; returns its width and height.
+
+    Converts a strip at a time, as a copy of the largest page has 400 MB.
+
+    Raises:
+        PageError: the image is damaged, there is no memory for it, or it has another number of pixels than its header
+            says.
+    """
+    with _decoding():
+        image = _loaded(image)
+        if image.width * image.height * WORD_BYTES != len(memory):
+            raise ValueError("the image has another size than its header says")
+        end = 0
+        rows = max(1, _STRIP_PIXELS // image.width)
+        for top in range(0, image.height, rows):
+            strip = image.crop((0, top, image.width, min(top + rows, image.height))) if rows < image.height else image
+            words = _to_rgb(strip).tobytes("raw", "RGBX")
+            begin, end = end, end + len(words)
+            memory[begin:end] = words
+        return image.size
+
+
+@contextlib.contextmanager
+def _decoding() -> Iterator[None]:
+    """Pillow's codecs raise many types on damaged input; each is this page's own failure."""
     try:
-        image.load()
-        ImageOps.exif_transpose(image, in_place=True)  # a copy would be 400 MB of the largest page
-        return _to_rgb(image)
-    except Exception as error:  # Pillow's codecs raise many types on damaged input; each is this page's own failure.
-        raise PageError(
-            Code.IMAGE_DECODE_FAILED, f"the image is damaged or truncated ({type(error).__name__})"
-        ) from error
+        yield
+    except MemoryError as error:
+        raise _takes_too_much() from error
+    except Exception as error:
+        if any(words in str(error) for words in _NO_MEMORY):
+            raise _takes_too_much() from error
+        message = f"the image is damaged or truncated ({type(error).__name__})"
+        raise PageError(Code.IMAGE_DECODE_FAILED, message) from error
+
+
+def _loaded(image: Image.Image) -> Image.Image:
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)  # a copy would be 400 MB of the largest page
+    return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -123,6 +178,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
+def _takes_too_much() -> PageError:
+    return PageError(Code.IMAGE_TOO_LARGE, "decoding takes more memory than an image of this size may have")
+
+
 def _not_an_image(body: bytes) -> PageError:
     """Tell a damaged image of a known format from one of another format, by its first bytes."""
     known = (b"\xff\xd8", b"\x89PNG", b"II*\0", b"MM\0*", b"BM")
@@ -131,16 +190,11 @@ def _not_an_image(body: bytes) -> PageError:
     return PageError(Code.UNSUPPORTED_FORMAT, f"the body is none of {', '.join(FORMATS)}")
 
 
-def _check_jpeg_is_whole(body: bytes, size_px: tuple[int, int]) -> None:
-    """Refuse a JPEG that cannot hold its pixels: libjpeg fills what is missing with grey, and says nothing.
-
-    Huffman coding takes at least one bit for each block of 8 x 8 pixels (ITU T.81, F.1.2); arithmetic coding may take
-    less, but no camera or scanner writes it.
-    """
-    width, height = size_px
-    blocks = -(-width // 8) * -(-height // 8)
-    if 8 * len(body) < blocks and not any(marker in body for marker in _ARITHMETIC):
-        message = f"the image is truncated: {len(body)} bytes cannot hold {width} x {height} pixels"
+def _check_jpeg(body: bytes, image: Image.Image) -> None:
+    if count_scans(body, MAX_JPEG_SCANS) > MAX_JPEG_SCANS:
+        raise PageError(Code.IMAGE_TOO_COMPLEX, f"the JPEG has more than {MAX_JPEG_SCANS} scans: encode it anew")
+    if image.format == "JPEG" and not can_hold(body, image.size):
+        message = f"the image is truncated: {len(body)} bytes cannot hold {image.width} x {image.height} pixels"
         raise PageError(Code.IMAGE_DECODE_FAILED, message)
 
 

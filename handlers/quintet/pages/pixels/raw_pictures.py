@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from quintet.errors import Code, PageError
-from quintet.pages.pixels.images import Picture, check_size
+from quintet.pages.pixels.images import WORD_BYTES, check_size, load_words
 from quintet.pages.settings import Settings
 
 MAGIC = b"\x91QUIBARE"
 
 _HEADER = struct.Struct("<8sIIQ8x")
-_WORD_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -35,13 +34,17 @@ class RawPicture:
 
 def bytes_needed(size_px: tuple[int, int]) -> int:
     """Bytes that a picture of this width and height takes."""
-    return _HEADER.size + size_px[0] * size_px[1] * _WORD_BYTES
+    return _HEADER.size + size_px[0] * size_px[1] * WORD_BYTES
 
 
 def write_raw(image: Image.Image, encoded_bytes: int, memory: memoryview) -> None:
-    """Lay an RGB picture, once `encoded_bytes` long, into its `bytes_needed`: writable, aligned for 32-bit words."""
-    _HEADER.pack_into(memory, 0, MAGIC, *image.size, encoded_bytes)
-    Picture(image).copy_to(np.frombuffer(memory, np.int32, offset=_HEADER.size))
+    """Decode an opened image, `encoded_bytes` long, into its `bytes_needed`: writable.
+
+    Raises:
+        PageError: as of `load_words`.
+    """
+    size_px = load_words(image, memory[_HEADER.size :])
+    _HEADER.pack_into(memory, 0, MAGIC, *size_px, encoded_bytes)
 
 
 def read_raw(memory: memoryview, settings: Settings) -> RawPicture:

@@ -1,0 +1,212 @@
+"""Image codecs in processes of their own, each bounded in time and memory a page, and all of them in memory together.
+
+A thread in native code cannot be stopped, and what it allocates is the worker's; a process ends with its page.
+"""
+
+import contextlib
+import fcntl
+import logging
+import mmap
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quintet.errors import Code, Failure
+from quintet.pages.pixels import codec_messages
+from quintet.pages.pixels.codec_messages import Reply, Request
+from quintet.pages.pixels.images import WORD_BYTES, ImageLimits, check_size
+
+# What reading a header may take: Pillow keeps what stands before the pixels, WebP's decoder reserves two canvases.
+_HEADER_BYTES = 64 << 20
+_LARGEST_WEBP_BYTES = 8 * (1 << 14) ** 2
+# The largest page has all of `decode_s`, smaller ones as much as they are smaller, none and no header less than this.
+_LEAST_SHARE = 0.1
+# How much longer than its time of a CPU a page may take, on a machine that does other work.
+_WALL_TIMES, _WALL_SPARE_S = 10, 60
+# A process that dies may have been the system's choice when memory was short: the page has another try.
+_TRIES = 2
+_TIMED_OUT = "timed out"
+# What a process frees it keeps for the next page, up to what a usual page takes: faulting it in anew takes a third of
+# the time of decoding.
+_KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+    "MALLOC_TOP_PAD_": str(16 << 20),
+}
+
+logger = logging.getLogger(__name__)
+
+
+class PageMemory:
+    """Memory for the pixels of a batch, shared with the processes that write them.
+
+    What nobody has written takes nothing. The system has it back with the last look at the words.
+    """
+
+    def __init__(self, word_count: int) -> None:
+        length = max(1, word_count) * WORD_BYTES
+        self.descriptor = os.memfd_create("quintet-pages", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        weakref.finalize(self, os.close, self.descriptor)
+        os.ftruncate(self.descriptor, length)
+        # Memory that shrinks under its reader kills the worker: a process that an image took over cannot do that.
+        fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+        self.words: NDArray[np.int32] = np.frombuffer(mmap.mmap(self.descriptor, length), np.int32)
+
+
+@dataclass(frozen=True)
+class EncodedPage:
+    """One encoded page whose header has been read and is within the limits."""
+
+    body: bytes
+    size_px: tuple[int, int]  # as encoded; an EXIF turn may swap them
+    is_plain_jpeg: bool  # whether a device may decode it
+    decode_bytes: int  # the most memory that decoding may take beside its words
+
+
+class CodecProcesses:
+    """As many processes as are asked at once, each started when it is needed. Safe to share between threads."""
+
+    def __init__(self, limits: ImageLimits, max_bytes: int, decode_s: float) -> None:
+        """Prepare.
+
+        Args:
+            limits: what an image may be.
+            max_bytes: most memory that all decoding under way may take together.
+            decode_s: seconds of a CPU that the largest page may take.
+        """
+        self._limits = limits
+        self._decode_s = decode_s
+        self._budget = _Budget(max_bytes)
+        self._idle: queue.LifoQueue[_Codec] = queue.LifoQueue()
+        weakref.finalize(self, _end_all, self._idle)
+
+    def open(self, body: bytes) -> EncodedPage | Failure:
+        """The header of a body, or why not; nothing is decoded yet.
+
+        Raises:
+            PageError: a size beyond the limits, which only a process says that an image has taken over.
+        """
+        if not body:
+            return Failure(Code.EMPTY_BODY, "the body has no bytes: send one encoded image")
+        needed = _HEADER_BYTES + 8 * len(body)
+        reserved = _LARGEST_WEBP_BYTES if body[8:12] == b"WEBP" else 0  # and not written yet
+        with self._budget.held(needed):
+            reply = self._ask(Request(self._cpu_ms(0), needed + reserved), body)
+        if isinstance(reply, Failure):
+            return reply
+        page = EncodedPage(body, (reply.width, reply.height), reply.is_plain_jpeg, reply.decode_bytes)
+        check_size(page.size_px, self._limits)
+        if page.decode_bytes > self._budget.most:
+            message = f"decoding the image takes {page.decode_bytes} bytes; allowed are {self._budget.most}"
+            return Failure(Code.IMAGE_TOO_LARGE, message)
+        return page
+
+    def load(self, page: EncodedPage, memory: PageMemory, begin: int) -> tuple[int, int] | Failure:
+        """Decode a page to where its words begin; returns its width and height as a viewer shows it."""
+        width, height = page.size_px
+        pixels = width * height
+        length = pixels * WORD_BYTES
+        request = Request(self._cpu_ms(pixels), page.decode_bytes + length, begin * WORD_BYTES, length)
+        with self._budget.held(page.decode_bytes):
+            reply = self._ask(request, page.body, memory.descriptor)
+        if isinstance(reply, Failure):
+            return reply
+        if reply.width * reply.height != pixels:
+            return Failure(Code.IMAGE_DECODE_FAILED, "the image has another size than its header says")
+        return reply.width, reply.height
+
+    def _cpu_ms(self, pixels: int) -> int:
+        return round(1000 * self._decode_s * max(_LEAST_SHARE, pixels / self._limits.max_page_pixels))
+
+    def _ask(self, request: Request, body: bytes, descriptor: int | None = None) -> Reply | Failure:
+        """Ask an idle process, or a new one; one that dies is not asked again."""
+        how = ""
+        for _ in range(_TRIES):
+            codec = self._take()
+            try:
+                reply = codec.ask(request, body, descriptor)
+            except (EOFError, OSError, ValueError) as error:
+                if (how := codec.end(error)) == _TIMED_OUT:
+                    message = f"decoding the image takes more than {request.cpu_ms / 1000:g} s: encode it anew"
+                    return Failure(Code.IMAGE_TOO_COMPLEX, message)
+                logger.warning("a codec %s at an image of %d bytes", how, len(body))
+                continue
+            self._idle.put(codec)
+            return Failure(reply.code, reply.message) if isinstance(reply.code, Code) else reply
+        return Failure(Code.IMAGE_DECODE_FAILED, f"the codec {how} at this image")
+
+    def _take(self) -> "_Codec":
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            return _Codec(self._limits)
+
+
+class _Codec:
+    """One process, alive or not."""
+
+    def __init__(self, limits: ImageLimits) -> None:
+        places = [str(Path(__file__).resolve().parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
+        numbers = (limits.max_body_bytes, limits.max_page_pixels, limits.min_page_side_px)
+        self._peer, theirs = socket.socketpair()
+        with theirs:
+            # -P: a module of ours or Pillow's is never taken from the working folder.
+            self._process = subprocess.Popen(  # noqa: S603 - our own words
+                [sys.executable, "-P", "-m", "quintet.pages.pixels.codec_child", *map(str, numbers)],
+                stdin=theirs.fileno(),
+                env={**os.environ, **_KEEP_MEMORY, "PYTHONPATH": os.pathsep.join(places)},
+            )
+
+    def ask(self, request: Request, body: bytes, descriptor: int | None) -> Reply:
+        """Send a request and wait for its answer, as long as the process lives and there is time."""
+        self._peer.settimeout(_WALL_SPARE_S + _WALL_TIMES * request.cpu_ms / 1000)
+        codec_messages.send_request(self._peer, request, body, descriptor)
+        return codec_messages.receive_reply(self._peer)
+
+    def end(self, error: Exception | None = None) -> str:
+        """Kill the process unless it is dead already; says how it ended."""
+        self._peer.close()
+        self._process.kill()
+        status = self._process.wait()
+        if status == -signal.SIGPROF or isinstance(error, TimeoutError):
+            return _TIMED_OUT
+        return f"died of {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
+
+
+class _Budget:
+    """Bytes that those who hold some have together; who does not fit waits."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._taken = 0
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def held(self, count: int) -> Iterator[None]:
+        """Hold so many bytes, or all of them if there are not so many."""
+        count = min(count, self.most)
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken + count <= self.most)
+            self._taken += count
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= count
+                self._changed.notify_all()
+
+
+def _end_all(idle: "queue.LifoQueue[_Codec]") -> None:
+    while not idle.empty():
+        idle.get_nowait().end()

@@ -1,0 +1,160 @@
+"""Codecs in processes of their own: the same pixels as in ours, and an end for every image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+from quintet.errors import Code, Failure
+from quintet.pages.pixels.codec_processes import CodecProcesses, EncodedPage, PageMemory
+from quintet.pages.pixels.images import MAX_JPEG_SCANS, decode_image
+from quintet.pages.settings import Settings
+
+from tests.conftest import draw_page, encode
+from tests.family import processes_below
+from tests.fuzz.bombs import jpeg_of_scans, png_of_chunks, tiff_of_one_tile, tiff_of_strips, webp_of_canvas
+
+SETTINGS = Settings()
+CHILD = "quintet.pages.pixels.codec_child"
+PAGE = draw_page(["codec"], (1300, 900))  # more than one strip of a conversion
+TURNED = Image.Exif()
+TURNED[0x0112] = 6
+DEEP = PAGE.convert("L").convert("I").point(lambda value: value * 257).convert("I;16")
+KINDS = {
+    "jpeg": encode(PAGE, "JPEG"),
+    "progressive": encode(PAGE, "JPEG", progressive=True),
+    "grey": encode(PAGE.convert("L"), "JPEG"),
+    "cmyk": encode(PAGE.convert("CMYK"), "JPEG"),
+    "turned": encode(PAGE, "JPEG", exif=TURNED),
+    "png": encode(PAGE),
+    "16 bits": encode(DEEP),
+    "palette": encode(PAGE.convert("P"), transparency=3),
+    "transparent": encode(Image.merge("RGBA", (*PAGE.split(), Image.linear_gradient("L").resize(PAGE.size)))),
+    "grey, transparent": encode(PAGE.convert("LA")),
+    "bits": encode(PAGE.convert("1"), "TIFF", compression="group4"),
+    "lab": encode(PAGE.resize((130, 90)).convert("LAB"), "TIFF"),
+    "webp": encode(PAGE, "WEBP"),
+    "bmp": encode(PAGE, "BMP"),
+}
+
+
+def processes(max_bytes: int = 1 << 31, decode_s: float = 20.0) -> CodecProcesses:
+    return CodecProcesses(SETTINGS, max_bytes, decode_s)
+
+
+def read(codecs: CodecProcesses, body: bytes) -> np.ndarray | Failure:
+    """The pixels of a body, (H, W, 3)."""
+    page = codecs.open(body)
+    if isinstance(page, Failure):
+        return page
+    memory = PageMemory(page.size_px[0] * page.size_px[1])
+    size_px = codecs.load(page, memory, 0)
+    return size_px if isinstance(size_px, Failure) else memory.words.view(np.uint8).reshape(*size_px[::-1], 4)[..., :3]
+
+
+def ours() -> list[psutil.Process]:
+    return processes_below(os.getpid(), CHILD)
+
+
+@pytest.fixture(scope="module")
+def codecs() -> Iterator[CodecProcesses]:
+    yield (made := processes())
+    del made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pixels_are_those_that_a_codec_in_our_own_process_gives(codecs: CodecProcesses, kind: str) -> None:
+    found = read(codecs, KINDS[kind])
+    assert isinstance(found, np.ndarray)
+    assert np.array_equal(found, np.asarray(decode_image(KINDS[kind], SETTINGS)))
+
+
+def test_pages_stand_one_behind_the_other_in_the_memory_of_their_batch(codecs: CodecProcesses) -> None:
+    pages = [codecs.open(KINDS[kind]) for kind in ("png", "jpeg")]
+    begin = -(-1300 * 900 // 1024) * 1024
+    memory = PageMemory(2 * begin)
+    for page, at in zip(pages, (0, begin), strict=True):
+        assert isinstance(page, EncodedPage)
+        assert codecs.load(page, memory, at) == (1300, 900)
+    for kind, at in (("png", 0), ("jpeg", begin)):
+        words = memory.words[at : at + 1300 * 900].view(np.uint8).reshape(900, 1300, 4)
+        assert np.array_equal(words[..., :3], np.asarray(decode_image(KINDS[kind], SETTINGS)))
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (jpeg_of_scans((800, 800), MAX_JPEG_SCANS + 1), Code.IMAGE_TOO_COMPLEX),
+        (jpeg_of_scans((9_990, 9_990), 300), Code.IMAGE_TOO_COMPLEX),
+        (tiff_of_one_tile(20_000), Code.IMAGE_TOO_LARGE),
+        (webp_of_canvas(16_000), Code.IMAGE_TOO_LARGE),
+        (b"", Code.EMPTY_BODY),
+        (b"no image", Code.UNSUPPORTED_FORMAT),
+        (KINDS["png"][:3000], Code.IMAGE_DECODE_FAILED),
+        (encode(Image.new("L", (1, 1))), Code.IMAGE_TOO_SMALL),
+    ],
+    ids=["a scan too many", "300 scans", "large tile", "large canvas", "empty", "no image", "cut", "small"],
+)
+def test_a_bad_image_has_its_own_code_and_the_next_one_is_read(codecs: CodecProcesses, body: bytes, code: Code) -> None:
+    found = read(codecs, body)
+    assert isinstance(found, Failure)
+    assert found.code is code
+    assert isinstance(read(codecs, KINDS["jpeg"]), np.ndarray)
+
+
+@pytest.mark.parametrize("body", [png_of_chunks(200_000), tiff_of_strips(300_000)], ids=["header", "pixels"])
+def test_an_image_that_takes_longer_than_its_size_allows_is_stopped(body: bytes) -> None:
+    codecs = processes(decode_s=2.0)  # and a tenth for a header or a small image
+    found = read(codecs, body)
+    assert isinstance(found, Failure)
+    assert found.code is Code.IMAGE_TOO_COMPLEX
+    assert isinstance(read(codecs, KINDS["jpeg"]), np.ndarray)
+
+
+def test_scans_are_those_of_the_image_and_not_what_looks_like_them_elsewhere(codecs: CodecProcesses) -> None:
+    body = jpeg_of_scans((800, 800), MAX_JPEG_SCANS)
+    film, thumbnails = b"\xff\xda" * 1000, b"\xff\xe1" + (2002).to_bytes(2, "big") + b"\xff\xda" * 1000
+    assert isinstance(read(codecs, body[:2] + thumbnails + body[2:] + film), np.ndarray)
+
+
+def test_an_image_that_takes_more_than_all_may_take_together_is_refused_before_it_is_decoded() -> None:
+    found = processes(max_bytes=1 << 20).open(KINDS["png"])
+    assert isinstance(found, Failure)
+    assert found.code is Code.IMAGE_TOO_LARGE
+
+
+def test_a_process_that_was_killed_costs_no_page() -> None:
+    codecs, before = processes(), ours()
+    assert isinstance(read(codecs, KINDS["png"]), np.ndarray)
+    (codec,) = (one for one in ours() if one not in before)
+    codec.kill()
+    assert isinstance(read(codecs, KINDS["png"]), np.ndarray)
+
+
+def test_processes_end_with_whoever_asks_them() -> None:
+    before = ours()
+    codecs = processes()
+    read(codecs, KINDS["png"])
+    assert len(ours()) == len(before) + 1
+    del codecs
+    assert ours() == before
+
+
+def test_the_system_has_the_memory_back_when_nobody_looks_at_the_pixels_any_more(codecs: CodecProcesses) -> None:
+    before = resident_bytes()
+    found = read(codecs, encode(Image.new("L", (5000, 5000))))
+    assert isinstance(found, np.ndarray)
+    assert found.max() == 0
+    assert resident_bytes() - before > 90_000_000
+    del found
+    assert resident_bytes() - before < 10_000_000
+    assert all(one.memory_info().rss < 150_000_000 for one in ours())
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
