@@ -171,6 +171,7 @@ def test_without_a_terminal_there_is_no_escape_code(folder, output, environment,
     assert capsys.readouterr().out.startswith("inputs 3 = ok 2 + failed 1")
 
 
+@pytest.mark.slow
 def test_the_bar_on_a_terminal_has_no_colour_where_none_is_wanted(folder, output, environment):
     write_pages(folder, 3)
     with ScriptedServer() as server:

@@ -105,7 +105,7 @@ def test_when_everything_under_way_is_lost_an_empty_page_finds_out(folder, outpu
 
 def test_a_server_that_turns_slow_is_waited_for_and_no_page_is_sent_twice(folder, output):
     pages = list(write_pages(folder, 12).values())
-    service = Service(s_per_page=0.01, slow={pages[7]: 8 * MARGIN_S, pages[8]: 5 * MARGIN_S})
+    service = Service(s_per_page=0.01, slow={pages[7]: 5 * MARGIN_S, pages[8]: 3 * MARGIN_S})
     code, _, seen = read_through(service, folder, output, "--pack", 1, "--in-flight", 4)
     assert (code, assert_adds_up(output)["ok"]) == (0, 12)
     assert set(seen.values()) == {1}
@@ -128,7 +128,7 @@ class TwoWorkers(Service):
 
 def test_a_worker_that_takes_long_beside_a_quick_one_is_waited_for(folder, output):
     pages = list(write_pages(folder, 12).values())
-    service = TwoWorkers(slow={pages[3]: 8 * MARGIN_S}, workers="here 2 1")
+    service = TwoWorkers(slow={pages[3]: 5 * MARGIN_S}, workers="here 2 1")
     code, _, seen = read_through(service, folder, output, "--pack", 1, "--in-flight", 4)
     assert (code, assert_adds_up(output)["ok"]) == (0, 12)
     assert set(seen.values()) == {1}

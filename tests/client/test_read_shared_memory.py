@@ -239,6 +239,7 @@ def test_a_service_that_comes_back_without_shared_memory_gets_the_pages_over_htt
     assert caplog.text.count(GIVEN_UP) == 1
 
 
+@pytest.mark.slow
 def test_where_it_is_off_pages_travel_over_http_and_the_log_says_so_once(pixels, folder, output, caplog):
     write_pictures(folder, 20)
     pixels.serve("off")

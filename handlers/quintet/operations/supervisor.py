@@ -33,6 +33,7 @@ class Supervisor:
     def _enter(self, state: str) -> None:
         self._state = state
         self._since = datetime.now(UTC)
+        self._entered_at = time.monotonic()
 
     def about(self) -> dict[str, Any]:
         """What `GET /service` tells: `starting`, `ready` or `restarting` since when, and why it was started again."""
@@ -87,7 +88,7 @@ class Supervisor:
 
     def _restart(self, reason: str) -> None:
         """Start again, with growing pauses, until it reads pages."""
-        healthy_s = (datetime.now(UTC) - self._since).total_seconds()
+        healthy_s = time.monotonic() - self._entered_at
         self._pause_s = FIRST_PAUSE_S if healthy_s > HEALTHY_AFTER_S else self._pause_s
         self._enter("restarting")
         while reason:
