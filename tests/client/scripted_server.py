@@ -82,6 +82,7 @@ class ScriptedServer:
         packs: the pages of each request, in the order they came.
         knows_frames: False takes frames for images, as servers did before there were any.
         limits: what it says that it takes; who asks is not counted among the requests.
+        told: the answer to every GET.
         connections: how many were opened.
     """
 
@@ -91,6 +92,7 @@ class ScriptedServer:
         self.seen: Counter[bytes] = Counter()
         self.packs: list[list[bytes]] = []
         self.limits: dict[str, int] = {}
+        self.told = b"{}"
         self.connections = 0
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", port), self._handler())
@@ -143,6 +145,12 @@ class ScriptedServer:
             def setup(self):
                 scripted.connections += 1
                 super().setup()
+
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(scripted.told)))
+                self.end_headers()
+                self.wfile.write(scripted.told)
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

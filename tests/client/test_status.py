@@ -125,6 +125,28 @@ def test_somebody_who_does_not_read_the_page_is_reachable_and_not_ready(capsys, 
     assert reason in found["reason"]
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        *(
+            b"[]",
+            b"[1]",
+            b"no JSON",
+            b"[" * 100_000,
+            b'[{"workers": 3}]',
+            b'[{"workers": [1]}]',
+            b'[{"minWorkers": "x"}]',
+        ),
+        *(b'{"schema": "quintet.service/1", "restarts": "many"}', b" " * (5 << 20)),
+    ],
+)
+def test_an_address_that_describes_anything_else_is_not_ready(capsys, told):
+    with ScriptedServer() as server:
+        server.told = told
+        code, found = status(capsys, server.url, "--management", server.url)
+    assert (code, found["ready"], found["reachable"]) == (4, False, True)
+
+
 def test_a_server_that_accepts_and_never_answers_is_not_ready_in_time(capsys):
     def silent(request):
         time.sleep(3)

@@ -122,7 +122,10 @@ def ask(server: str, management: str | None, token_file: Path | None, timeout_s:
         found = describe_model(management, tokens_of(token_file, _NO_GRACE_S, "management").current(), timeout_s)
         if not isinstance(found, dict):
             return _not_read(begun, found)
-        workers = _workers(found)
+        try:
+            workers = _workers(found)
+        except (AttributeError, TypeError, ValueError):
+            return _not_read(begun, NotNow("the management address describes no model", reached=True))
         begun = replace(begun, reachable=True, workers=workers)
         if not workers.ready:
             return replace(begun, authorised=True, reason=f"workers are {', '.join(workers.states) or 'none'}")
@@ -140,7 +143,8 @@ def _supervisor(told: dict[str, Any]) -> Supervisor | None:
     if not told:
         return None
     state, since, reason = (one_line(told.get(name, "")) for name in ("state", "since", "restart_reason"))
-    return Supervisor(state, since, int(told.get("restarts") or 0), reason)
+    restarts = told.get("restarts")
+    return Supervisor(state, since, restarts if isinstance(restarts, int) else 0, reason)
 
 
 def _workers(description: dict[str, Any]) -> Workers:

@@ -239,19 +239,15 @@ def describe_model(management: str, token: str | None, timeout_s: float) -> dict
     url = _base(management, "--management") + MODELS
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        with (
-            _new_session() as session,
-            session.get(url, headers=headers, timeout=timeout_s, allow_redirects=False, stream=True) as answer,
-        ):
-            body = _body(answer, MAX_ANSWER_BYTES)
-        if answer.status_code == 200:
-            return dict(json.loads(body)[0])
+        reply = _get(url, headers, timeout_s)
+        if reply.status == 200:
+            return dict(json.loads(reply.body)[0])
     except (requests.RequestException, HTTPError) as error:
         return NotNow(f"the management address: {_reason(error)}")
     except (_BadBodyError, ValueError, LookupError, TypeError, RecursionError):
         return NotNow(f"{url} answers with something else than a model", reached=True)
-    came = outcome_of(answer.status_code, answer.headers, body)
-    return came if isinstance(came, Unauthorised) else NotNow(f"{url} answers HTTP {answer.status_code}", reached=True)
+    came = outcome_of(reply.status, reply.headers, reply.body)
+    return came if isinstance(came, Unauthorised) else NotNow(f"{url} answers HTTP {reply.status}", reached=True)
 
 
 def describe_service(server: str, timeout_s: float) -> dict[str, Any]:
@@ -261,12 +257,17 @@ def describe_service(server: str, timeout_s: float) -> dict[str, Any]:
         UsageError: the address is no http(s) URL.
     """
     try:
-        with _new_session() as session:
-            answer = session.get(_base(server, "--server") + SERVICE, timeout=timeout_s, allow_redirects=False)
-        told = answer.json()
+        told = json.loads(_get(_base(server, "--server") + SERVICE, {}, timeout_s).body)
         return told if isinstance(told, dict) and told.get("schema") == "quintet.service/1" else {}
-    except (requests.RequestException, ValueError):
+    except (requests.RequestException, HTTPError, _BadBodyError, ValueError, RecursionError):
         return {}  # the page that follows says whether the service reads
+
+
+def _get(url: str, headers: Mapping[str, str], timeout_s: float) -> _Reply:
+    """Ask once, on a connection of its own."""
+    options: dict[str, Any] = {"timeout": timeout_s, "allow_redirects": False, "stream": True}
+    with _new_session() as session, session.get(url, headers=headers, **options) as answer:
+        return _Reply(answer.status_code, answer.headers, _body(answer, MAX_ANSWER_BYTES), "")
 
 
 def _base(url: str, option: str) -> str:
