@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 import time
@@ -140,3 +141,19 @@ def test_any_number_of_maximal_bodies_leaves_the_service_alive_and_ordinary_page
     assert (echo.front_end(), echo.about()["restarts"]) == (front_end, 0)
     wait_until(lambda: bytes_under_way(echo) == 0, 90)
     assert psutil.Process(echo.pid).memory_info().rss < 150 << 20
+
+
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+EMPTY_SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+GOAWAY = 7
+
+
+@pytest.mark.parametrize("kind", ["inference", "management"])
+def test_who_connects_by_grpc_is_told_to_go_away_at_once(echo, kind: str) -> None:
+    """It would take bodies that the gate does not count, and TorchServe cannot switch it off."""
+    settings = (echo.run_dir / "config.properties").read_text()
+    port = int(re.findall(rf"^grpc_{kind}_port=(\d+)$", settings, flags=re.MULTILINE)[-1])
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection, connection.makefile("rb") as frames2:
+        connection.sendall(HTTP2_PREFACE + EMPTY_SETTINGS)
+        while (head_of := frames2.read(9))[3] != GOAWAY:  # 3 bytes of length, 1 of kind, 5 more
+            frames2.read(int.from_bytes(head_of[:3], "big"))
