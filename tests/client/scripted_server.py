@@ -4,6 +4,7 @@ import hashlib
 import json
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ class Reply:
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     drop: bool = False
+    pause_s: float = 0.0  # after every byte
 
 
 def page_answer(request: Request, model: str = MODEL) -> Reply:
@@ -162,7 +164,11 @@ class ScriptedServer:
                 for name, value in (*reply.headers, ("Content-Length", str(len(reply.body)))):
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(reply.body)
+                for byte in reply.body if reply.pause_s else b"":
+                    self.wfile.write(bytes([byte]))
+                    self.wfile.flush()
+                    time.sleep(reply.pause_s)
+                self.wfile.write(b"" if reply.pause_s else reply.body)
                 self.close_connection = self.close_connection or reply.status >= 400  # as TorchServe does
 
             def log_message(self, *_arguments):

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 import tracemalloc
 from contextlib import contextmanager
 
@@ -56,6 +57,15 @@ def test_an_answer_that_unpacks_to_a_thousand_times_its_bytes_is_not_unpacked(fo
         assert read(folder, tmp_path / "out", server.url, "--pack", 1) == 3
     assert assert_adds_up(tmp_path / "out")["errors"] == {"BAD_ANSWER": 1}
     assert "compressed" in rows(tmp_path / "out")["hostile.jpg"]["message"]
+
+
+def test_an_answer_that_comes_byte_by_byte_is_given_the_time_of_an_answer_and_no_more(folder, tmp_path):
+    drip = Reply(200, page_of(1000), pause_s=0.1)
+    with ScriptedServer(answering_the_hostile_page(drip)) as server:
+        begin = time.monotonic()
+        assert read(folder, tmp_path / "out", server.url, "--pack", 1, "--retries", 1, "--timeout-s", 1) == 3
+    assert time.monotonic() - begin < 20
+    assert assert_adds_up(tmp_path / "out")["errors"] == {"TIMEOUT": 1}
 
 
 @pytest.mark.parametrize("pack", [1, 2])

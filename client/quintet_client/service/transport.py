@@ -5,6 +5,7 @@ import logging
 import math
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -203,7 +204,7 @@ class HttpTransport:
             with session.post(
                 self._url, data=body, headers=headers, timeout=timeouts_s, allow_redirects=False, stream=True
             ) as answer:
-                reply = _Reply(answer.status_code, answer.headers, _body(answer, most_bytes), request_id)
+                reply = _Reply(answer.status_code, answer.headers, _body(answer, most_bytes, timeouts_s[1]), request_id)
         except requests.ConnectTimeout as error:
             return NotNow(_reason(error))
         except requests.ReadTimeout as error:
@@ -267,7 +268,7 @@ def _get(url: str, headers: Mapping[str, str], timeout_s: float) -> _Reply:
     """Ask once, on a connection of its own."""
     options: dict[str, Any] = {"timeout": timeout_s, "allow_redirects": False, "stream": True}
     with _new_session() as session, session.get(url, headers=headers, **options) as answer:
-        return _Reply(answer.status_code, answer.headers, _body(answer, MAX_ANSWER_BYTES), "")
+        return _Reply(answer.status_code, answer.headers, _body(answer, MAX_ANSWER_BYTES, timeout_s), "")
 
 
 def _base(url: str, option: str) -> str:
@@ -291,16 +292,24 @@ class _BadBodyError(Exception):
     """An answer that is not read to its end; the message says why."""
 
 
-def _body(answer: requests.Response, most_bytes: int) -> bytes:
-    """Read an answer's body; raises _BadBodyError if it is longer, or compressed: 1.5 MB may unpack to 2.7 GB."""
+def _body(answer: requests.Response, most_bytes: int, within_s: float) -> bytes:
+    """Read an answer's body.
+
+    Raises:
+        _BadBodyError: it is longer, or compressed: 1.5 MB may unpack to 2.7 GB.
+        requests.ReadTimeout: it has not come to its end in time, although it never fell silent.
+    """
+    ends_at = time.monotonic() + within_s
     encoding = answer.headers.get("Content-Encoding", "identity")
     if encoding.strip().lower() != "identity":
         raise _BadBodyError(f"the answer is compressed ({encoding[:20]!r}), which was not asked for")
     body = bytearray()
-    while chunk := answer.raw.read(_CHUNK_BYTES, decode_content=False):
+    while chunk := answer.raw.read1(_CHUNK_BYTES, decode_content=False):
         body += chunk
         if len(body) > most_bytes:
             raise _BadBodyError(f"the answer is longer than the {most_bytes} bytes that its pages may have")
+        if time.monotonic() > ends_at:
+            raise requests.ReadTimeout(f"the answer has not come to its end within {within_s:.0f} s")
     return bytes(body)
 
 
