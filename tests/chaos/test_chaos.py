@@ -11,8 +11,8 @@ from tests.chaos.faults import FAULTS
 
 # A stalled worker is tried in tests/client/test_read_workers.py; a server that is away longer teaches nothing new.
 LEFT_OUT = {"page that stalls its worker", "server gone for a while"}
-# One of each kind: a worker, the way to it, the client.
-GATE = ("worker killed", "connections cut in mid-answer", "client killed")
+# Workers and clients are killed in other tests of the gate as well.
+GATE = ("connections cut in mid-answer",)
 
 
 @pytest.fixture
