@@ -77,6 +77,7 @@ engine.each(work, [torch.tensor(number) for number in range(4)])
 """
 
 
+@pytest.mark.slow
 def test_threads_whose_first_calls_come_together_do_not_wait_for_each_other_for_ever(model_store: Path) -> None:
     """In a process of its own, since only its first calls matter; about half of such processes hung before the fix."""
     subprocess.run([sys.executable, "-c", FIRST_CALLS, str(model_store)], timeout=120, check=True)

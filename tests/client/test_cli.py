@@ -122,6 +122,7 @@ def test_a_run_that_cannot_begin_is_an_event_too(folder, output, capsys):
     assert "nowhere" in event["reason"]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_when_nobody_reads_its_events(folder, output, environment):
     write_pages(folder, 40)
     with ScriptedServer(refuse_page_2) as server:

@@ -329,6 +329,7 @@ def test_a_page_that_takes_more_memory_than_allowed_fails_alone(put):
         assert not renderer.render(path, 1, 72).code
 
 
+@pytest.mark.slow
 def test_a_document_larger_than_the_memory_that_is_allowed_is_read_to_its_end(put):
     noise = Image.effect_noise((1700, 1700), 90)
     pages = 23

@@ -295,6 +295,7 @@ def test_a_graph_that_makes_no_sense_is_refused(changes, reason):
         build_module(linear_graph(**changes))
 
 
+@pytest.mark.slow
 def test_loading_needs_no_onnx():
     code = "import sys, quintet.pages.weights; sys.exit(len({'onnx', 'onnxruntime', 'openvino'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
