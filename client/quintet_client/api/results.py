@@ -72,13 +72,21 @@ def parse_page(answer: Answered) -> PageResult:
     """Type an answer; raises PageError (BAD_ANSWER) if a documented field is missing or of another type."""
     try:
         page = parsed(answer.document)
+    except ValueError as error:
+        raise _no_page(error, answer.request_id) from error
+    return page_of(page, answer.request_id, answer.model)
+
+
+def page_of(page: Mapping[str, Any], request_id: str = "", model: str = "") -> PageResult:
+    """Type a document that has been read out of JSON; raises PageError as `parse_page` does."""
+    try:
         check_page(page)
     except ValueError as error:
-        raise PageError("BAD_ANSWER", f"not a page as documented: {error}", answer.request_id) from error
+        raise _no_page(error, request_id) from error
     turn = page["orientation"]
     return PageResult(
-        request_id=answer.request_id,
-        model=answer.model,
+        request_id=request_id,
+        model=model,
         width_px=page["width_px"],
         height_px=page["height_px"],
         orientation=Orientation(turn["angle_deg"], float(turn["score"]), _others(turn, "angle_deg", "score")),
@@ -87,6 +95,10 @@ def parse_page(answer: Answered) -> PageResult:
         text=page["text"],
         extra=_others(page, "schema", "model", *PAGE_FIELDS),
     )
+
+
+def _no_page(error: ValueError, request_id: str) -> PageError:
+    return PageError("BAD_ANSWER", f"not a page as documented: {error}", request_id)
 
 
 def _region(region: Mapping[str, Any]) -> Region:

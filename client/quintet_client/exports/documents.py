@@ -1,6 +1,5 @@
 """The pages of one document in order, each with its result or why it has none."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -8,14 +7,13 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from quintet_client.api.results import PageResult, parse_page
+from quintet_client.api.results import PageResult, page_of
 from quintet_client.errors import PageError, QuintetError
 from quintet_client.input.page_ids import document_of, page_place
 from quintet_client.output.folder import Output
 from quintet_client.output.ledger import Row
-from quintet_client.service.outcomes import Answered
+from quintet_client.service.documents import PAGE_SCHEMA, parsed
 
-SCHEMA = "quintet.page/1"
 # What XML 1.0 cannot hold even escaped, plus the C1 controls that it discourages and the non-characters.
 _FORBIDDEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
@@ -92,12 +90,12 @@ def load_page(row: Row, output: Output) -> DocumentPage:
 def parse_clean(answer: bytes) -> PageResult:
     """Turn a result into a typed page whose texts every format can hold; raises PageError if it is no page."""
     try:
-        document = json.loads(answer)
-    except (ValueError, RecursionError) as error:
+        document = parsed(answer)
+    except ValueError as error:
         raise PageError("BAD_ANSWER", f"the result is no JSON: {error}") from error
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise PageError("BAD_ANSWER", f"the result is not of the schema {SCHEMA}, which can be exported")
-    page = parse_page(Answered(answer, "", ""))
+    if document.get("schema") != PAGE_SCHEMA:
+        raise PageError("BAD_ANSWER", f"the result is not of the schema {PAGE_SCHEMA}, which can be exported")
+    page = page_of(document)
     regions = tuple(replace(region, label=clean(region.label)) for region in page.regions)
     lines = tuple(
         replace(line, text=clean(line.text), region=line.region if line.region in range(len(regions)) else None)
