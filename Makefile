@@ -11,7 +11,7 @@ PAGES   ?= 48
 SAMPLES := build/samples-$(PAGES)
 RESULTS := build/results-$(PAGES)
 
-.PHONY: help setup models archive serve stop demo test test-all chaos fuzz bench bench-gpu cost-curve soak audit sbom check format lock clean
+.PHONY: help setup models archive serve stop demo test test-parts test-whole test-all chaos fuzz bench bench-gpu cost-curve soak audit sbom check format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the tasks
@@ -58,7 +58,11 @@ demo: model_store/quintet.mar ## everything on generated pages, with a summary
 	$(PY) -m benchmarks.demo $(SAMPLES)/truth.json $(RESULTS)
 
 test: model_store/quintet.mar ## the gate, for every change: all but the slow tests, in minutes
-	$(PY) -m pytest -m "not slow" --durations=25
+	@$(MAKE) --no-print-directory -j2 -Otarget test-parts test-whole
+
+# The two halves of the gate take the two cores of a small machine: parts alone, and the service with all around it.
+test-parts test-whole: model_store/quintet.mar
+	$(PY) -m pytest -m "not slow" --durations=10 -p no:cacheprovider $(if $(filter test-parts,$@),tests/unit,--ignore tests/unit)
 
 test-all: model_store/quintet.mar ## every test: peers, chaos, fuzz, browser, proxy and benchmarks too
 	$(PY) -m pytest --durations=25
