@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from quintet.pages.records import Pages, Raster
+from quintet.tensors.records import Images, Raster
 from torch.utils.data import DataLoader
 
 from benchmarks.bench.loader import DecodedBatch, make_loader
@@ -98,7 +98,7 @@ class TensorChain:
         """One result a page."""
         to_device = self._chain.engine.to_device
         raster = Raster.end_to_end(to_device(batch.pixels), batch.sizes_px, to_device)
-        return self._chain.read(Pages(raster, batch.sizes_px))
+        return self._chain.read(Images(raster, batch.sizes_px))
 
 
 def _write(output: Path, names: Sequence[str], results: Results) -> None:

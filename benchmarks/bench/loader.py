@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from quintet.pages.pixels.images import decode_image
 from quintet.pages.settings import Settings
+from quintet.pixels.images import decode_image
 from torch.utils.data import DataLoader, Dataset
 
 

@@ -21,8 +21,8 @@ from quintet.pages.budgets import Budgets
 from quintet.pages.chain import PageChain
 from quintet.pages.settings import Settings
 from quintet.pages.stages.recognition import bucket_widths
-from quintet.pages.stages.text_detection import canvas_sizes
 from quintet.pages.weights import STAGES, load_alphabet
+from quintet.stages.text_detection import canvas_sizes
 from torch import Tensor
 
 __all__ = [

@@ -17,8 +17,8 @@ from quintet.errors import Code, Failure
 from quintet.frame.chain import Chain
 from quintet.pages.budgets import Budgets
 from quintet.pages.chain import PageChain
-from quintet.pages.pixels.decoder import Decoder
 from quintet.pages.settings import Settings
+from quintet.pixels.decoder import Decoder
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.sample_pages.generate import main as generate
@@ -242,7 +242,7 @@ def test_half_precision_is_refused_where_the_engine_has_none(model_store: Path) 
 
 def test_the_pages_of_the_batch_live_on_the_engines_device(chain: PageChain) -> None:
     decoder = Decoder(chain.engine, Settings())
-    pages = decoder.to_pages(decoder(decoder.open([encode(draw_page(LINES))])))
+    pages = decoder.to_images(decoder(decoder.open([encode(draw_page(LINES))])))
     assert pages.pixels.values.device == chain.engine.device
     assert pages.pixels.values.dtype == torch.int32
     assert pages.sizes_px.tolist() == [[800, 1000]]

@@ -12,10 +12,10 @@ import torch
 from quintet.engine.cuda_graphs import CudaGraphs, Recorder
 from quintet.errors import Failure, SettingsError
 from quintet.pages.chain import PageChain
-from quintet.pages.pixels.decoder import Decoder
-from quintet.pages.pixels.device_jpeg import DevicePicture
 from quintet.pages.settings import Settings
 from quintet.pages.stages.recognition import Recognition, all_bucket_widths
+from quintet.pixels.decoder import Decoder
+from quintet.pixels.device_jpeg import DevicePicture
 
 from benchmarks.bench_gpu.accuracy import MOST_F1_LOST, compare
 from benchmarks.sample_pages.generate import main as generate

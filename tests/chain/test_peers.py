@@ -11,10 +11,10 @@ import pytest
 import torch
 from quintet.errors import Failure
 from quintet.pages.chain import PageChain
-from quintet.pages.postprocess.quads import text_quads
-from quintet.pages.records import Raster
 from quintet.pages.settings import Settings
-from quintet.pages.stages.text_detection import canvas_sizes
+from quintet.stages.text_detection import canvas_sizes
+from quintet.tensors.records import Raster
+from quintet.tensors.text_quads import text_quads
 from rapid_layout import RapidLayout
 from rapidocr import RapidOCR
 from rapidocr.ch_ppocr_det.utils import DBPostProcess

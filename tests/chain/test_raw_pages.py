@@ -2,9 +2,9 @@
 
 import pytest
 from quintet.errors import Code, Failure
-from quintet.pages.pixels.images import decode_image
-from quintet.pages.pixels.raw_pictures import bytes_needed, write_raw
 from quintet.pages.settings import Settings
+from quintet.pixels.images import decode_image
+from quintet.pixels.raw_pictures import bytes_needed, write_raw
 
 from tests.conftest import draw_page, encode
 

@@ -12,8 +12,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from quintet.errors import PageError
-from quintet.pages.pixels.images import decode_image
 from quintet.pages.settings import Settings
+from quintet.pixels.images import decode_image
 
 from tests.fuzz.mutations import Mutator
 

@@ -13,10 +13,10 @@ import torch
 from quintet.engine.cuda_graphs import CudaGraphs, Recorder
 from quintet.errors import Failure
 from quintet.pages.chain import PageChain
-from quintet.pages.pixels.decoder import Decoder
-from quintet.pages.pixels.device_jpeg import DevicePicture
-from quintet.pages.pixels.images import decode_image
 from quintet.pages.settings import Settings
+from quintet.pixels.decoder import Decoder
+from quintet.pixels.device_jpeg import DevicePicture
+from quintet.pixels.images import decode_image
 
 from benchmarks.bench_gpu.accuracy import compare
 from benchmarks.bench_gpu.pages import draw_plain_pages

@@ -11,9 +11,9 @@ from quintet.frame.frames import BufferSlice
 from quintet.frame.settings import FrameSettings
 from quintet.frame.shared_memory.buffers import SharedBuffers
 from quintet.pages.chain import PageChain
-from quintet.pages.pixels.images import decode_image
-from quintet.pages.pixels.raw_pictures import bytes_needed, write_raw
 from quintet.pages.settings import Settings
+from quintet.pixels.images import decode_image
+from quintet.pixels.raw_pictures import bytes_needed, write_raw
 from quintet_client.shared_memory.buffer import SharedBuffer
 
 from tests.conftest import draw_page, encode

@@ -7,9 +7,9 @@ import zlib
 import numpy as np
 from quintet.errors import Code, Failure, PageError
 from quintet.frame.chain import Chain, ChainEngine
-from quintet.pages.pixels.images import decode_image
-from quintet.pages.pixels.raw_pictures import read_raw
 from quintet.pages.settings import Settings
+from quintet.pixels.images import decode_image
+from quintet.pixels.raw_pictures import read_raw
 
 
 class NoEngine(ChainEngine):

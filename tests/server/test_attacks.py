@@ -17,7 +17,7 @@ import requests
 from quintet.frame import frames
 from quintet.operations import service as torchserve
 from quintet.pages.settings import Settings
-from quintet.pages.worker_memory import WorkerMemory
+from quintet.pixels.worker_memory import WorkerMemory
 
 from tests.conftest import draw_page, encode
 from tests.family import WORKER, processes_below

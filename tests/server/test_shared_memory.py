@@ -13,9 +13,9 @@ import requests
 from quintet.frame import frames
 from quintet.frame.frames import Answer, BufferSlice
 from quintet.operations import service as torchserve
-from quintet.pages.pixels.images import decode_image
-from quintet.pages.pixels.raw_pictures import bytes_needed, write_raw
 from quintet.pages.settings import Settings
+from quintet.pixels.images import decode_image
+from quintet.pixels.raw_pictures import bytes_needed, write_raw
 from quintet_client.shared_memory.buffer import SharedBuffer
 
 from tests.conftest import draw_page, encode

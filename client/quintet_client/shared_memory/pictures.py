@@ -5,8 +5,8 @@ from contextlib import suppress
 
 from quintet.errors import PageError
 from quintet.frame.shared_memory.handshake import ALIGNMENT_BYTES
-from quintet.pages.pixels.images import open_image
-from quintet.pages.pixels.raw_pictures import bytes_needed, write_raw
+from quintet.pixels.images import open_image
+from quintet.pixels.raw_pictures import bytes_needed, write_raw
 
 from quintet_client.service.page import Extent, Limits
 from quintet_client.shared_memory.slabs import Slab

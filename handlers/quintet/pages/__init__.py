@@ -1,4 +1,4 @@
 """The page chain: pages into text through five networks. `chain.py` is the main path, `stages` its five steps.
 
-Tensors and their records, no server and no file. May import `quintet.engine` and `quintet.errors`.
+Tensors and their records, no server and no file. May import anything below chains: stages, pixels, tensors, engine.
 """

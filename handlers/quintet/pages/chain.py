@@ -12,17 +12,17 @@ from quintet.engine.engine import Engine
 from quintet.engine.stage_timer import StageTimer
 from quintet.errors import Failure
 from quintet.pages.budgets import OPENVINO_OPTIONS, Budgets
-from quintet.pages.pixels.decoder import AnyPage, Decoder, aligned_pixels
-from quintet.pages.records import Pages
 from quintet.pages.results.page_writer import PageWriter
 from quintet.pages.settings import Settings
 from quintet.pages.stages.layout import LABELS, Layout
 from quintet.pages.stages.line_orientation import LineOrientation
 from quintet.pages.stages.page_orientation import PageOrientation
 from quintet.pages.stages.recognition import Recognition
-from quintet.pages.stages.text_detection import TextDetection
 from quintet.pages.warm_up import draw_pages
 from quintet.pages.weights import load_alphabet, networks_in
+from quintet.pixels.decoder import AnyPage, Decoder, aligned_pixels
+from quintet.stages.text_detection import TextDetection
+from quintet.tensors.records import Images
 
 logger = logging.getLogger(__name__)
 
@@ -65,10 +65,11 @@ class PageChain:
         decoder = Decoder(engine, settings)
         self._open = decoder.open
         self._decode = timed("decode", decoder, on_host=True)
-        self._to_pages = timed("decode", decoder.to_pages, on_host=True)
+        self._to_pages = timed("decode", decoder.to_images, on_host=True)
         self._page_orientation = timed("page_orientation", PageOrientation(engine, budgets))
         self._layout = timed("layout", Layout(engine, settings, budgets))
-        self._text_detection = timed("text_detection", TextDetection(engine, settings, budgets))
+        text_detection = TextDetection(engine, settings, budgets.detection_pixels, budgets.map_pixels)
+        self._text_detection = timed("text_detection", text_detection)
         self._line_orientation = timed("line_orientation", LineOrientation(engine, settings, budgets))
         self._recognition = timed("recognition", Recognition(engine, settings, budgets))
         self._write = timed("write", PageWriter(engine, settings, LABELS, load_alphabet(model_store)))
@@ -112,7 +113,7 @@ class PageChain:
         """Seconds of each stage since the last time this was asked; see `StageTimer`."""
         return self._timer.take()
 
-    def read(self, pages: Pages) -> list[Result]:
+    def read(self, pages: Images) -> list[Result]:
         """The five models over one batch of decoded pages."""
         upright = self._page_orientation(pages)
         regions = self._layout(upright)

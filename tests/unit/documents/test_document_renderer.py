@@ -18,8 +18,8 @@ import pikepdf
 import psutil
 import pytest
 from PIL import Image
-from quintet.pages.pixels.images import decode_image
 from quintet.pages.settings import Settings
+from quintet.pixels.images import decode_image
 from quintet_client.input.documents.messages import Answer, answer_unpacked, packed
 from quintet_client.input.documents.renderer import MEMORY_BYTES, Renderer
 from quintet_client.input.regular_files import stamp_of

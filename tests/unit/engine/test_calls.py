@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from quintet.engine.calls import in_batches, plan_calls
 from quintet.pages.settings import Settings
 from quintet.pages.stages.recognition import bucket_widths, most_confident
-from quintet.pages.stages.text_detection import canvas_sizes
+from quintet.stages.text_detection import canvas_sizes
 
 SIDE = st.integers(1, 4000)
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from quintet.pages.pixels.geometry import box_corners
 from quintet.pages.results.reading_order import assign_regions, in_rows, level
+from quintet.tensors.geometry import box_corners
 
 
 def test_rows_go_down_the_page_and_each_from_left_to_right() -> None:

@@ -9,7 +9,7 @@ from quintet.operations.front_end import FrontEnd, Memory
 from quintet.operations.gate import ByteBudget
 from quintet.operations.running import ServiceError
 from quintet.pages.settings import Settings
-from quintet.pages.worker_memory import WorkerMemory
+from quintet.pixels.worker_memory import WorkerMemory
 from quintet_client.run.reading import MOST_BYTES_IN_FLIGHT
 
 from tests.conftest import ROOT

@@ -6,7 +6,7 @@ from typing import BinaryIO
 import quintet.errors
 from PIL import Image, TiffImagePlugin
 from quintet.errors import Code
-from quintet.pages.pixels.images import check_size, load_image
+from quintet.pixels.images import check_size, load_image
 
 from quintet_client.errors import PageError
 from quintet_client.input.documents.codes import DocumentCode

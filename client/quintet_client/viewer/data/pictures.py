@@ -114,7 +114,7 @@ def open_picture(body: bytes) -> "Image.Image":
 
 
 def _as_read(image: "Image.Image") -> "Image.Image":
-    from quintet.pages.pixels.images import load_image  # noqa: PLC0415 - needs Pillow and NumPy
+    from quintet.pixels.images import load_image  # noqa: PLC0415 - needs Pillow and NumPy
 
     return load_image(image)
 

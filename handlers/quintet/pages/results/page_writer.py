@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from quintet.engine.engine import Engine
-from quintet.pages.pixels.geometry import bounding_boxes, box_corners, map_points
-from quintet.pages.records import Pages, Regions, Texts, UprightPages
+from quintet.pages.records import Regions, Texts, UprightPages
 from quintet.pages.results.columns import Box, column_order, region_order
 from quintet.pages.results.reading_order import assign_regions, in_rows, level
 from quintet.pages.settings import Settings
+from quintet.tensors.geometry import bounding_boxes, box_corners, map_points
+from quintet.tensors.records import Images
 
 Result = dict[str, Any]
 Arrays = dict[str, np.ndarray]
@@ -25,7 +26,7 @@ class PageWriter:
         self._labels = labels
         self._alphabet = np.array(alphabet, dtype=object)
 
-    def __call__(self, pages: Pages, upright: UprightPages, regions: Regions, texts: Texts) -> list[Result]:
+    def __call__(self, pages: Images, upright: UprightPages, regions: Regions, texts: Texts) -> list[Result]:
         """One JSON-ready result a page, coordinates in the image frame, regions and lines in reading order."""
         levelled = level(texts.quads_px, texts.page, len(pages.sizes_px))
         order = in_rows(levelled, texts.page)

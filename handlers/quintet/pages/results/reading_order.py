@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from quintet.pages.pixels.geometry import bounding_boxes
+from quintet.tensors.geometry import bounding_boxes
 
 # About 11 degrees: pages lie askew by less, and text that is steeper than that is set so.
 _MOST_SKEW = 0.2

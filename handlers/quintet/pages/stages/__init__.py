@@ -1,4 +1,4 @@
-"""The five networks of the chain, one callable a stage: prepare, network, decode.
+"""The stages of the page chain, one callable each: prepare, network, decode. Text detection is `quintet.stages`'s.
 
-May import `quintet.engine`, and all of `pages` but the chain and its results.
+May import what lies below chains, and all of `pages` but the chain and its results.
 """

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from quintet.engine.engine import Engine
 from quintet.pages.budgets import Budgets
-from quintet.pages.pixels import geometry
-from quintet.pages.pixels.sampling import IMAGENET, sample
 from quintet.pages.records import Regions, UprightPages
 from quintet.pages.settings import Settings
+from quintet.tensors import geometry
+from quintet.tensors.sampling import IMAGENET, sample
 
 WIDTH_PX, HEIGHT_PX = 608, 800
 STRIDES_PX = (8, 16, 32, 64)

@@ -6,9 +6,10 @@ from torch import Tensor
 from quintet.engine.calls import full_call, plan_calls
 from quintet.engine.engine import Engine
 from quintet.pages.budgets import Budgets
-from quintet.pages.pixels.sampling import HEIGHT_PX, crop_lines, crop_widths, upright_quads
-from quintet.pages.records import Lines, Readings, UprightPages
+from quintet.pages.records import Readings, UprightPages
 from quintet.pages.settings import Settings
+from quintet.pages.stages.line_crops import HEIGHT_PX, crop_lines, crop_widths, upright_quads
+from quintet.tensors.records import Lines
 
 CANVAS_PX = 192
 

@@ -5,9 +5,10 @@ from torch import Tensor
 
 from quintet.engine.engine import Engine
 from quintet.pages.budgets import Budgets
-from quintet.pages.pixels import geometry
-from quintet.pages.pixels.sampling import IMAGENET, sample
-from quintet.pages.records import Pages, UprightPages
+from quintet.pages.records import UprightPages
+from quintet.tensors import geometry
+from quintet.tensors.records import Images
+from quintet.tensors.sampling import IMAGENET, sample
 
 SHORT_SIDE_PX = 256
 CROP_PX = 224
@@ -25,13 +26,13 @@ class PageOrientation:
         shape = (3, CROP_PX, CROP_PX)
         self._network = engine.with_graphs(engine.network("page_orientation"), {shape: budgets.pages})
 
-    def __call__(self, pages: Pages) -> UprightPages:
+    def __call__(self, pages: Images) -> UprightPages:
         """Recognise the turn of each page and undo it."""
         calls = torch.arange(len(pages.sizes_px)).split(self._budgets.pages)
         probabilities = self._engine.each(lambda call: self._network(self._prepare(pages, call))[0], calls)
         return self._decode(pages, torch.cat(probabilities).float())
 
-    def _prepare(self, pages: Pages, call: Tensor) -> Tensor:
+    def _prepare(self, pages: Images, call: Tensor) -> Tensor:
         """The centre crops of one call, (n, 3, 224, 224)."""
         sizes = self._engine.to_device(pages.sizes_px[call].float())
         pixels_per_cell = sizes.amin(dim=1, keepdim=True) / SHORT_SIDE_PX
@@ -41,7 +42,7 @@ class PageOrientation:
             pages.pixels, self._engine.to_device(call), to_image, (CROP_PX, CROP_PX), IMAGENET, dtype=self._engine.dtype
         )
 
-    def _decode(self, pages: Pages, probabilities: Tensor) -> UprightPages:
+    def _decode(self, pages: Images, probabilities: Tensor) -> UprightPages:
         """The likeliest class is the clockwise turn already present, in quarters; the host plans canvases by it."""
         scores, quarter_turns = probabilities.max(dim=1)
         (turns_host,) = self._engine.to_host(quarter_turns)

@@ -6,9 +6,9 @@ from torch import Tensor
 from quintet.engine.calls import full_call, plan_calls
 from quintet.engine.engine import Engine
 from quintet.pages.budgets import Budgets
-from quintet.pages.pixels.sampling import HEIGHT_PX, crop_lines
 from quintet.pages.records import Readings, Texts, UprightPages
 from quintet.pages.settings import Settings
+from quintet.pages.stages.line_crops import HEIGHT_PX, crop_lines
 
 STEP_PX = 8  # one time step of the network
 BLANK = 0

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from quintet.errors import Code, PageError
-from quintet.pages.pixels.images import WORD_BYTES, check_size, load_words
-from quintet.pages.settings import Settings
+from quintet.pixels.images import WORD_BYTES, ImageLimits, check_size, load_words
 
 MAGIC = b"\x91QUIBARE"
 
@@ -47,7 +46,7 @@ def write_raw(image: Image.Image, encoded_bytes: int, memory: memoryview) -> Non
     _HEADER.pack_into(memory, 0, MAGIC, *size_px, encoded_bytes)
 
 
-def read_raw(memory: memoryview, settings: Settings) -> RawPicture:
+def read_raw(memory: memoryview, limits: ImageLimits) -> RawPicture:
     """The picture that takes exactly this memory, without copying its pixels.
 
     Raises:
@@ -57,10 +56,10 @@ def read_raw(memory: memoryview, settings: Settings) -> RawPicture:
     if len(header) < _HEADER.size or not header.startswith(MAGIC):
         raise PageError(Code.IMAGE_DECODE_FAILED, "there is no picture at this place")
     _magic, width, height, encoded_bytes = _HEADER.unpack(header)
-    if encoded_bytes > settings.max_body_bytes:
-        message = f"the page had {encoded_bytes} bytes; allowed are {settings.max_body_bytes}"
+    if encoded_bytes > limits.max_body_bytes:
+        message = f"the page had {encoded_bytes} bytes; allowed are {limits.max_body_bytes}"
         raise PageError(Code.IMAGE_TOO_LARGE, message)
-    check_size((width, height), settings)
+    check_size((width, height), limits)
     if bytes_needed((width, height)) != len(memory):
         message = f"the picture of {width} x {height} pixels does not take the {len(memory)} bytes of its place"
         raise PageError(Code.IMAGE_DECODE_FAILED, message)

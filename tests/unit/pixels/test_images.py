@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from quintet.errors import Code, PageError
-from quintet.pages.pixels.images import decode_image
 from quintet.pages.settings import Settings
+from quintet.pixels.images import decode_image
 
 from tests.conftest import draw_page, encode
 

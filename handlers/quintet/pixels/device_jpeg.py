@@ -20,8 +20,8 @@ from torch import Tensor
 
 from quintet.engine.engine import Engine
 from quintet.errors import SettingsError
-from quintet.pages.pixels.codec_processes import EncodedPage
-from quintet.pages.pixels.images import Opened
+from quintet.pixels.codec_processes import EncodedPage
+from quintet.pixels.images import Opened
 
 logger = logging.getLogger(__name__)
 

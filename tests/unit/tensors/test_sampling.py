@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from quintet.pages.pixels import geometry, sampling
-from quintet.pages.pixels.sampling import HALF, Normalisation, sample
-from quintet.pages.records import Raster
+from quintet.tensors import geometry, sampling
+from quintet.tensors.records import Raster
+from quintet.tensors.sampling import HALF, Normalisation, sample
 
 AS_IS = Normalisation((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255))
 

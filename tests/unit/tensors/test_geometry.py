@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet.pages.pixels import geometry
+from quintet.tensors import geometry
 
 JITTER = st.tuples(st.floats(-0.25, 0.25), st.floats(-0.25, 0.25))
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from quintet.errors import SettingsError
-from quintet.pages.pixels.images import most_decode_bytes, open_image
 from quintet.pages.settings import Settings
-from quintet.pages.worker_memory import WorkerMemory
+from quintet.pixels.images import most_decode_bytes, open_image
+from quintet.pixels.worker_memory import WorkerMemory
 
 from tests.conftest import encode
 

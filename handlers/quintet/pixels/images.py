@@ -12,7 +12,7 @@ from typing import Protocol
 from PIL import Image, ImageOps
 
 from quintet.errors import Code, PageError
-from quintet.pages.pixels.jpeg_markers import can_hold, count_scans, is_plain
+from quintet.pixels.jpeg_markers import can_hold, count_scans, is_plain
 
 # Our own limits are held against the header before a pixel is decoded, so that Pillow's warning would come twice.
 Image.MAX_IMAGE_PIXELS = None

@@ -4,7 +4,7 @@ Source: Liao et al., "Real-time Scene Text Detection with Differentiable Binariz
 DBPostProcess does it one contour at a time with OpenCV and pyclipper. Here all components of all maps are treated at
 once; geometry is float32 whatever the maps are.
 
-Shapes: P maps, N runs, K components, L lines that are kept, M points, A angles (legend in records.py). Frame: pixels
+Shapes: P maps, N runs, K components, L lines that are kept, M points, A angles (legend in `records`). Frame: pixels
 of each map, pixel centres at integer + 0.5, y down; OpenCV's coordinates are smaller by 0.5.
 """
 
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from quintet.pages.postprocess.components import Runs, label_runs, threshold_and_dilate
-from quintet.pages.records import Lines, Raster
+from quintet.tensors.components import Runs, label_runs, threshold_and_dilate
+from quintet.tensors.records import Lines, Raster
 
 # 16 MiB of float32 in one temporary tensor: longer work is cut into chunks.
 CHUNK_ELEMENTS = 2**22

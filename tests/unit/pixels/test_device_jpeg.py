@@ -11,10 +11,10 @@ import torch
 import torchvision
 from PIL import Image
 from quintet.errors import Code, Failure, SettingsError
-from quintet.pages.pixels.decoder import Decoder, HostPicture
-from quintet.pages.pixels.device_jpeg import DevicePicture, choose_device_jpeg, packed_words
-from quintet.pages.pixels.images import decode_image, open_image
 from quintet.pages.settings import Settings
+from quintet.pixels.decoder import Decoder, HostPicture
+from quintet.pixels.device_jpeg import DevicePicture, choose_device_jpeg, packed_words
+from quintet.pixels.images import decode_image, open_image
 
 from tests.conftest import draw_page, encode
 
@@ -100,7 +100,7 @@ def test_a_batch_of_all_kinds_has_pillows_pixels_page_by_page() -> None:
     kept = [(body, picture) for body, picture in zip(bodies, decoded, strict=True) if not isinstance(picture, Failure)]
     assert sum(isinstance(picture, DevicePicture) for _, picture in kept) == len(PLAIN)
     assert sum(isinstance(picture, HostPicture) for _, picture in kept) >= 5
-    pages = read.to_pages([picture for _, picture in kept])
+    pages = read.to_images([picture for _, picture in kept])
     for number, (body, _) in enumerate(kept):
         expected = np.asarray(decode_image(body, Settings()), int)
         assert np.abs(pixels_of(pages, number) - expected).max() <= 1  # both are libjpeg-turbo, perhaps of two versions
@@ -128,7 +128,7 @@ def test_failures_are_the_same_wherever_jpegs_are_decoded() -> None:
 def test_a_damaged_exif_block_changes_nothing() -> None:
     body = encode(PAGE, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     read = decoder()
-    pages = read.to_pages(read(read.open([body])))
+    pages = read.to_images(read(read.open([body])))
     assert np.array_equal(pixels_of(pages, 0), np.asarray(decode_image(body, Settings())))
 
 
@@ -149,7 +149,7 @@ def test_one_jpeg_that_the_device_refuses_leaves_its_neighbours_unchanged(monkey
     monkeypatch.setattr(torchvision.io, "decode_jpeg", refuses)
     decoded = read(read.open([PLAIN["baseline"], poison, PLAIN["grey"]]))
     assert [type(picture) for picture in decoded] == [HostPicture] * 3
-    pages = read.to_pages(decoded)
+    pages = read.to_images(decoded)
     assert np.array_equal(pixels_of(pages, 0), np.asarray(decode_image(PLAIN["baseline"], Settings())))
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from quintet.errors import SettingsError
-from quintet.pages.pixels.images import WORD_BYTES, most_decode_bytes
-from quintet.pages.settings import Settings
+from quintet.pixels.images import WORD_BYTES, most_decode_bytes
+from quintet.pixels.settings import ImageSettings
 
 # Networks, their plans for shapes, what they compute in between, and what the allocator keeps of it. 64 pages of many
 # sizes on a CPU took 3.0 GB with 2 threads, 48 took 3.3 GB with 8; thousands took 3.5 GB with 2.
@@ -34,7 +34,7 @@ class WorkerMemory:
         return self.networks + self.bodies + self.pages + self.codecs + self.decoding
 
     @classmethod
-    def planned(cls, settings: Settings, threads: int) -> Self:
+    def planned(cls, settings: ImageSettings, threads: int) -> Self:
         """How `max_worker_bytes` is shared out, or with 0 what a worker of so many threads needs.
 
         Raises:

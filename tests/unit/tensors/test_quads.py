@@ -11,8 +11,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from quintet.pages.postprocess.components import label_runs, threshold_and_dilate
-from quintet.pages.postprocess.quads import (
+from quintet.tensors.components import label_runs, threshold_and_dilate
+from quintet.tensors.records import Lines, Raster
+from quintet.tensors.text_quads import (
     Rectangles,
     corners,
     rectangle_scores,
@@ -20,10 +21,9 @@ from quintet.pages.postprocess.quads import (
     text_quads,
     unclip,
 )
-from quintet.pages.records import Lines, Raster
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.unit.pages.opencv_reference import (
+from tests.unit.tensors.opencv_reference import (
     Floats,
     matched_share,
     raster_of,

@@ -1,43 +1,69 @@
-"""Text detection: the quads of the lines on each upright page."""
+"""Text detection: the quads of the lines in each view."""
+
+import sys
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from quintet.engine.calls import in_batches, plan_calls
 from quintet.engine.engine import Engine
-from quintet.pages.budgets import Budgets
-from quintet.pages.pixels import geometry
-from quintet.pages.pixels.sampling import HALF, sample
-from quintet.pages.postprocess import quads
-from quintet.pages.records import Lines, Raster, UprightPages
-from quintet.pages.settings import Settings
+from quintet.engine.settings import EngineSettings, between
+from quintet.tensors import geometry
+from quintet.tensors.records import Lines, Raster, Views
+from quintet.tensors.sampling import HALF, sample
+from quintet.tensors.text_quads import text_quads
+
+
+@dataclass(frozen=True)
+class TextDetectionSettings(EngineSettings):
+    """Settings of this stage, which those of a chain extend: the canvas, then DB's own parameters."""
+
+    detection_call_pixels: int = between(20_000_000, 1 << 16, 1 << 31, runtime=True)  # canvas pixels of one call
+
+    detection_long_side_px: int = between(1280, 64, 8192)
+    detection_short_side_px: int = between(736, 32, 4096)
+    detection_canvas_step_px: int = between(32, 32, 1024)
+    text_threshold: float = between(0.3, 0.0, 1.0)
+    box_threshold: float = between(0.5, 0.0, 1.0)
+    unclip_ratio: float = between(1.6, 0.0, 5.0)
 
 
 class TextDetection:
-    """DBNet over each page at a size that depends on that page alone, equal canvases together in one call.
+    """DBNet over each view at a size that depends on that view alone, equal canvases together in one call.
 
     Source: M. Liao et al., Real-time Scene Text Detection with Differentiable Binarization (AAAI 2020).
     """
 
-    def __init__(self, engine: Engine, settings: Settings, budgets: Budgets) -> None:
+    def __init__(
+        self, engine: Engine, settings: TextDetectionSettings, call_pixels: int, map_pixels: int = sys.maxsize
+    ) -> None:
+        """Take the network `text_detection` of the engine.
+
+        Args:
+            engine: where it runs.
+            settings: of this stage.
+            call_pixels: canvas pixels of one call.
+            map_pixels: canvas pixels of the calls in whose maps lines are looked for together.
+        """
         self._engine = engine
         self._network = engine.network("text_detection")
         self._settings = settings
-        self._budgets = budgets
+        self._call_pixels, self._map_pixels = call_pixels, map_pixels
 
-    def __call__(self, pages: UprightPages) -> Lines:
-        """Find the lines of each page."""
+    def __call__(self, pages: Views) -> Lines:
+        """Find the lines of each view, in its frame."""
         canvases = canvas_sizes(pages.sizes_px, self._settings)
-        calls = plan_calls(canvases, self._budgets.detection_pixels)
+        calls = plan_calls(canvases, self._call_pixels)
         # A CPU looks for lines in each map while a cache holds it; CUDA in all at once, since each search waits for it.
         pixels = [int(canvases[call].prod(dim=1).sum()) for call in calls]
-        together = in_batches(pixels, self._budgets.map_pixels)
+        together = in_batches(pixels, self._map_pixels)
         found = self._engine.each(lambda some: self._find(pages, canvases, calls[some]), together)
         page = torch.cat([lines.page for lines in found])
         by_page = page.argsort(stable=True)
         return Lines(torch.cat([lines.quads_px for lines in found])[by_page], page[by_page])
 
-    def _prepare(self, pages: UprightPages, canvases: Tensor, call: Tensor) -> Tensor:
+    def _prepare(self, pages: Views, canvases: Tensor, call: Tensor) -> Tensor:
         """The pages of one call on their common canvas, (n, 3, H, W)."""
         scales = self._engine.to_device(pages.sizes_px[call] / canvases[call])
         page = self._engine.to_device(call)
@@ -45,13 +71,13 @@ class TextDetection:
         width, height = canvases[call[0]].tolist()
         return sample(pages.pixels, page, to_image, (width, height), HALF, dtype=self._engine.dtype)
 
-    def _find(self, pages: UprightPages, canvases: Tensor, calls: list[Tensor]) -> Lines:
+    def _find(self, pages: Views, canvases: Tensor, calls: list[Tensor]) -> Lines:
         """The lines of some calls; their maps laid end to end become quads at once, whatever their sizes."""
         maps = [self._network(self._prepare(pages, canvases, call))[0] for call in calls]
         order = torch.cat(calls)
         values = torch.cat([one.reshape(-1) for one in maps])
         probabilities = Raster.end_to_end(values, canvases[order], self._engine.to_device)
-        found = quads.text_quads(
+        found = text_quads(
             probabilities,
             threshold=self._settings.text_threshold,
             box_threshold=self._settings.box_threshold,
@@ -64,7 +90,7 @@ class TextDetection:
         return Lines(quads_px.clamp_(min=0).minimum(sizes[page, None]), page)
 
 
-def canvas_sizes(sizes_px: Tensor, settings: Settings) -> Tensor:
+def canvas_sizes(sizes_px: Tensor, settings: TextDetectionSettings) -> Tensor:
     """(P, 2) widths and heights of canvases: within the long side, if that allows not under the short, in steps."""
     sizes = sizes_px.double()
     grow = (settings.detection_short_side_px / sizes.amin(dim=1)).clamp(min=1)

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from quintet.engine.engine import Engine
 from quintet.errors import Failure, PageError
-from quintet.pages.pixels.codec_processes import CodecProcesses, EncodedPage, PageMemory
-from quintet.pages.pixels.device_jpeg import DevicePicture, choose_device_jpeg, packed_words
-from quintet.pages.pixels.images import WORD_BYTES
-from quintet.pages.pixels.raw_pictures import RawPicture, read_raw
-from quintet.pages.records import Pages, Raster
-from quintet.pages.settings import Settings
-from quintet.pages.worker_memory import WorkerMemory
+from quintet.pixels.codec_processes import CodecProcesses, EncodedPage, PageMemory
+from quintet.pixels.device_jpeg import DevicePicture, choose_device_jpeg, packed_words
+from quintet.pixels.images import WORD_BYTES
+from quintet.pixels.raw_pictures import RawPicture, read_raw
+from quintet.pixels.settings import ImageSettings
+from quintet.pixels.worker_memory import WorkerMemory
+from quintet.tensors.records import Images, Raster
 
 # A process maps its page's part of a batch's memory, which begins where a page of memory does.
 _ALIGNMENT_PIXELS = mmap.ALLOCATIONGRANULARITY // WORD_BYTES
@@ -52,7 +52,7 @@ class Decoder:
     Plain JPEGs are decoded on the device instead, where the setting `jpeg` says so.
     """
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(self, engine: Engine, settings: ImageSettings) -> None:
         self._engine = engine
         self._settings = settings
         self._device_jpeg = choose_device_jpeg(settings.jpeg, engine)
@@ -76,12 +76,12 @@ class Decoder:
         found = {id(page): next(on_device) if id(page) in plain else next(on_host).result() for page in encoded}
         return [found[id(page)] if isinstance(page, EncodedPage) else page for page in pages]
 
-    def to_pages(self, pictures: Sequence[AnyPicture]) -> Pages:
+    def to_images(self, pictures: Sequence[AnyPicture]) -> Images:
         """Pictures as one batch on the device; their pixels together within `batch_pixels`."""
         sizes = torch.tensor([picture.size_px for picture in pictures], dtype=torch.int64).view(-1, 2)
         values, offsets = self._words(pictures, sizes.prod(dim=1))
         widths, heights, offsets = (self._engine.to_device(t) for t in (sizes[:, 0], sizes[:, 1], offsets))
-        return Pages(Raster(values, offsets, heights, widths), sizes)
+        return Images(Raster(values, offsets, heights, widths), sizes)
 
     def _words(self, pictures: Sequence[AnyPicture], counts: Tensor) -> tuple[Tensor, Tensor]:
         """All pixels on the device, and where each of (P,) pictures begins there."""

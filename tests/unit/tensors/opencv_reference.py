@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from quintet.pages.records import Raster
+from quintet.tensors.records import Raster
 from rapidocr.ch_ppocr_det.utils import DBPostProcess
 from shapely.geometry import Polygon  # type: ignore[import-untyped]
 

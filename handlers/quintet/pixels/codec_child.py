@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from quintet.errors import PageError
-from quintet.pages.pixels.codec_messages import Reply, Request, receive_request, send_reply
-from quintet.pages.pixels.images import load_words, open_image
+from quintet.pixels.codec_messages import Reply, Request, receive_request, send_reply
+from quintet.pixels.images import load_words, open_image
 
 _STATM = Path("/proc/self/statm")
 

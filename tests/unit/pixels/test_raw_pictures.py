@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from quintet.errors import Code, PageError
-from quintet.pages.pixels.raw_pictures import MAGIC, bytes_needed, read_raw, write_raw
 from quintet.pages.settings import Settings
+from quintet.pixels.raw_pictures import MAGIC, bytes_needed, read_raw, write_raw
 
 SETTINGS = Settings()
 

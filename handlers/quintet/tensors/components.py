@@ -3,7 +3,7 @@
 Nodes are horizontal runs, not pixels: a receipt has about a hundred times fewer of them. All maps of a batch are
 treated at once, whatever their sizes, and there is no Python loop over maps, rows, runs or components.
 
-Shapes: S pixels of all maps, P maps, R rows of all maps, N runs, K components (legend in records.py).
+Shapes: S pixels of all maps, P maps, R rows of all maps, N runs, K components (legend in `records`).
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from quintet.pages.records import Raster
+from quintet.tensors.records import Raster
 
 # Receipts need at most 5 rounds and adversarial masks 10, so one check in 8 rounds is one sync in practice.
 ROUNDS_PER_CHECK = 8

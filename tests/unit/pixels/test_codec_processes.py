@@ -11,16 +11,16 @@ import psutil
 import pytest
 from PIL import Image
 from quintet.errors import Code, Failure
-from quintet.pages.pixels.codec_processes import CodecProcesses, EncodedPage, PageMemory
-from quintet.pages.pixels.images import MAX_JPEG_SCANS, decode_image
 from quintet.pages.settings import Settings
+from quintet.pixels.codec_processes import CodecProcesses, EncodedPage, PageMemory
+from quintet.pixels.images import MAX_JPEG_SCANS, decode_image
 
 from tests.conftest import draw_page, encode
 from tests.family import processes_below
 from tests.fuzz.bombs import jpeg_of_scans, png_of_chunks, tiff_of_one_tile, tiff_of_strips, webp_of_canvas
 
 SETTINGS = Settings()
-CHILD = "quintet.pages.pixels.codec_child"
+CHILD = "quintet.pixels.codec_child"
 PAGE = draw_page(["codec"], (1300, 900))  # more than one strip of a conversion
 TURNED = Image.Exif()
 TURNED[0x0112] = 6

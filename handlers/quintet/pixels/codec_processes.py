@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quintet.errors import Code, Failure
-from quintet.pages.pixels import codec_messages
-from quintet.pages.pixels.codec_messages import Reply, Request
-from quintet.pages.pixels.images import WORD_BYTES, ImageLimits, check_size
+from quintet.pixels import codec_messages
+from quintet.pixels.codec_messages import Reply, Request
+from quintet.pixels.images import WORD_BYTES, ImageLimits, check_size
 
 # What reading a header may take: Pillow keeps what stands before the pixels, WebP's decoder reserves two canvases.
 _HEADER_BYTES = 64 << 20
@@ -157,13 +157,13 @@ class _Codec:
     """One process, alive or not."""
 
     def __init__(self, limits: ImageLimits) -> None:
-        places = [str(Path(__file__).resolve().parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
+        places = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
         numbers = (limits.max_body_bytes, limits.max_page_pixels, limits.min_page_side_px)
         self._peer, theirs = socket.socketpair()
         with theirs:
             # -P: a module of ours or Pillow's is never taken from the working folder.
             self._process = subprocess.Popen(  # noqa: S603 - our own words
-                [sys.executable, "-P", "-m", "quintet.pages.pixels.codec_child", *map(str, numbers)],
+                [sys.executable, "-P", "-m", "quintet.pixels.codec_child", *map(str, numbers)],
                 stdin=theirs.fileno(),
                 env={**os.environ, **_KEEP_MEMORY, "PYTHONPATH": os.pathsep.join(places)},
             )

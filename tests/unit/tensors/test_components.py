@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from quintet.pages.postprocess.components import Runs, label_runs, threshold_and_dilate
+from quintet.tensors.components import Runs, label_runs, threshold_and_dilate
 
-from tests.unit.pages.opencv_reference import Mask, raster_of, reference_dilation, reference_partition
+from tests.unit.tensors.opencv_reference import Mask, raster_of, reference_dilation, reference_partition
 
 # On a busy machine a first call takes seconds.
 PATIENT = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
