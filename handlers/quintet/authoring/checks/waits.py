@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-# Those whose result's size or value the host needs; without `bincount` and `unique` by rows, with which calls are planned
-# on the host.
+# Those whose result's size or value the host needs. `bincount` and `unique` by rows are what calls are planned with, on
+# the host: they are left out.
 _WAITING = frozenset({
     "_local_scalar_dense", "_unique2", "equal", "is_nonzero", "masked_select", "nms", "nonzero", "nonzero_numpy",
     "unique_consecutive",
