@@ -7,6 +7,7 @@ import argparse
 import hashlib
 import importlib.util
 import inspect
+import os
 import shutil
 import subprocess
 import sys
@@ -122,13 +123,14 @@ def _configuration(chain: type[Chain], given: Path | None) -> str:
 def main() -> int:
     """`python -m quintet.operations.archive [--chain NAME]...`; 1 if one cannot be made: stderr says why."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--chain", action="append", metavar="NAME", help="pages, photos or module:Class (pages)")
+    parser.add_argument("--chain", action="append", help="its name, or module:Class; may be repeated")
+    parser.add_argument("--model-store", type=Path, default=MODEL_STORE, help="(default: %(default)s)")
     options = parser.parse_args()
     try:
         for chain in options.chain or [DEFAULT_CHAIN]:
-            path = MODEL_STORE / f"{model_name(chain)}.mar"
-            pack(path, chain, networks=store_of(MODEL_STORE, chain))
-            sys.stdout.write(f"{path.relative_to(MODEL_STORE.parent)}: {path.stat().st_size / 1e6:.1f} MB\n")
+            path = options.model_store / f"{model_name(chain)}.mar"
+            pack(path, chain, networks=store_of(options.model_store, chain))
+            sys.stdout.write(f"{os.path.relpath(path)}: {path.stat().st_size / 1e6:.1f} MB\n")
     except (SettingsError, WeightsError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

@@ -90,7 +90,7 @@ def _verify_archives(chains: Sequence[str], model_store: Path) -> tuple[str, ...
     """Make sure of the archive of each chain; gives their models."""
     models = tuple(map(model_name, chains))
     if len(set(models)) < len(models):
-        raise SettingsError(f"{' and '.join(chains)} would be served as {' and '.join(models)}: each needs its own name")
+        raise SettingsError(f"{' and '.join(chains)} would be served as {' and '.join(models)}: names must differ")
     for model, chain in zip(models, chains, strict=True):
         verify_archive(model_store / f"{model}.mar", chain)
     return models
@@ -128,9 +128,7 @@ def main() -> int:
     parser.add_argument("run_dir", nargs="?", type=Path, default=RUN_DIR)
     parser.add_argument("model_store", nargs="?", type=Path, default=MODEL_STORE)
     parser.add_argument("properties", nargs="*", metavar="key=value", help="instead of those of config.properties")
-    parser.add_argument(
-        "--chain", action="append", metavar="NAME", help=f"pages, photos or module:Class; may be repeated ({DEFAULT_CHAIN})"
-    )
+    parser.add_argument("--chain", action="append", help="its name, or module:Class; may be repeated")
     options = parser.parse_args()
     try:
         _do(options)
