@@ -5,14 +5,14 @@ The archive is complete: it starts on a machine that has the packages and nothin
 
 import argparse
 import hashlib
-import importlib.util
+import importlib
 import inspect
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -47,8 +47,8 @@ def pack(
     chain_class = find_chain(chain)
     with tempfile.TemporaryDirectory(prefix="quintet-archive-") as scratch:
         staged, config = Path(scratch) / "extra", Path(scratch) / "model-config.yaml"
+        config.write_text(_configuration(chain_class, model_config), encoding="utf-8")
         _stage(staged, chain_class, NetworkStore(networks, sources_of(chain)))
-        config.write_text(_configuration(chain_class, model_config))
         # The archiver deletes $TMPDIR/<model name> without asking, so it gets a TMPDIR of its own.
         private = Path(scratch) / "tmp"
         private.mkdir()
@@ -89,11 +89,11 @@ def _stage(folder: Path, chain: type[Chain], store: NetworkStore) -> None:
 
 def _copy_package(name: str, folder: Path) -> None:
     """Copy a package of any kind, or a module that is one file."""
-    spec = importlib.util.find_spec(name)
-    for location in (spec and spec.submodule_search_locations) or ():
+    package = importlib.import_module(name)
+    if not hasattr(package, "__path__"):
+        shutil.copy2(inspect.getfile(package), folder)
+    for location in getattr(package, "__path__", ()):
         shutil.copytree(location, folder / name, ignore=_ignoring(), dirs_exist_ok=True)
-    if spec and not spec.submodule_search_locations and spec.origin:
-        shutil.copy2(spec.origin, folder)
 
 
 def _ignoring(*names: str) -> Callable[[str, list[str]], set[str]]:
@@ -111,7 +111,7 @@ def _configuration(chain: type[Chain], given: Path | None) -> str:
     file = given or (beside if beside.exists() else MODEL_CONFIG)
     text = file.read_text(encoding="utf-8")
     config = yaml.safe_load(text)
-    if (named := config["handler"]["chain"]) == name:
+    if (named := config.get("handler", {}).get("chain")) == name:
         return text
     if file != MODEL_CONFIG:
         raise SettingsError(f"{file} has chain {named!r}, but {name!r} is packed: correct it")
@@ -120,12 +120,12 @@ def _configuration(chain: type[Chain], given: Path | None) -> str:
     return yaml.safe_dump({**config, "handler": {"chain": name, **kept}}, sort_keys=False)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """`python -m quintet.operations.archive [--chain NAME]...`; 1 if one cannot be made: stderr says why."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chain", action="append", help="its name, or module:Class; may be repeated")
     parser.add_argument("--model-store", type=Path, default=MODEL_STORE, help="(default: %(default)s)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     try:
         for chain in options.chain or [DEFAULT_CHAIN]:
             path = options.model_store / f"{model_name(chain)}.mar"
