@@ -1,8 +1,8 @@
 """From images to their regions, from regions to crops, and back: a batch has one list of regions, not one an image.
 
 A region belongs to the image whose number it carries, (N,) int64 and ascending wherever regions come out of a stage.
-So what is known of an image is known of its regions by an index, ``scores[image]``; what is known of regions goes back
-to their images as `slices`. No function here loops over images or regions.
+So what is known of an image is known of its regions by an index, ``scores[image]``, and what is known of regions goes
+back to their images as `slices`; `boxes` chooses among regions. Nothing here loops over images or regions.
 
 Shapes: P images, N regions (legend in `records`).
 """
@@ -15,25 +15,6 @@ from torch import Tensor
 from quintet.tensors import geometry
 from quintet.tensors.records import Views
 from quintet.tensors.sampling import Normalisation, sample
-
-
-def best_of_each(scores: Tensor, image: Tensor, images: int, most: int) -> Tensor:
-    """The best regions of each image, at most so many: (M,) int64 indices, image by image, each from its best down.
-
-    Of equal scores the first counts as better. One host sync, the number of those kept.
-
-    Args:
-        scores: (N,) of any dtype.
-        image: (N,) int64 in any order.
-        images: P.
-        most: how many of an image are kept.
-    """
-    by_score = scores.argsort(descending=True, stable=True)
-    order = by_score[image[by_score].argsort(stable=True)]
-    counts = torch.zeros(images, dtype=torch.int64, device=image.device).index_add_(0, image, torch.ones_like(image))
-    first = counts.cumsum(0) - counts
-    rank = torch.arange(len(order), device=order.device) - first[image[order]]
-    return order[(rank < most).nonzero().squeeze(1)]
 
 
 def crop(

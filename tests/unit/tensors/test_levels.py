@@ -5,27 +5,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from quintet.tensors.geometry import box_corners, map_points
-from quintet.tensors.levels import best_of_each, crop, crop_frames, slices
+from quintet.tensors.levels import crop, crop_frames, slices
 from quintet.tensors.records import Images, Raster
 from quintet.tensors.sampling import Normalisation
 
 AS_IS = Normalisation((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255))
-regions_of_images = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6)), max_size=30)
 
 
-@given(regions_of_images, st.integers(1, 4))
-def test_the_best_of_each_image_are_what_sorting_image_by_image_keeps(
-    regions: list[tuple[int, int]], most: int
-) -> None:
-    image, scores = torch.tensor(regions, dtype=torch.int64).view(-1, 2).unbind(1)
-    kept = best_of_each(scores, image, 5, most).tolist()
-    alone = [sorted((-score, n) for n, (owner, score) in enumerate(regions) if owner == one)[:most] for one in range(5)]
-    assert kept == [number for one in alone for _, number in one]
-
-
-@given(regions_of_images)
-def test_slices_give_each_image_its_own_regions_and_all_of_them(regions: list[tuple[int, int]]) -> None:
-    image = torch.tensor(sorted(owner for owner, _ in regions), dtype=torch.int64)
+@given(st.lists(st.integers(0, 4), max_size=30))
+def test_slices_give_each_image_its_own_regions_and_all_of_them(owners: list[int]) -> None:
+    image = torch.tensor(sorted(owners), dtype=torch.int64)
     found = slices(image, 5)
     assert [image[own].tolist() for own in found] == [[n] * int((image == n).sum()) for n in range(5)]
 
@@ -57,6 +46,5 @@ def test_what_is_found_in_a_crop_goes_back_to_the_region_of_a_turned_quad() -> N
 
 def test_images_without_regions_are_fine(images: Images) -> None:
     none = torch.zeros(0, dtype=torch.int64)
-    assert best_of_each(torch.zeros(0), none, 2, 3).tolist() == []
     assert slices(none, 2) == [slice(0, 0), slice(0, 0)]
     assert crop(images.as_they_are(), torch.zeros(0, 4, 2), none, (8, 6), AS_IS).shape == (0, 3, 6, 8)

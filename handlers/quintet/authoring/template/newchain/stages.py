@@ -1,10 +1,10 @@
 """The five stages, one callable each: look at regions, run the network, decode what it says."""
 
 import torch
-import torchvision
 from quintet.engine.engine import Engine
+from quintet.tensors.boxes import best_of_each, nms
 from quintet.tensors.geometry import box_corners, map_points
-from quintet.tensors.levels import best_of_each, crop_frames
+from quintet.tensors.levels import crop_frames
 from quintet.tensors.records import Views
 from torch import Tensor
 
@@ -54,10 +54,8 @@ class ObjectDetection:
         scores, place = likeliest[image, rank], places[image, rank]
         anchor, labels = place // len(OBJECTS), place % len(OBJECTS)
         boxes = decode_boxes(offsets[image, anchor], self._anchors[anchor])
-        # Shifting each image and label to its own place lets one suppression treat all of them.
-        shift = 2 * (image * len(OBJECTS) + labels)
-        kept = torchvision.ops.nms(boxes + shift[:, None], scores, self._settings.object_iou)
-        kept = kept[best_of_each(scores[kept], image[kept], len(logits), self._settings.most_objects)]
+        kept = nms(boxes, scores, image * len(OBJECTS) + labels, self._settings.object_iou)
+        kept = kept[best_of_each(scores[kept], image[kept], self._settings.most_objects)]
         return Objects(boxes[kept] * sizes_px[image[kept]], image[kept], labels[kept], scores[kept])
 
 
