@@ -73,6 +73,10 @@ def _pad_zero(x: Tensor, amounts: list[int]) -> Tensor:
     return F.pad(x, amounts)
 
 
+def _pad_edge(x: Tensor, amounts: list[int]) -> Tensor:
+    return F.pad(x, amounts, mode="replicate")
+
+
 def _pad_lowest(x: Tensor, amounts: list[int]) -> Tensor:
     # JSON has no infinity, hence an operation of its own.
     return F.pad(x, amounts, value=float("-inf"))
@@ -104,6 +108,7 @@ OPERATORS: Mapping[str, Operator] = {
     "multiply": Operator(_multiply, arity=(2,)),
     "multiply_scalar": Operator(_multiply, ("y",)),
     "narrow": Operator(torch.narrow, ("dim", "start", "length")),
+    "pad_edge": Operator(_pad_edge, ("amounts",)),
     "pad_lowest": Operator(_pad_lowest, ("amounts",)),
     "pad_zero": Operator(_pad_zero, ("amounts",)),
     "permute": Operator(torch.permute, ("dims",)),

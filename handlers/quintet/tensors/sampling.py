@@ -52,7 +52,7 @@ def sample(
     """
     width, height = size_px
     sampled = to_image.new_empty((len(page), 3, height, width), dtype=dtype)
-    for rows in _strips(len(page) * width, height, to_image.device):
+    for rows in strips(len(page) * width, height, to_image.device):
         x, y = _image_points(to_image, width, rows)
         _bilinear(pages, page, x, y, normalisation, sampled[:, :, rows])
     if widths_px is not None:
@@ -61,7 +61,7 @@ def sample(
     return sampled
 
 
-def _strips(row_points: int, height: int, device: torch.device) -> list[slice]:
+def strips(row_points: int, height: int, device: torch.device) -> list[slice]:
     """Rows that are sampled together: all of them, on a CPU as many as its caches hold.
 
     Blending takes some fifty passes over its points. The one place that asks for the device outside the engine: this

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 from quintet.engine import graph as graph_module
 from quintet.engine import modules
+from quintet.engine.conversion.channels import channels_first
 from quintet.engine.conversion.fusion import fuse
 from quintet.engine.conversion.onnx_import import import_onnx
 from quintet.engine.conversion.openvino_export import NotConvertibleError, openvino_run, save_for_openvino
@@ -102,7 +103,7 @@ def _convert_onnx(source: Source, original: bytes, staging: NetworkStore) -> tup
         staging.path(source.stage, suffix) for suffix in (".json", ".safetensors", ".onnx")
     ]
     onnx_path.write_bytes(patched.SerializeToString(deterministic=True))
-    save_graph(fuse(import_onnx(patched)), json_path, tensors_path)
+    save_graph(fuse(channels_first(import_onnx(patched))), json_path, tensors_path)
     if metadata := {entry.key: entry.value for entry in model.metadata_props}:
         written.append(staging.path(source.stage, METADATA))
         written[-1].write_text(json.dumps(metadata, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,7 +1,8 @@
 """An ONNX graph read into a draft of ours: constants resolved, padding explicit, shape arithmetic turned into sizes.
 
-What is read is what the five networks use; anything else is refused by name, never guessed. BatchNormalization becomes
-a Mul and an Add, a division by a constant a Mul, a subtraction of one an Add, so that `fusion` has fewer forms to know.
+What is read is what our networks use; anything else is refused by name, never guessed. BatchNormalization becomes a Mul
+and an Add, a division by a constant a Mul, a subtraction of one an Add, so that `fusion` has fewer forms to know. What
+is made of constants alone is computed here, by ONNX's own reference; the size of a dimension that cannot vary is one.
 
 Shape chains (Shape → Slice → Concat → Reshape) are followed here, so that no tensor of sizes stays in a network: their
 values are lists of integers and of names of ``size`` nodes, Python numbers when the network runs, symbols when it is
@@ -13,6 +14,7 @@ from functools import partial
 
 import numpy as np
 import onnx
+from onnx.reference import ReferenceEvaluator
 
 from quintet.engine.conversion.draft import Array, Draft, OnnxNode, Size, Sizes
 from quintet.errors import WeightsError
@@ -31,39 +33,95 @@ def import_onnx(model: onnx.ModelProto) -> Draft:
         if value.name not in draft.constants
     }
     same: dict[str, str] = {}
+    types = _Types(model)
     for proto in model.graph.node:
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
         inputs = tuple(same.get(name, name) for name in proto.input)
-        if proto.op_type == "Identity":
-            same[proto.output[0]] = inputs[0]
+        node = OnnxNode(proto.op_type, inputs, tuple(proto.output), attributes)
+        types.infer(node, draft.constants)
+        if node.op == "Identity" or (node.op == "Cast" and types.says_the_same(node)):
+            same[node.output] = inputs[0]
         else:
-            _read(draft, OnnxNode(proto.op_type, inputs, tuple(proto.output), attributes))
+            _read(draft, node, types)
     draft.outputs = tuple(same.get(v.name, v.name) for v in model.graph.output)
     return draft
 
 
-def _read(draft: Draft, node: OnnxNode) -> None:
+class _Types:
+    """What is known of values beside what they are: number format and shape, by ONNX's own inference."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._types = {value.name: value.type for value in model.graph.input}
+        for tensor in model.graph.initializer:
+            self._types[tensor.name] = onnx.helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
+        self._opsets = list(model.opset_import)
+        self._version = next(opset.version for opset in self._opsets if not opset.domain)
+
+    def infer(self, node: OnnxNode, constants: Mapping[str, Array]) -> None:
+        """Find out about the outputs of a node, those of its inputs being known."""
+        if not onnx.defs.has(node.op):
+            return  # it is refused by name when it is read
+        schema = onnx.defs.get_schema(node.op, self._version)
+        types = {name: self._types[name] for name in node.inputs if name in self._types}
+        values = {name: constants[name] for name in types if name in constants}
+        sizes = {name: onnx.numpy_helper.from_array(v, name) for name, v in values.items() if v.dtype == np.int64}
+        try:
+            self._types |= onnx.shape_inference.infer_node_outputs(
+                schema, _as_proto(node), types, sizes, opset_imports=self._opsets
+            )
+        except onnx.shape_inference.InferenceError as error:
+            raise WeightsError(f"{node.op} {node.output!r} does not fit its inputs: {error}") from error
+
+    def size(self, name: str, dim: int) -> int | None:
+        """The size of a dimension that cannot vary; None of one that may, or that is not known."""
+        dims = self._types[name].tensor_type.shape.dim if name in self._types else []
+        return dims[dim].dim_value or None if -len(dims) <= dim < len(dims) else None
+
+    def says_the_same(self, cast: OnnxNode) -> bool:
+        """Whether a Cast is to the format that its input has."""
+        source = self._types.get(cast.inputs[0])
+        return source is not None and source.tensor_type.elem_type == cast.attributes["to"]
+
+
+def _read(draft: Draft, node: OnnxNode, types: _Types) -> None:
     if node.op == "Constant":
         draft.constants[node.output] = onnx.numpy_helper.to_array(node.attributes["value"])
+    elif any(node.inputs) and all(name in draft.constants for name in node.inputs if name):
+        draft.constants[node.output] = _folded(draft, node)
+    elif (size := _fixed_size(draft, node, types)) is not None:
+        draft.constants[node.output] = size
     elif _is_about_sizes(draft, node):
         if node.op not in SIZE_READERS:
             raise WeightsError(f"{node.op} of sizes ({node.output!r}) has no counterpart; add it to onnx_import.py")
         draft.sizes[node.output] = SIZE_READERS[node.op](draft, node)
-    elif all(name in draft.constants for name in node.inputs):
-        draft.constants[node.output] = _folded(draft, node)
     elif node.op in READERS:
         READERS[node.op](draft, node)
     else:
         raise WeightsError(f"ONNX operator {node.op} ({node.output!r}) has no counterpart; add it to onnx_import.py")
 
 
+def _as_proto(node: OnnxNode) -> onnx.NodeProto:
+    return onnx.helper.make_node(node.op, node.inputs, node.outputs, **node.attributes)
+
+
 def _folded(draft: Draft, node: OnnxNode) -> Array:
-    value = draft.constants[node.inputs[0]]
-    if node.op == "Cast":
-        return value.astype(onnx.helper.tensor_dtype_to_np_dtype(node.attributes["to"]))
-    if node.op == "Reshape":
-        return value.reshape(draft.constants[node.inputs[1]].tolist())
-    raise WeightsError(f"{node.op} of constants ({node.output!r}) is not folded; add it to onnx_import.py")
+    """What a node makes of constants."""
+    given = {name: draft.constants[name] for name in node.inputs if name}
+    try:
+        (value,) = ReferenceEvaluator(_as_proto(node)).run(None, given)
+    except Exception as error:  # whatever an operator's implementation raises
+        raise WeightsError(f"{node.op} of constants ({node.output!r}) cannot be computed: {error}") from error
+    return np.asarray(value)
+
+
+def _fixed_size(draft: Draft, node: OnnxNode, types: _Types) -> Array | None:
+    """The size of one dimension that cannot vary, where that is what a node gathers from a whole shape."""
+    source = draft.sizes.get(node.inputs[0]) if node.op == "Gather" else None
+    if not isinstance(source, str) or not draft.has_constant(node, 1):
+        return None
+    index = draft.constant(node, 1)
+    size = types.size(source, int(index.item())) if index.size == 1 else None
+    return None if size is None else np.full(index.shape, size, dtype=np.int64)
 
 
 def _refuse_if(wrong: bool, node: OnnxNode, reason: str) -> None:
@@ -90,6 +148,23 @@ def _pad(draft: Draft, node: OnnxNode, pad_op: str) -> tuple[str, list[int]]:
         return node.inputs[0], pads[:2]
     amounts = [pads[1], pads[3], pads[0], pads[2]]  # torch counts from the last dimension
     return draft.emit(f"{node.output}:padded", pad_op, node.inputs[0], amounts=amounts), [0, 0]
+
+
+def _pad_before(draft: Draft, node: OnnxNode) -> None:
+    """Padding as a step of its own: of zeros, or of the values at the edge."""
+    mode = node.attributes.get("mode", b"constant")
+    value = float(draft.constant(node, 2).item()) if len(node.inputs) > 2 and node.inputs[2] else 0.0
+    op = {(b"constant", 0.0): "pad_zero", (b"constant", float("-inf")): "pad_lowest", (b"edge", 0.0): "pad_edge"}.get(
+        (mode, value)
+    )
+    pads = draft.constant(node, 1).tolist()
+    before, after = pads[: len(pads) // 2], pads[len(pads) // 2 :]
+    padded = [dim for dim, both in enumerate(zip(before, after, strict=True)) if any(both)]
+    known = op is not None and min(pads) >= 0 and len(node.inputs) < 4 and (op != "pad_edge" or padded[:1] >= [2])
+    _refuse_if(not known, node, "only zeros, the lowest value and, in maps, the edge are padded with, on all axes")
+    # torch counts from the last dimension, as far as there is something to pad.
+    amounts = [amount for dim in range(len(before) - 1, min(padded) - 1, -1) for amount in (before[dim], after[dim])]
+    draft.emit(node.output, str(op), node.inputs[0], amounts=amounts)
 
 
 def _convolution(op: str, draft: Draft, node: OnnxNode) -> None:
@@ -220,6 +295,7 @@ READERS: Mapping[str, Callable[[Draft, OnnxNode], object]] = {
     "MatMul": _matmul,
     "MaxPool": partial(_pool, "max_pool2d", "pad_lowest"),
     "Mul": partial(_commutative, "multiply"),
+    "Pad": _pad_before,
     "Pow": partial(_plain, "power"),
     "ReduceMean": _mean,
     "Relu": partial(_plain, "relu"),
