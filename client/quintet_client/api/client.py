@@ -21,7 +21,7 @@ from quintet_client.service.delivery import Delivery, GiveUpPolicy
 from quintet_client.service.isolation import Isolation
 from quintet_client.service.page import Page
 from quintet_client.service.tokens import tokens_of
-from quintet_client.service.transport import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, HttpTransport
+from quintet_client.service.transport import DEFAULT_MODEL, DEFAULT_SERVER, DEFAULT_TIMEOUT_S, HttpTransport
 
 Image = bytes | bytearray | memoryview | str | os.PathLike[str]
 
@@ -43,6 +43,7 @@ class QuintetClient:
         server: str = DEFAULT_SERVER,
         token_file: Path | str | None = None,
         *,
+        model: str = DEFAULT_MODEL,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         retries: int = DEFAULT_RETRIES,
         give_up_s: float = DEFAULT_GIVE_UP_S,
@@ -52,18 +53,19 @@ class QuintetClient:
         Args:
             server: base URL of the inference address.
             token_file: plain token or TorchServe's key_file.json; None sends no token.
+            model: name of the served model to ask.
             timeout_s: longest silence of the server within one request.
             retries: tries of a page that kills or stalls its worker.
             give_up_s: longest time without reaching the server.
 
         Raises:
-            UsageError: the URL is none, the token file holds no token, or a number is out of range.
+            UsageError: the URL or the model's name is none, the token file holds no token, or a number is out of range.
         """
         for name, value in (("timeout_s", timeout_s), ("give_up_s", give_up_s)):
             if not 0 < value < math.inf:
                 raise UsageError(f"{name} is {value}; give seconds above 0")
         _at_least_1("retries", retries)
-        self._transport = HttpTransport(server, tokens_of(token_file), timeout_s)
+        self._transport = HttpTransport(server, tokens_of(token_file), timeout_s, model)
         self._give_up = GiveUpPolicy(give_up_s, timeout_s)
         self._isolation = Isolation()
         self._retries = retries
