@@ -19,7 +19,7 @@ from quintet_client.api.client import (
     check_numbers,
 )
 from quintet_client.api.page_stream import Key
-from quintet_client.api.results import PageResult
+from quintet_client.api.results import Result
 from quintet_client.cancellation import Cancellation
 from quintet_client.errors import InterruptedRunError, PageError
 from quintet_client.service.batch_request import USUAL_PAGES
@@ -49,7 +49,7 @@ class AsyncQuintetClient:
         )
         self._pool = ThreadPoolExecutor(in_flight, "quintet-async")
 
-    async def read(self, image: Image) -> PageResult:
+    async def read(self, image: Image) -> Result:
         """Read one page, as `QuintetClient.read` does.
 
         When the task is cancelled while the page waits for a thread it is never sent; while its request is under way,
@@ -64,7 +64,7 @@ class AsyncQuintetClient:
 
     async def read_many(
         self, pages: Iterable[tuple[Key, Image]], *, in_flight: int = DEFAULT_IN_FLIGHT, pack: int = USUAL_PAGES
-    ) -> AsyncGenerator[tuple[Key, PageResult | PageError], None]:
+    ) -> AsyncGenerator[tuple[Key, Result | PageError], None]:
         """Read many pages at once, for `async for`, as `QuintetClient.read_many` does.
 
         `pages` is iterated in a thread, so that it may wait for files; requests have `in_flight` threads of their own.

@@ -1,4 +1,4 @@
-"""`QuintetClient`: images in, typed results or typed errors out. For other services; needs no torch."""
+"""`QuintetClient`: images in, results or typed errors out. For other services; needs no torch."""
 
 import errno
 import math
@@ -12,7 +12,7 @@ from typing import Self
 from quintet.frame.frames import MAX_ITEMS
 
 from quintet_client.api.page_stream import Key, PageStream
-from quintet_client.api.results import PageResult, result_of
+from quintet_client.api.results import Result, result_of
 from quintet_client.cancellation import Cancellation
 from quintet_client.errors import PageError, UsageError
 from quintet_client.input.regular_files import MAX_FILE_BYTES, read_regular, why_not
@@ -71,12 +71,15 @@ class QuintetClient:
         self._retries = retries
         self._closed = threading.Event()
 
-    def read(self, image: Image, *, cancellation: Cancellation | None = None) -> PageResult:
+    def read(self, image: Image, *, cancellation: Cancellation | None = None) -> Result:
         """Read one page.
 
         Args:
             image: one encoded image (JPEG, PNG, TIFF, WebP or BMP), or the path of its file.
             cancellation: cancelled from elsewhere, it abandons the page between its requests.
+
+        Returns:
+            A `PageResult`, or the JSON object of a model that answers in another schema than quintet.page/1.
 
         Raises:
             PageError: this page cannot be read; its `code` says why.
@@ -93,7 +96,7 @@ class QuintetClient:
 
     def read_many(
         self, pages: Iterable[tuple[Key, Image]], *, in_flight: int = DEFAULT_IN_FLIGHT, pack: int = USUAL_PAGES
-    ) -> Generator[tuple[Key, PageResult | PageError], None, None]:
+    ) -> Generator[tuple[Key, Result | PageError], None, None]:
         """Read many pages at once; yields each key with its result or error as they arrive, in any order.
 
         Pages are taken from the iterable as there is room for them, so that it may be endless; closing the generator
@@ -113,7 +116,7 @@ class QuintetClient:
 
     def _each(
         self, pages: Iterable[tuple[Key, Image]], in_flight: int, pack: int
-    ) -> Generator[tuple[Key, PageResult | PageError], None, None]:
+    ) -> Generator[tuple[Key, Result | PageError], None, None]:
         with closing(self.stream(pages, in_flight, pack)) as stream:
             yield from stream
 
