@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 from browser import chromium
-from made_runs import HEIGHT_PX, HOSTILE, WIDTH_PX, make_run, texts_of
+from made_runs import HEIGHT_PX, HOSTILE, WIDTH_PX, draw, make_run, texts_of, write_answer, write_ledger
 from quintet_client.cli import main
 from test_viewer_server import viewing
 
@@ -201,3 +201,19 @@ def test_a_report_opens_from_a_folder_of_its_own(browser, made, tmp_path):
         browser.run("return performance.getEntriesByType('resource').filter(r => !r.name.startsWith('data:')).length")
         == 0
     )
+
+
+def test_a_result_of_an_unknown_schema_is_its_picture_and_its_json(browser, tmp_path):
+    draw(["sign"]).save(tmp_path / "shot.png")
+    document = {"schema": "zoo.animal/1", "model": "m1", "name": "<b>okapi</b>"}
+    write_ledger(tmp_path / "out", [write_answer(tmp_path / "out", "shot.png", document)])
+    with viewing(tmp_path / "out", tmp_path) as url:
+        show(browser, url, "page?id=shot.png", ".desk img.plain")
+        browser.wait("document.querySelector('.desk img').naturalWidth > 0")
+        assert "zoo.animal/1" in browser.text(".text .reason")
+        assert '"name": "<b>okapi</b>"' in browser.text(".text pre")
+        assert browser.count("[data-toggle]") == 0
+        browser.press("r")
+        show(browser, url, "search?q=shot", ".hit")
+        show(browser, url, "search?q=nowhere", ".empty")
+        browser.wait("document.querySelector('.empty').textContent.includes('no text to search')")

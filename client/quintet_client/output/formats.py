@@ -1,10 +1,11 @@
-"""The export formats by name: suffix of their files, module that makes them, packages it needs."""
+"""The export formats by name: suffix of their files, module that makes them, schema of the results that they show."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
 from quintet_client.errors import UsageError
+from quintet_client.service.documents import PAGE_SCHEMA
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Format:
     packages: tuple[str, ...] = ()  # imported by that module beyond the client's own dependencies
     whole_run: bool = False  # tables of all pages instead of one file a document
     needs_original: bool = False  # the file that was read has to be there
+    schema: str = PAGE_SCHEMA  # of the results that it shows
 
 
 FORMATS = (

@@ -1,0 +1,114 @@
+"""THE main path: a batch of encoded photos in, one result or failure a photo out, through five models."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from quintet.engine.calls import in_batches
+from quintet.engine.engine import Engine
+from quintet.engine.stage_timer import StageTimer
+from quintet.engine.weights import NetworkStore
+from quintet.errors import Failure
+from quintet.photos.budgets import OPENVINO_OPTIONS, Budgets
+from quintet.photos.records import Photos
+from quintet.photos.results.photo_writer import PhotoWriter, Result
+from quintet.photos.settings import PhotoSettings
+from quintet.photos.stages.face_points import FacePoints
+from quintet.photos.stages.face_proposals import FaceProposals
+from quintet.photos.stages.face_refinement import FaceRefinement
+from quintet.photos.stages.nudity import Nudity
+from quintet.photos.warm_up import draw_photos
+from quintet.photos.weights import SOURCES
+from quintet.pixels.decoder import AnyPage, AnyPicture, Decoder, aligned_pixels
+from quintet.stages.text_detection import TextDetection
+
+
+class PhotoChain:
+    """Finds what a photo must have hidden. Knows no server: it is handed bodies and gives JSON-ready results.
+
+    Attributes:
+        schema: name and version of the results' form; see `PhotoWriter`.
+        fingerprint: of weights and settings; results of equal fingerprints can be mixed.
+        engine: what its networks run on.
+        budgets: how much goes into one call of each.
+    """
+
+    schema = "quintet.photo/1"
+    sources = SOURCES
+    settings = PhotoSettings
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any], model_store: Path, device_index: int | None = None) -> Self:
+        """The chain that a service's configuration describes: `options` are the keys of `PhotoSettings`."""
+        return cls(PhotoSettings.from_options(options), model_store, device_index)
+
+    def __init__(self, settings: PhotoSettings, model_store: Path, device_index: int | None = None) -> None:
+        """Load the five networks onto the device.
+
+        Raises:
+            WeightsError: a weight file is missing or is not what its provenance says.
+            SettingsError: the settings ask for what this machine does not have.
+        """
+        networks = NetworkStore(model_store, SOURCES)
+        self.engine = engine = Engine(settings, networks, device_index, OPENVINO_OPTIONS)
+        self.fingerprint = f"{networks.fingerprint()}-{settings.fingerprint()}"
+        self.budgets = budgets = Budgets.chosen(settings, engine.device.type)
+        self._settings = settings
+        self._timer = StageTimer(engine.device)
+        timed = self._timer.timed
+        self._decoder = Decoder(engine, settings)
+        self._decode = timed("decode", self._decoder, on_host=True)
+        self._to_photos = timed("sums", self._sum)
+        self._nudity = timed("nudity", Nudity(engine, budgets))
+        self._face_proposals = timed("face_proposals", FaceProposals(engine, settings, budgets))
+        self._face_refinement = timed("face_refinement", FaceRefinement(engine, settings, budgets))
+        self._face_points = timed("face_points", FacePoints(engine, settings, budgets))
+        text_detection = TextDetection(engine, settings, budgets.detection_pixels, budgets.map_pixels)
+        self._text_detection = timed("text_detection", text_detection)
+        self._write = timed("write", PhotoWriter(engine))
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """What an encoded photo may be."""
+        names = ("max_body_bytes", "max_page_pixels", "min_page_side_px")
+        return {name: getattr(self._settings, name) for name in names}
+
+    @torch.inference_mode()
+    def __call__(self, bodies: Sequence[bytes | memoryview]) -> list[Result | Failure]:
+        """Look at photos of any sizes, encoded or as raw pictures in memoryviews: one outcome each, in order."""
+        opened = self._decoder.open(bodies)
+        batches = in_batches([aligned_pixels(photo) for photo in opened], self._settings.batch_pixels)
+        return [outcome for batch in batches for outcome in self._outcomes(opened[batch])]
+
+    def _outcomes(self, opened: Sequence[AnyPage]) -> list[Result | Failure]:
+        decoded = self._decode(opened)
+        failures = [picture if isinstance(picture, Failure) else None for picture in decoded]
+        pictures = [picture for picture in decoded if not isinstance(picture, Failure)]
+        if not pictures:
+            return [failure for failure in failures if failure]
+        photos = self._to_photos(pictures)
+        del decoded, pictures  # their memory is the networks' now
+        results = iter(self.read(photos))
+        return [failure or next(results) for failure in failures]
+
+    def _sum(self, pictures: Sequence[AnyPicture]) -> Photos:
+        return Photos.of(self._decoder.to_images(pictures), self.engine)
+
+    def warm_up(self) -> None:
+        """Look at drawn photos, as many as the engine has threads, since each of them prepares for itself."""
+        self(draw_photos(max(2, self.engine.threads)))
+
+    def take_stage_seconds(self) -> dict[str, float]:
+        """Seconds of each stage since the last time this was asked; see `StageTimer`."""
+        return self._timer.take()
+
+    def read(self, photos: Photos) -> list[Result]:
+        """The five models over one batch of decoded photos."""
+        nudity = self._nudity(photos)
+        proposals = self._face_proposals(photos)
+        candidates = self._face_refinement(photos, proposals)
+        faces = self._face_points(photos, candidates)
+        texts = self._text_detection(photos)
+        return self._write(photos, nudity, faces, texts)

@@ -1,0 +1,70 @@
+"""Records to results: one copy to the host, then plain Python."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from quintet.engine.engine import Engine
+from quintet.photos.records import Faces, Photos
+from quintet.tensors.geometry import map_points
+from quintet.tensors.records import Lines
+
+Result = dict[str, Any]
+
+
+class PhotoWriter:
+    """Turns the last records of a batch into results of `quintet.photo/1`.
+
+        {"width_px": 512, "height_px": 600, "nudity": 0.0021,
+         "faces": [{"box_px": [173.4, 118.6, 355.6, 340.5], "score": 0.9998,
+                    "points_px": [[221.7, 192.2], [309.8, 186.1], [269.4, 239.2], [232.7, 279.6], [306.6, 275.9]]}],
+         "texts": [{"quad_px": [[31.2, 40.0], [190.5, 44.1], [189.9, 66.3], [30.6, 62.2]]}]}
+
+    `nudity` is a probability. Boxes are left, top, right, bottom; the points of a face are its left eye, right eye,
+    nose, left and right corner of the mouth, as seen. The largest face comes first. Quads run clockwise from the text's
+    top left. All in pixels of the image frame.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __call__(self, photos: Photos, nudity: Tensor, faces: Faces, texts: Lines) -> list[Result]:
+        """One JSON-ready result a photo."""
+        quads = map_points(photos.to_image[texts.page], texts.quads_px)
+        tensors = (
+            nudity, faces.boxes_px, faces.points_px, faces.scores, faces.page, quads, texts.page,
+        )  # fmt: skip
+        hosted = (tensor.numpy() for tensor in self._engine.to_host(*tensors))  # the one copy
+        scores, boxes, points, face_scores, face_page, quads_px, text_page = hosted
+        count = len(photos.sizes_px)
+        all_faces = [
+            {"box_px": box, "score": score, "points_px": five}
+            for box, score, five in zip(_rounded(boxes), _rounded(face_scores, 4), _rounded(points), strict=True)
+        ]
+        all_texts = [{"quad_px": quad} for quad in _rounded(quads_px)]
+        sizes, nudities = photos.sizes_px.tolist(), _rounded(scores, 4)
+        return [
+            {"width_px": width, "height_px": height, "nudity": score, "faces": own_faces, "texts": own_texts}
+            for (width, height), score, own_faces, own_texts in zip(
+                sizes,
+                nudities,
+                _by_photo(all_faces, face_page, count),
+                _by_photo(all_texts, text_page, count),
+                strict=True,
+            )
+        ]
+
+
+def _rounded(values: NDArray[Any], decimals: int = 1) -> list[Any]:
+    """As a person reads them."""
+    rounded: list[Any] = np.round(values.astype(float), decimals).tolist()
+    return rounded
+
+
+def _by_photo(items: list[Result], page: NDArray[Any], count: int) -> list[list[Result]]:
+    """Items of all photos, in ascending order of these, cut into those of each."""
+    cuts = np.searchsorted(page, np.arange(count + 1)).tolist()
+    return [items[begin:end] for begin, end in pairwise(cuts)]
