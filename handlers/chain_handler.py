@@ -1,7 +1,6 @@
 """TorchServe's entry point: requests in, responses out, a status for each request. Nothing else knows TorchServe."""
 
 import ctypes
-import importlib
 import logging
 import os
 import re
@@ -13,7 +12,7 @@ from typing import Any
 
 from quintet.errors import Code, Failure
 from quintet.frame import frames
-from quintet.frame.chain import Body, Chain, Outcome
+from quintet.frame.chain import Body, Outcome, find_chain
 from quintet.frame.metrics import BatchStats, Metric, Metrics
 from quintet.frame.requests import Pace, Reply, Request, admit, batches_of, parse_request, respond
 from quintet.frame.settings import FrameSettings
@@ -44,8 +43,7 @@ class ChainHandler:
         model_dir = Path(context.system_properties["model_dir"])
         options = dict(context.model_yaml_config["handler"])
         self._settings = FrameSettings.taken_from(options, os.environ)
-        module, _, name = options.pop("chain").partition(":")
-        chain_class: type[Chain] = getattr(importlib.import_module(module), name)
+        chain_class = find_chain(options.pop("chain"))
         self._chain = chain_class.from_options(options, model_dir, device_index=context.system_properties.get("gpu_id"))
         self._chain.warm_up()
         self._chain.take_stage_seconds()  # those of the warm-up are nobody's
@@ -56,7 +54,7 @@ class ChainHandler:
         self._limits = {"max_request_bytes": self._settings.max_request_bytes, **self._chain.limits}
         self._metrics = Metrics(_worker_name(), self._chain.engine.memory_bytes)
         _tell(self._metrics.at_start(), context)
-        logger.warning("%s is ready on %s", name, self._chain.engine.device)
+        logger.warning("%s is ready on %s", chain_class.__name__, self._chain.engine.device)
 
     def handle(self, requests: list[dict[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch of requests, each with its own status."""

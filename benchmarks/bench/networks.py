@@ -21,7 +21,7 @@ from quintet.pages.budgets import Budgets
 from quintet.pages.chain import PageChain
 from quintet.pages.settings import Settings
 from quintet.pages.stages.recognition import bucket_widths
-from quintet.pages.weights import STAGES, load_alphabet
+from quintet.pages.weights import STAGES, load_alphabet, networks_in
 from quintet.stages.text_detection import canvas_sizes
 from torch import Tensor
 
@@ -37,6 +37,7 @@ __all__ = [
     "canvas_sizes",
     "load_alphabet",
     "network_of",
+    "networks_in",
     "plan_calls",
     "recorded_calls",
     "run_calls",

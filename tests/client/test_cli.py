@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 
 import pytest
 from quintet_client import cli
@@ -105,7 +106,12 @@ def test_events_are_one_object_a_line_and_end_with_the_report(folder, output, ca
 def test_progress_counts_up_while_the_run_goes(folder, output, capsys, monkeypatch):
     monkeypatch.setattr("quintet_client.run.progress._EVENT_EVERY_S", 0.05)
     write_pages(folder, 30)
-    with ScriptedServer() as server:
+
+    def slowly(request):
+        time.sleep(0.02)
+        return page_answer(request)
+
+    with ScriptedServer(slowly) as server:
         assert read(folder, output, server.url, "--json", "--pack", 1, "--in-flight", 1) == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     shown = [event for event in events if event["event"] == "progress"]

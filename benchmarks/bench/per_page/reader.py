@@ -19,6 +19,7 @@ from benchmarks.bench.networks import (
     canvas_sizes,
     load_alphabet,
     network_of,
+    networks_in,
     plan_calls,
     run_each,
 )
@@ -37,7 +38,7 @@ class PerPageChain:
     def __init__(self, chain: PageChain, model_store: Path, settings: Settings | None = None) -> None:
         self._chain = chain
         self._settings = settings or Settings()
-        self._alphabet = load_alphabet(model_store)
+        self._alphabet = load_alphabet(networks_in(model_store))
         self._boxes = answers.Boxes(self._settings)
         self._regions = answers.Regions(self._settings)
 

@@ -69,7 +69,7 @@ class Engine:
         self._with_graphs: list[CudaGraphs] = []
 
     def network(self, name: str, shrink: Shrink = as_they_are) -> Network:
-        """One network of the store: (N, 3, H, W) of `dtype` in, its outputs in `dtype` out.
+        """One network of the store: a batch of its shape in `dtype` in, its outputs in `dtype` out.
 
         What `shrink` makes of the outputs at once is for outputs so large that keeping them costs: it may look at
         them, but not return or keep them.
@@ -165,7 +165,13 @@ class Engine:
         if self.name == "torch":
             return {name: torch_network(store.load(name), self.device, self.dtype) for name in store.names}
         openvino = OpenVino(self.threads, dtype)
-        return {name: openvino.network(store.path(name, ".onnx"), options.get(name, {})) for name in store.names}
+        return {
+            # What OpenVINO cannot read runs in PyTorch beside it.
+            name: openvino.network(path, options.get(name, {}))
+            if (path := store.openvino_path(name))
+            else torch_network(store.load(name), self.device, self.dtype)
+            for name in store.names
+        }
 
 
 def _choose_device(asked: str, index: int | None) -> torch.device:

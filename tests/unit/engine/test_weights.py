@@ -15,11 +15,12 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from quintet.engine.conversion import build
 from quintet.engine.conversion.fusion import fuse
-from quintet.engine.conversion.verification import compare
+from quintet.engine.conversion.verification import compare, onnx_run, torch_run
 from quintet.engine.graph import Graph, Node, build_module, load_graph, save_graph
 from quintet.engine.weights import NetworkStore, Source
 from quintet.errors import WeightsError
-from quintet.pages import models, weights
+from quintet.operations import models
+from quintet.pages import chain, weights
 
 
 def sha256(content):
@@ -55,13 +56,15 @@ def wheel_folder(tmp_path, monkeypatch):
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("tiny/model.onnx", tiny_model())
     pinned = ("tiny", "1.0", sha256(wheel.read_bytes()), "tiny/model.onnx", sha256(tiny_model()), ("N", 3, 8, 8))
-    monkeypatch.setattr(weights, "SOURCES", tuple(Source(stage, *pinned) for stage in weights.STAGES))
+    sources = tuple(Source(stage, *pinned) for stage in weights.STAGES)
+    monkeypatch.setattr(weights, "SOURCES", sources)
+    monkeypatch.setattr(chain.PageChain, "sources", sources)
     return folder
 
 
 def build_store(folder, wheels):
     store = weights.networks_in(folder)
-    build.build_store(store, "converter", wheels, {"recognition": models.write_alphabet})
+    build.build_store(store, "converter", wheels)
     return store
 
 
@@ -82,12 +85,14 @@ def test_a_store_is_made_checked_and_loaded(store):
 
 
 def test_the_alphabet_has_the_blank_first_and_the_space_last(store):
-    assert weights.load_alphabet(store.folder) == ("", "a", "b", " ")
+    assert weights.load_alphabet(store) == ("", "a", "b", " ")
 
 
-def test_an_alphabet_of_another_length_than_the_classes_is_refused(tmp_path):
+def test_an_alphabet_of_another_length_than_the_classes_is_refused(store):
+    metadata = store.path("recognition", ".metadata.json")
+    metadata.write_text(json.dumps({"character": "a\nb\nc"}))
     with pytest.raises(WeightsError, match="4 classes and an alphabet of 5"):
-        models.write_alphabet(tmp_path, {"character": "a\nb\nc"}, ((2, 4),))
+        weights.load_alphabet(store)
 
 
 def test_a_store_is_made_once(store, wheel_folder, capsys):
@@ -110,11 +115,11 @@ def test_the_fingerprint_depends_on_content_alone(store, wheel_folder, tmp_path)
     assert again.fingerprint() != store.fingerprint()
 
 
-def test_a_store_made_by_other_code_is_made_again(store, tmp_path):
+def test_a_store_made_by_other_code_is_made_again(store):
     assert build.is_current(store, "converter")
-    assert not build.is_current(store, build.converter_digest())
-    (tmp_path / "more.py").write_text("x = 1")
-    assert build.converter_digest(tmp_path / "more.py") != build.converter_digest()
+    assert not build.is_current(store, build.converter_digest(store.sources))
+    modules = [dataclasses.replace(source, module="json:loads") for source in store.sources]
+    assert build.converter_digest(modules) != build.converter_digest(store.sources)
 
 
 def test_a_store_that_is_not_there_names_the_remedy(tmp_path):
@@ -150,18 +155,18 @@ def test_a_wheel_with_another_hash_is_refused(wheel_folder):
     with pytest.raises(
         WeightsError, match=r"tiny-1\.0-py3-none-any\.whl is not the file pinned.*expected is 0{64}.*delete"
     ):
-        build.read_model(source, wheel_folder)
+        build.read_file(source, wheel_folder)
 
 
 def test_a_file_in_the_wheel_with_another_hash_is_refused(wheel_folder):
     source = dataclasses.replace(weights.SOURCES[0], file_sha256="0" * 64)
     with pytest.raises(WeightsError, match=r"tiny/model\.onnx in tiny-1\.0.* is not the file pinned"):
-        build.read_model(source, wheel_folder)
+        build.read_file(source, wheel_folder)
 
 
 def test_a_missing_wheel_is_named(tmp_path):
     with pytest.raises(WeightsError, match=r"no wheel rapidocr-3\.10\.0-\*\.whl"):
-        build.read_model(weights.SOURCES[-1], tmp_path)
+        build.read_file(weights.SOURCES[-1], tmp_path)
 
 
 def test_wheels_are_downloaded_once_each_by_version_and_hash(tmp_path, monkeypatch):
@@ -212,7 +217,7 @@ def test_outputs_that_are_not_numbers_are_refused():
         ir_version=8,
     ).SerializeToString()
     with pytest.raises(WeightsError, match="off by nan"):
-        compare("tiny", model, model, build_module(broken), ("N", 3))
+        compare("tiny", onnx_run(model), [torch_run(build_module(broken))], ("N", 3))
 
 
 def linear_graph(**changes):

