@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from quintet.authoring import check
 from quintet.authoring.check import check_chain
-from quintet.authoring.checks import running
+from quintet.authoring.checks import bodies, running
 from quintet.authoring.checks.comparison import difference
 from quintet.errors import Code, Failure, SettingsError
 
@@ -22,11 +22,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "_COUNT", 8)
+    monkeypatch.setattr(running, "_SIZES", (1, 8))
     monkeypatch.setattr(running, "_TIMED_S", 0.01)
 
 
-def failed(name: str, store: Path, bodies: Path | None = None) -> dict[str, str]:
-    return check_chain(f"tests.unit.authoring.small_chains:{name}", store, bodies, io.StringIO())
+def failed(name: str, store: Path, folder: Path | None = None) -> dict[str, str]:
+    return check_chain(f"tests.unit.authoring.small_chains:{name}", store, folder, io.StringIO())
 
 
 @pytest.mark.parametrize(
