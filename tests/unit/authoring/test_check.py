@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from quintet.authoring.check import check_chain
 from quintet.authoring.checks import bodies, running
 from quintet.authoring.checks.comparison import difference
 from quintet.errors import Code, Failure, SettingsError
+from quintet_client import cli
+from quintet_client.errors import ExitCode
 
 from tests.unit.authoring.small_chains import write_store
 
@@ -86,6 +90,23 @@ def test_every_check_is_in_the_table_with_its_verdict(store: Path) -> None:
     rows = table.getvalue().splitlines()
     assert [row.split("  ")[0] for row in rows] == list(check.CHECKS)
     assert [row for row in rows if " failed " in row] == [row for row in rows if "it grows" in row] != []
+
+
+def test_the_command_ends_with_0_if_all_is_ok_and_with_1_if_not(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for chain, code in (("KeepsAll", 0), ("HasNoCodes", 1)):
+        words = ["chain", "check", f"tests.unit.authoring.small_chains:{chain}", "--model-store", str(store)]
+        assert cli.main(words) == code
+        assert (" failed " in capsys.readouterr().out) == bool(code)
+
+
+def test_where_packages_lack_the_command_says_how_to_get_them() -> None:
+    code = "import sys; sys.modules['torch'] = None; from quintet_client.cli import main; sys.exit(main(sys.argv[1:]))"
+    words = [sys.executable, "-c", code, "chain", "check", "pages"]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ended.returncode == ExitCode.USAGE
+    assert "quintet chain check needs torch: pip install 'quintet[serve]'" in ended.stderr
 
 
 def test_bodies_of_a_folder_are_given_instead_of_drawn_ones(store: Path, tmp_path: Path) -> None:
