@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
+from quintet.frame.frames import WORKERS_HEADER
 from quintet.operations import service as torchserve
 from quintet_client.cli import main
 
@@ -74,11 +75,16 @@ def pack_zoo(folder: Path, store: Path, name: str = "Zoo") -> None:
     subprocess.run([sys.executable, *command], env=environment, check=True)
 
 
+def pids(service: torchserve.Service, model: str) -> set[str]:
+    """The processes of a model's workers."""
+    return {str(worker["pid"]) for worker in service.description(model)["workers"]}
+
+
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[torchserve.Service]:
     folder = tmp_path_factory.mktemp("several")
     (store := folder / "store").mkdir()
-    pack_echo(store, s_per_page=0.01)
+    pack_echo(store, {"minWorkers": 2, "maxWorkers": 2}, s_per_page=0.01)
     pack_zoo(folder / "packages", store)
     running = torchserve.start(
         folder / "run",
@@ -100,12 +106,20 @@ def test_each_chain_answers_under_its_own_name_in_its_own_form(both) -> None:
     assert both.read(b"lion", model="nobody").status_code == 404
 
 
-def test_the_service_names_its_models_and_both_have_their_workers(both) -> None:
+def test_the_service_names_its_models_and_each_has_the_workers_of_its_own_configuration(both) -> None:
     assert both.about()["models"] == ["quintet", "zoo"]
     assert torchserve.find(both.run_dir) == both
-    assert both.workers() == ["READY"] * 2
+    assert both.workers() == ["READY"] * 3
+    assert both.workers_of("zoo") == ["READY"]
     described = both.description("zoo")
     assert (described["batchSize"], described["responseTimeout"]) == (64, 900), "as the page chain's, and from its yaml"
+
+
+def test_an_answer_names_the_workers_of_its_own_model_alone(both) -> None:
+    """Those of another never answer its requests: a client would wait for them before it takes one for lost."""
+    for model in both.models:
+        _, *workers = both.read(b"lion", model=model).headers[WORKERS_HEADER].split()
+        assert set(workers) == pids(both, model)
 
 
 def test_metrics_tell_the_models_apart_and_show_the_stages_of_each(both) -> None:
@@ -146,15 +160,14 @@ def test_the_client_reads_with_the_one_it_is_told_and_keeps_their_results_apart(
 
 
 def test_a_killed_worker_of_one_model_does_not_touch_the_other(both) -> None:
-    (worker,) = both.description("quintet")["workers"]
-    psutil.Process(both.description("zoo")["workers"][0]["pid"]).kill()
-    answered = 0
+    before, answered = pids(both, "quintet"), 0
+    psutil.Process(int(*pids(both, "zoo"))).kill()
     wait_until(lambda: both.workers_of("zoo") != ["READY"])
     while both.workers_of("zoo") != ["READY"]:
         assert both.read(b"page").status_code == 200
         answered += 1
     assert answered
-    assert both.description("quintet")["workers"][0]["pid"] == worker["pid"]
+    assert pids(both, "quintet") == before
     assert both.read(b"lion", model="zoo").json()["said"] == "hello lion"
     assert both.about()["restarts"] == 0
 
