@@ -86,8 +86,9 @@ def test_the_viewer_and_the_report_draw_faces_and_texts(run):
         found = get(url, "api/page", id="summer/turned.jpg").json()
         assert (found["drawing"]["width_px"], found["drawing"]["height_px"]) == SIZE
         assert [shape["label"] for shape in found["drawing"]["shapes"]] == ["face", "text"]
-        assert found["drawing"]["said"] == "1 faces, 1 texts, nudity 0.02"
+        assert found["drawing"]["said"] == "1 face, 1 text, nudity 0.02"
         assert json.loads(found["raw"])["nudity"] == 0.02
+        assert '"box_px": [100.5, 60.0, 148.2, 124.9]' in found["raw"]
     assert main(["report", str(run)]) == 0
     text = (run / "report.html").read_text()
     assert text.count('<polygon class="region" data-label="face"') == text.count("data:image/jpeg") == 3

@@ -233,6 +233,6 @@ def test_faces_and_texts_lie_over_their_photo(browser, tmp_path):
         x0, y0, x1, y1 = FACE
         assert found == pytest.approx([x0 / 320, y0 / 240, (x1 - x0) / 320, (y1 - y0) / 240], abs=0.01)
         assert browser.texts(".legend li") == ["face", "text"]
-        assert browser.text(".text .reason") == "1 faces, 1 texts, nudity 0.02"
+        assert browser.text(".text .reason") == "1 face, 1 text, nudity 0.02"
         browser.press("r")
         browser.press("+")
