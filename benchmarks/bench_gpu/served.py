@@ -51,7 +51,7 @@ def running(models: Path, work: Path) -> Iterator[torchserve.Service]:
     store = work / "store"
     store.mkdir(parents=True, exist_ok=True)
     try:
-        archive.pack(store / "quintet.mar", model_store=models)
+        archive.pack(store / "quintet.mar", networks=models)
     except (subprocess.CalledProcessError, OSError) as error:
         raise Unavailable(f"not available: no archive could be made ({error})") from error
     service = start_service(work / "serve", store)

@@ -7,9 +7,9 @@ import zlib
 import numpy as np
 from quintet.errors import Code, Failure, PageError
 from quintet.frame.chain import Chain, ChainEngine
-from quintet.pages.settings import Settings
 from quintet.pixels.images import decode_image
 from quintet.pixels.raw_pictures import read_raw
+from quintet.pixels.settings import ImageSettings
 
 
 class NoEngine(ChainEngine):
@@ -62,7 +62,7 @@ class PixelChain(EchoChain):
 
     def __call__(self, bodies):
         time.sleep(self._s_per_call + self._s_per_page * len(bodies))
-        return [_seen(body, Settings()) for body in bodies]
+        return [_seen(body, ImageSettings()) for body in bodies]
 
 
 def _seen(body, settings):

@@ -1,7 +1,5 @@
 """The real TorchServe, handler and configuration around `EchoChain`: for tests and measurements without networks."""
 
-import shutil
-import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,36 +8,24 @@ import yaml
 from quintet.operations import archive
 from quintet.operations import service as torchserve
 
-from tests.conftest import ROOT, loopback_properties
+from tests.conftest import loopback_properties
 
-HANDLERS = ROOT / "handlers"
+# The chains are a module of one file, as a chain's package may be.
+sys.path.append(str(Path(__file__).parent))
 
 
-def pack_echo(folder: Path, torchserve_options=None, **options) -> Path:
-    """Write `quintet.mar` with the echo chain into a folder.
+def pack_echo(folder: Path, torchserve_options=None, chain="echo_chain:EchoChain", **options) -> Path:
+    """Write `quintet.mar` with an echo chain into a folder.
 
     Args:
         folder: becomes a model store.
         torchserve_options: keys such as batchSize, which override config.properties.
+        chain: one of echo_chain.py.
         options: of the handler: `FrameSettings` and those of `EchoChain`.
     """
-    extra = folder / "extra"
-    shutil.copytree(HANDLERS / "quintet", extra / "quintet", ignore=shutil.ignore_patterns("__pycache__", "conversion"))
-    shutil.copy2(Path(__file__).parent / "echo_chain.py", extra)
     config = folder / "model-config.yaml"
-    handler = {"chain": "echo_chain:EchoChain", **options}
-    config.write_text(yaml.safe_dump({**(torchserve_options or {}), "handler": handler}))
-    (folder / "tmp").mkdir()
-    subprocess.run(
-        [
-            *(sys.executable, "-c", "from model_archiver.model_packaging import generate_model_archive as f; f()"),
-            *("--model-name", "quintet", "--version", "1.0", "--handler", str(HANDLERS / "chain_handler.py")),
-            *("--extra-files", str(extra), "--config-file", str(config), "--export-path", str(folder)),
-        ],
-        check=True,
-        env={"TMPDIR": str(folder / "tmp"), "PATH": ""},
-    )
-    archive.record_hash(folder / "quintet.mar")
+    config.write_text(yaml.safe_dump({**(torchserve_options or {}), "handler": {"chain": chain, **options}}))
+    archive.pack(folder / "quintet.mar", chain, model_config=config)
     return folder
 
 

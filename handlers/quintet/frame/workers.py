@@ -1,4 +1,4 @@
-"""Who answers: this worker among those that the server runs now. Clients tell a lost request from a slow one by it."""
+"""Who answers: this worker among those that its model has now. Clients tell a lost request from a slow one by it."""
 
 import hashlib
 import os
@@ -14,16 +14,16 @@ _LOOK_EVERY_S = 1.0
 
 
 class Workers:
-    """The value of `WORKERS_HEADER`: the ids of the server, of this worker, and of those that live beside it.
+    """The value of `WORKERS_HEADER`: the ids of the server, of this worker, and of those of its model beside it.
 
     A worker's id is its process's. The server's is that of its machine and temporary folder: one that is started again
-    keeps it.
+    keeps it. Workers of other models answer none of this one's requests; each runs in the folder of its model.
     """
 
     def __init__(self) -> None:
         place = f"{socket.gethostname()} {tempfile.gettempdir()}"
         self._server = hashlib.blake2b(place.encode(), digest_size=6).hexdigest()
-        self._command = psutil.Process().cmdline()[:2]  # Python and the worker's script; what follows differs
+        self._like = _of(psutil.Process())
         self._others: list[int] = []
         self._looked_at = float("-inf")
 
@@ -38,7 +38,12 @@ class Workers:
     def _look(self) -> Iterator[int]:
         for process in psutil.Process(os.getppid()).children():
             try:
-                if process.pid != os.getpid() and process.cmdline()[:2] == self._command:
+                if process.pid != os.getpid() and _of(process) == self._like:
                     yield process.pid
             except psutil.Error:  # it has ended
                 continue
+
+
+def _of(process: psutil.Process) -> tuple[list[str], str]:
+    """Python and the worker's script, behind which command lines differ, and the folder of the model."""
+    return process.cmdline()[:2], process.cwd()

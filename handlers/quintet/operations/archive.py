@@ -1,48 +1,67 @@
-"""Packs the handler, the chain and the converted networks into `model_store/quintet.mar`.
+"""Packs the handler, a chain and its converted networks into `model_store/NAME.mar`, NAME being the model's.
 
-The archive is complete: it starts on a machine that has the packages and nothing else of this project.
+The archive is complete: it starts on a machine that has the packages and nothing else of this project, nor the chain's.
 """
 
+import argparse
 import hashlib
+import importlib
+import inspect
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 
-from quintet.engine.weights import NetworkStore
-from quintet.operations.names import DEFAULT_CHAIN, sources_of
+import yaml
+
+from quintet.engine.weights import NETWORKS, NetworkStore
+from quintet.errors import SettingsError, WeightsError
+from quintet.frame.chain import Chain, find_chain
+from quintet.frame.settings import FrameSettings
+from quintet.operations.names import DEFAULT_CHAIN, MODEL_STORE, model_name, sources_of, store_of
 
 HANDLERS = Path(__file__).resolve().parents[2]
-MODEL_STORE = HANDLERS.parent / "model_store"
-ARCHIVE = MODEL_STORE / "quintet.mar"
+MODEL_CONFIG = HANDLERS / "model-config.yaml"
 
 
 def pack(
-    archive: Path = ARCHIVE, model_config: Path = HANDLERS / "model-config.yaml", model_store: Path = MODEL_STORE
+    archive: Path, chain: str = DEFAULT_CHAIN, *, networks: Path = MODEL_STORE, model_config: Path | None = None
 ) -> Path:
-    """Write the archive of the networks in a store.
+    """Write the archive of a chain.
+
+    Args:
+        archive: NAME.mar, NAME being the model's.
+        chain: an entry point's name, or `module:Class`.
+        networks: the store that `make models` wrote for it.
+        model_config: instead of the chain's own.
 
     Raises:
+        SettingsError: there is no such chain, or the configuration names another one.
         WeightsError: the networks are missing or not what their provenance says.
         CalledProcessError: the archiver refused; its words are on stderr.
     """
-    NetworkStore(model_store, sources_of(DEFAULT_CHAIN)).verify()
+    chain_class = find_chain(chain)
     with tempfile.TemporaryDirectory(prefix="quintet-archive-") as scratch:
-        staged = _stage(Path(scratch) / "extra", model_store)
+        staged, config = Path(scratch) / "extra", Path(scratch) / "model-config.yaml"
+        config.write_text(_configuration(chain_class, model_config), encoding="utf-8")
+        _stage(staged, chain_class, NetworkStore(networks, sources_of(chain)))
         # The archiver deletes $TMPDIR/<model name> without asking, so it gets a TMPDIR of its own.
         private = Path(scratch) / "tmp"
         private.mkdir()
         command = [
             *(sys.executable, "-c", "from model_archiver.model_packaging import generate_model_archive as f; f()"),
-            *("--model-name", "quintet", "--version", "1.0", "--force"),
+            *("--model-name", archive.stem, "--version", "1.0", "--force"),
             *("--handler", str(HANDLERS / "chain_handler.py"), "--extra-files", str(staged)),
-            *("--config-file", str(model_config), "--export-path", scratch),
+            *("--config-file", str(config), "--export-path", scratch),
         ]
         subprocess.run(command, check=True, env={"TMPDIR": str(private), "PATH": ""})  # noqa: S603 - our own words
         # In place whole: a server that starts meanwhile sees the old one or the new one.
         beside = archive.with_suffix(".part")
-        shutil.copyfile(Path(scratch) / "quintet.mar", beside)
+        shutil.copyfile(Path(scratch) / archive.name, beside)
         beside.replace(archive)
     record_hash(archive)
     return archive
@@ -57,15 +76,66 @@ def record_hash(archive: Path) -> Path:
     return beside
 
 
-def _stage(folder: Path, model_store: Path) -> Path:
+def _stage(folder: Path, chain: type[Chain], store: NetworkStore) -> None:
     """Lay out what stands beside the handler: the archiver takes the content of this folder, not the folder."""
-    ignored = shutil.ignore_patterns("__pycache__", "conversion", "operations")
-    shutil.copytree(HANDLERS / "quintet", folder / "quintet", ignore=ignored)
-    shutil.copytree(model_store / "networks", folder / "networks")
-    shutil.copy2(model_store / "provenance.json", folder)
-    return folder
+    shutil.copytree(HANDLERS / "quintet", folder / "quintet", ignore=_ignoring("conversion", "operations"))
+    if (package := chain.__module__.partition(".")[0]) != "quintet":
+        _copy_package(package, folder)
+    if store.sources:
+        store.verify()
+        shutil.copytree(store.folder / NETWORKS, folder / NETWORKS)
+        shutil.copy2(store.folder / "provenance.json", folder)
+
+
+def _copy_package(name: str, folder: Path) -> None:
+    """Copy a package of any kind, or a module that is one file."""
+    package = importlib.import_module(name)
+    if not hasattr(package, "__path__"):
+        shutil.copy2(inspect.getfile(package), folder)
+    for location in getattr(package, "__path__", ()):
+        shutil.copytree(location, folder / name, ignore=_ignoring(), dirs_exist_ok=True)
+
+
+def _ignoring(*names: str) -> Callable[[str, list[str]], set[str]]:
+    return shutil.ignore_patterns("__pycache__", *names)
+
+
+def _configuration(chain: type[Chain], given: Path | None) -> str:
+    """A chain's model-config.yaml: the one beside its module, or the page chain's, for others its frame settings alone.
+
+    Raises:
+        SettingsError: it names another chain.
+    """
+    name = f"{chain.__module__}:{chain.__qualname__}"
+    beside = Path(inspect.getfile(chain)).with_name(MODEL_CONFIG.name)
+    file = given or (beside if beside.exists() else MODEL_CONFIG)
+    text = file.read_text(encoding="utf-8")
+    config = yaml.safe_load(text)
+    if (named := config.get("handler", {}).get("chain")) == name:
+        return text
+    if file != MODEL_CONFIG:
+        raise SettingsError(f"{file} has chain {named!r}, but {name!r} is packed: correct it")
+    of_frame = {field.name for field in fields(FrameSettings)}
+    kept = {key: value for key, value in config["handler"].items() if key in of_frame}
+    return yaml.safe_dump({**config, "handler": {"chain": name, **kept}}, sort_keys=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m quintet.operations.archive [--chain NAME]...`; 1 if one cannot be made: stderr says why."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--chain", action="append", help="its name, or module:Class; may be repeated")
+    parser.add_argument("--model-store", type=Path, default=MODEL_STORE, help="(default: %(default)s)")
+    options = parser.parse_args(arguments)
+    try:
+        for chain in options.chain or [DEFAULT_CHAIN]:
+            path = options.model_store / f"{model_name(chain)}.mar"
+            pack(path, chain, networks=store_of(options.model_store, chain))
+            sys.stdout.write(f"{os.path.relpath(path)}: {path.stat().st_size / 1e6:.1f} MB\n")
+    except (SettingsError, WeightsError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    path = pack()
-    sys.stdout.write(f"{path.relative_to(MODEL_STORE.parent)}: {path.stat().st_size / 1e6:.1f} MB\n")
+    sys.exit(main())

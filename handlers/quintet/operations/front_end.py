@@ -9,15 +9,18 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+import requests
 from PIL import Image
 
+from quintet.errors import Code
 from quintet.operations.gate import ByteBudget, Door
+from quintet.operations.names import DEFAULT_MODEL
 from quintet.operations.running import Service, ServiceError, end_family
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -78,8 +81,8 @@ def _size_option(vmargs: str, name: str) -> int:
 class FrontEnd:
     """TorchServe in its folder: configured, started, asked and ended, again and again."""
 
-    def __init__(self, run_dir: Path, model_store: Path, replaced: Mapping[str, str]) -> None:
-        """Prepare; nothing runs yet. `replaced` are keys of config.properties.
+    def __init__(self, run_dir: Path, model_store: Path, models: Sequence[str], replaced: Mapping[str, str]) -> None:
+        """Prepare; nothing runs yet. It will serve NAME.mar of the store for each model; `replaced` are other values.
 
         Raises:
             ServiceError: a body of `max_request_size` would not fit into the memory.
@@ -87,11 +90,12 @@ class FrontEnd:
         self._run_dir = run_dir.resolve()
         self._tmp = self._run_dir / "tmp"
         self._model_store = model_store
-        text = _with((ROOT / "config.properties").read_text(), replaced)
+        text = _with((ROOT / "config.properties").read_text().replace("\\\n", ""), replaced)
         values = dict(re.findall(r"^([a-z_]+)=(.*)$", text, flags=re.MULTILINE))
         self.urls = {name: values[f"{name}_address"] for name in _LISTENERS}
         own = {f"{name}_address": f"unix:{self._socket(name)}" for name in _LISTENERS}
-        self._configuration = _with(text, {"metrics_config": str(ROOT / "handlers" / "metrics.yaml"), **own})
+        served = _served(models, json.loads(values["models"]))
+        self._configuration = _with(text, {"metrics_config": str(ROOT / "handlers" / "metrics.yaml"), **served, **own})
         self._asks_tokens = values["disable_token_authorization"] != "true"  # noqa: S105
         self._largest_body = int(values["max_request_size"])
         self._budget = ByteBudget(Memory.from_options(values["vmargs"]).most_bytes_under_way)
@@ -192,7 +196,7 @@ class FrontEnd:
         return self._launcher is None or self._launcher.poll() is not None
 
     def _wait_until_ready(self, service: Service) -> None:
-        """Return when a page has been read."""
+        """Return when all workers are READY and a blank page shows that each model answers."""
         deadline = time.monotonic() + READY_WITHIN_S
         while set(service.workers()) != {"READY"}:
             log = self._console.read_text(errors="replace")
@@ -202,9 +206,30 @@ class FrontEnd:
             time.sleep(0.25)
         page = io.BytesIO()
         Image.new("RGB", (320, 320), "white").save(page, "PNG")
-        answer = service.read(page.getvalue())
-        if answer.status_code != 200:
-            raise ServiceError(f"a blank page was answered with {answer.status_code}: {answer.text[:500]}")
+        for model in service.models:
+            answer = service.read(page.getvalue(), model=model)
+            if not (answer.ok or (model != DEFAULT_MODEL and _is_refused_body(answer))):
+                raise ServiceError(f"{model} answered a blank page with {answer.status_code}: {answer.text[:500]}")
+
+
+def _is_refused_body(answer: requests.Response) -> bool:
+    """Whether a chain has looked at a body and does not take it: that of another chain need not be a picture."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return answer.status_code < 500 and answer.json()["error"]["code"] in set(Code)
+    return False
+
+
+def _served(models: Sequence[str], configured: Mapping[str, Any]) -> dict[str, str]:
+    """What config.properties has to say of the models: those that it does not know are served as `quintet` is."""
+    archives = {model: f"{model}.mar" for model in models}
+    entries = {
+        model: {
+            version: {**settings, "marName": archive}
+            for version, settings in configured.get(model, configured[DEFAULT_MODEL]).items()
+        }
+        for model, archive in archives.items()
+    }
+    return {"load_models": ",".join(archives.values()), "models": json.dumps(entries)}
 
 
 def _with(text: str, replaced: Mapping[str, str]) -> str:

@@ -1,12 +1,17 @@
 """What goes by a chain's name: the model that serves it, and the folder of its networks."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from quintet.engine.weights import Source
 from quintet.errors import SettingsError
 from quintet.frame.chain import chain_names, find_chain
+
+if TYPE_CHECKING:  # it loads torch, which the service's own process does without
+    from quintet.engine.weights import Source
 
 MODEL_STORE = Path(__file__).resolve().parents[3] / "model_store"
 # The chain that a service has unless it is told another; its model has the product's name.
@@ -18,12 +23,14 @@ def model_name(chain: str) -> str:
     """The name that a chain is served under: that of its entry point, or the first part of its module's.
 
     Raises:
-        SettingsError: it cannot stand in an address.
+        SettingsError: it cannot stand in an address, or is that of the default chain.
     """
     announced = {value: name for name, value in chain_names().items()}
     name = announced.get(chain, chain.partition(":")[0].partition(".")[0])
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise SettingsError(f"{chain!r} is no name of a chain: give module:Class, or the name of an entry point")
+    if name == DEFAULT_MODEL:
+        raise SettingsError(f"{chain!r} would be served as {name!r}, which the chain {DEFAULT_CHAIN!r} is: announce it")
     return DEFAULT_MODEL if name == DEFAULT_CHAIN else name
 
 

@@ -30,6 +30,7 @@ class Service:
     inference_url: str  # without a slash at the end
     management_url: str
     metrics_url: str
+    models: tuple[str, ...]  # the names under which its chains are served
 
     @property
     def token_file(self) -> Path:
@@ -59,28 +60,41 @@ class Service:
             return dict(requests.get(f"{self.inference_url}/service", timeout=5).json())
         return {}
 
-    def description(self) -> dict[str, Any]:
-        """What the management API says of the model; nothing while it does not answer."""
+    def description(self, model: str = "") -> dict[str, Any]:
+        """What the management API says of a model, the first if none is named; nothing while it does not answer."""
         try:
             headers = {"Authorization": f"Bearer {self.token('management')}"}
-            answer = requests.get(f"{self.management_url}/models/quintet", headers=headers, timeout=5)
+            url = f"{self.management_url}/models/{model or self.models[0]}"
+            answer = requests.get(url, headers=headers, timeout=5)
             return dict(answer.json()[0]) if answer.ok else {}
         except (requests.RequestException, OSError, KeyError, ValueError):
             return {}  # not up yet: whoever waits asks again, and gives up after a time
 
     def workers(self) -> list[str]:
-        """The states of the model's workers; none while the management API does not answer."""
-        return [worker["status"] for worker in self.description().get("workers", [])]
+        """The states of all models' workers; none while a model has none or the management API does not answer."""
+        states = [self.workers_of(model) for model in self.models]
+        return [state for of_model in states for state in of_model] if all(states) else []
 
-    def pages_in_progress(self) -> float:
-        """How many pages all workers say that they have in hand; RequestException if nothing answers."""
+    def workers_of(self, model: str) -> list[str]:
+        """The states of one model's workers."""
+        return [worker["status"] for worker in self.description(model).get("workers", [])]
+
+    def pages_in_progress(self, model: str = "") -> float:
+        """How many pages the workers of one model or of all say that they have in hand.
+
+        Raises:
+            RequestException: nothing answers.
+        """
         told = requests.get(f"{self.metrics_url}/metrics", timeout=5).text
-        return sum(map(float, re.findall(r"^quintet_pages_in_progress\{.*\} (\S+)$", told, flags=re.MULTILINE)))
+        labels = f'.*ModelName="{re.escape(model)}".*' if model else ".*"
+        found = re.findall(rf"^quintet_pages_in_progress\{{{labels}\}} (\S+)$", told, flags=re.MULTILINE)
+        return sum(map(float, found))
 
-    def read(self, body: bytes, timeout_s: float = 60) -> requests.Response:
-        """Send one page."""
+    def read(self, body: bytes, timeout_s: float = 60, model: str = "") -> requests.Response:
+        """Send one page to a model, the first if none is named."""
         headers = {"Authorization": f"Bearer {self.token('inference')}", "Content-Type": "application/octet-stream"}
-        return requests.post(f"{self.inference_url}/predictions/quintet", data=body, headers=headers, timeout=timeout_s)
+        url = f"{self.inference_url}/predictions/{model or self.models[0]}"
+        return requests.post(url, data=body, headers=headers, timeout=timeout_s)
 
 
 def is_running(pid: int) -> bool:
@@ -94,8 +108,9 @@ def is_running(pid: int) -> bool:
 def find(run_dir: Path) -> Service | None:
     """The service that runs in a folder."""
     # Missing, cut short by a kill, or of an older version: none of them names a service of ours.
-    with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
-        service = Service(run_dir=run_dir, **json.loads((run_dir / "service.json").read_text()))
+    with contextlib.suppress(FileNotFoundError, ValueError, TypeError, KeyError):
+        told = json.loads((run_dir / "service.json").read_text())
+        service = Service(run_dir=run_dir, **{**told, "models": tuple(told["models"])})
         if service.is_alive() and _SUPERVISOR in psutil.Process(service.pid).cmdline():
             return service
     return None
@@ -104,18 +119,18 @@ def find(run_dir: Path) -> Service | None:
 def drain(service: Service) -> None:
     """Wait until the batches in work have been answered, but not for long.
 
-    An empty page that is answered stands behind what one worker had in hand; other workers say themselves when they
-    have nothing in hand any more.
+    An empty page that is answered stands behind what one worker of each model had in hand; other workers say themselves
+    when they have nothing in hand any more.
     """
     deadline = time.monotonic() + DRAINS_WITHIN_S
     # A service that does not answer has nothing to wait for.
     with contextlib.suppress(requests.RequestException, OSError, KeyError, ValueError):
-        if set(service.workers()) != {"READY"}:
-            return
-        service.read(b"", timeout_s=DRAINS_WITHIN_S)
-        while service.pages_in_progress() and time.monotonic() < deadline:
+        ready = [model for model in service.models if set(service.workers_of(model)) == {"READY"}]
+        for model in ready:
+            service.read(b"", timeout_s=max(deadline - time.monotonic(), 1.0), model=model)
+        while any(map(service.pages_in_progress, ready)) and time.monotonic() < deadline:
             time.sleep(0.1)
-        time.sleep(_ANSWERS_TRAVEL_S)
+        time.sleep(_ANSWERS_TRAVEL_S if ready else 0.0)
 
 
 def end_family(pid: int, within_s: float) -> None:

@@ -43,6 +43,7 @@ class Supervisor:
             "since": self._since.isoformat(timespec="seconds"),
             "restarts": self._restarts,
             "restart_reason": self._reason,
+            "models": self._service.models,
             **self._front_end.bytes_under_way(),
         }
 

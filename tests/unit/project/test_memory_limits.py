@@ -69,7 +69,7 @@ def test_one_client_alone_is_not_refused_by_its_bytes() -> None:
 )
 def test_memory_that_is_not_stated_or_too_small_stops_the_start(tmp_path, vmargs: str, words: str) -> None:
     with pytest.raises(ServiceError, match=words):
-        FrontEnd(tmp_path, tmp_path, {"vmargs": vmargs})
+        FrontEnd(tmp_path, tmp_path, ["quintet"], {"vmargs": vmargs})
 
 
 @pytest.mark.parametrize(("size", "in_bytes"), [("2g", 2 << 30), ("300M", 300 << 20), ("64k", 64 << 10), ("77", 77)])

@@ -1,0 +1,54 @@
+"""What a chain is called decides what it is served as; wrong names have words."""
+
+import re
+
+import pytest
+from quintet.errors import SettingsError
+from quintet.operations import archive
+from quintet.operations import service as torchserve
+from quintet.operations.names import model_name, store_of
+
+
+@pytest.mark.parametrize(
+    ("chain", "model"),
+    [
+        ("pages", "quintet"),
+        ("quintet.pages.chain:PageChain", "quintet"),
+        ("photos", "photos"),
+        ("zoo.chains.all:Zoo", "zoo"),
+        ("zoo:Zoo", "zoo"),
+    ],
+)
+def test_a_chain_is_served_under_its_own_name_and_the_page_chain_under_the_products(tmp_path, chain, model) -> None:
+    assert model_name(chain) == model
+    assert store_of(tmp_path, chain) == (tmp_path if model == "quintet" else tmp_path / model)
+
+
+@pytest.mark.parametrize("chain", ["", ":Zoo", "two words", "../zoo", "quintet", "quintet.elsewhere:Chain"])
+def test_what_cannot_be_an_address_or_would_be_taken_for_pages_is_refused(tmp_path, chain) -> None:
+    with pytest.raises(SettingsError, match=re.escape(repr(chain))):
+        torchserve.start(tmp_path / "run", chains=[chain], model_store=tmp_path)
+
+
+def test_two_chains_of_one_name_are_refused(tmp_path) -> None:
+    with pytest.raises(SettingsError, match=r"zoo\.a:A and zoo\.b:B would be served as zoo and zoo"):
+        torchserve.start(tmp_path / "run", chains=["zoo.a:A", "zoo.b:B"], model_store=tmp_path)
+
+
+def test_a_chain_that_nobody_has_packed_is_named_with_the_remedy(tmp_path) -> None:
+    with pytest.raises(torchserve.ServiceError, match=r"zoo\.mar .* run make archive CHAIN=zoo\.chain:Zoo"):
+        torchserve.start(tmp_path / "run", chains=["zoo.chain:Zoo"], model_store=tmp_path)
+
+
+@pytest.mark.parametrize("chain", ["nosuch", "nosuch.chain:Zoo", "quintet.pages.chain:Nobody", "json:"])
+def test_a_chain_that_is_not_there_is_not_packed(tmp_path, chain, capsys) -> None:
+    assert archive.main(["--chain", chain, "--model-store", str(tmp_path)]) == 1
+    assert chain in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_configuration_of_another_chain_is_refused(tmp_path) -> None:
+    config = tmp_path / "model-config.yaml"
+    config.write_text("handler: {chain: 'zoo.chain:Zoo'}\n")
+    with pytest.raises(SettingsError, match=r"zoo\.chain:Zoo.*quintet\.pages\.chain:PageChain"):
+        archive.pack(tmp_path / "quintet.mar", "pages", networks=tmp_path, model_config=config)
