@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from collections import Counter
@@ -12,7 +11,7 @@ import pypdfium2
 import pytest
 from quintet.pages.chain import PageChain
 from quintet_client.api.results import PageResult
-from quintet_client.exports.documents import Document, DocumentPage, parse_clean
+from quintet_client.exports.documents import Document, DocumentPage, clean_page
 from quintet_client.exports.pdf import searchable as pdf
 
 from benchmarks.sample_pages.generate import main as generate
@@ -28,7 +27,7 @@ def pages(chain: PageChain, tmp_path_factory: pytest.TempPathFactory) -> dict[Pa
     files = sorted(folder.glob("page-*"))
     head = {"schema": chain.schema, "model": chain.fingerprint}
     answers = [{**head, **answer} for answer in chain([file.read_bytes() for file in files])]
-    return {file: parse_clean(json.dumps(answer).encode()) for file, answer in zip(files, answers, strict=True)}
+    return {file: clean_page(answer) for file, answer in zip(files, answers, strict=True)}
 
 
 def searchable(file: Path, page: PageResult) -> bytes:

@@ -85,6 +85,7 @@ class ScriptedServer:
         knows_frames: False takes frames for images, as servers did before there were any.
         limits: what it says that it takes; who asks is not counted among the requests.
         told: the answer to every GET.
+        paths: what was asked for.
         connections: how many were opened.
     """
 
@@ -95,6 +96,7 @@ class ScriptedServer:
         self.packs: list[list[bytes]] = []
         self.limits: dict[str, int] = {}
         self.told = b"{}"
+        self.paths: set[str] = set()
         self.connections = 0
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", port), self._handler())
@@ -149,12 +151,14 @@ class ScriptedServer:
                 super().setup()
 
             def do_GET(self):
+                scripted.paths.add(self.path)
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(scripted.told)))
                 self.end_headers()
                 self.wfile.write(scripted.told)
 
             def do_POST(self):
+                scripted.paths.add(self.path)
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 reply = scripted.reply_to(body, {name.lower(): value for name, value in self.headers.items()})
                 if reply.drop:

@@ -4,9 +4,11 @@ import shutil
 
 import pytest
 from browser import chromium
-from made_runs import HEIGHT_PX, HOSTILE, WIDTH_PX, make_run, texts_of
+from made_runs import HEIGHT_PX, HOSTILE, WIDTH_PX, draw, make_run, texts_of, write_answer, write_ledger
 from quintet_client.cli import main
 from test_viewer_server import viewing
+
+from tests.unit.exports.test_redacted import FACE, photo_answer, textured
 
 pytestmark = pytest.mark.slow
 TURNED = "invoices/page001.jpg"
@@ -201,3 +203,36 @@ def test_a_report_opens_from_a_folder_of_its_own(browser, made, tmp_path):
         browser.run("return performance.getEntriesByType('resource').filter(r => !r.name.startsWith('data:')).length")
         == 0
     )
+
+
+def test_a_result_of_an_unknown_schema_is_its_picture_and_its_json(browser, tmp_path):
+    draw(["sign"]).save(tmp_path / "shot.png")
+    document = {"schema": "zoo.animal/1", "model": "m1", "name": "<b>okapi</b>"}
+    write_ledger(tmp_path / "out", [write_answer(tmp_path / "out", "shot.png", document)])
+    with viewing(tmp_path / "out", tmp_path) as url:
+        show(browser, url, "page?id=shot.png", ".desk img.plain")
+        browser.wait("document.querySelector('.desk img').naturalWidth > 0")
+        assert "zoo.animal/1" in browser.text(".text .reason")
+        assert '"name": "<b>okapi</b>"' in browser.text(".text pre")
+        assert browser.count("[data-toggle]") == 0
+        browser.press("r")
+        show(browser, url, "search?q=shot", ".hit")
+        show(browser, url, "search?q=nowhere", ".empty")
+        browser.wait("document.querySelector('.empty').textContent.includes('no text to search')")
+
+
+def test_faces_and_texts_lie_over_their_photo(browser, tmp_path):
+    textured().save(tmp_path / "beach.png")
+    write_ledger(tmp_path / "out", [write_answer(tmp_path / "out", "beach.png", photo_answer())])
+    with viewing(tmp_path / "out", tmp_path) as url:
+        show(browser, url, "page?id=beach.png", ".stage .region", 2)
+        browser.wait("document.querySelector('.sheet img')?.naturalWidth > 0")
+        left, top, width, height = browser.box(".stage")
+        x, y, across, down = browser.box('.stage [data-label="face"]')
+        found = [(x - left) / width, (y - top) / height, across / width, down / height]
+        x0, y0, x1, y1 = FACE
+        assert found == pytest.approx([x0 / 320, y0 / 240, (x1 - x0) / 320, (y1 - y0) / 240], abs=0.01)
+        assert browser.texts(".legend li") == ["face", "text"]
+        assert browser.text(".text .reason") == "1 face, 1 text, nudity 0.02"
+        browser.press("r")
+        browser.press("+")

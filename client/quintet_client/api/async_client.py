@@ -19,11 +19,11 @@ from quintet_client.api.client import (
     check_numbers,
 )
 from quintet_client.api.page_stream import Key
-from quintet_client.api.results import PageResult
+from quintet_client.api.results import Result
 from quintet_client.cancellation import Cancellation
 from quintet_client.errors import InterruptedRunError, PageError
 from quintet_client.service.batch_request import USUAL_PAGES
-from quintet_client.service.transport import DEFAULT_SERVER, DEFAULT_TIMEOUT_S
+from quintet_client.service.transport import DEFAULT_MODEL, DEFAULT_SERVER, DEFAULT_TIMEOUT_S
 
 T = TypeVar("T")
 
@@ -36,6 +36,7 @@ class AsyncQuintetClient:
         server: str = DEFAULT_SERVER,
         token_file: Path | str | None = None,
         *,
+        model: str = DEFAULT_MODEL,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         retries: int = DEFAULT_RETRIES,
         give_up_s: float = DEFAULT_GIVE_UP_S,
@@ -43,10 +44,12 @@ class AsyncQuintetClient:
     ) -> None:
         """Take what `QuintetClient` takes, and how many calls may be under way, each in a thread; others wait."""
         check_numbers(in_flight, 1)
-        self._client = QuintetClient(server, token_file, timeout_s=timeout_s, retries=retries, give_up_s=give_up_s)
+        self._client = QuintetClient(
+            server, token_file, model=model, timeout_s=timeout_s, retries=retries, give_up_s=give_up_s
+        )
         self._pool = ThreadPoolExecutor(in_flight, "quintet-async")
 
-    async def read(self, image: Image) -> PageResult:
+    async def read(self, image: Image) -> Result:
         """Read one page, as `QuintetClient.read` does.
 
         When the task is cancelled while the page waits for a thread it is never sent; while its request is under way,
@@ -61,7 +64,7 @@ class AsyncQuintetClient:
 
     async def read_many(
         self, pages: Iterable[tuple[Key, Image]], *, in_flight: int = DEFAULT_IN_FLIGHT, pack: int = USUAL_PAGES
-    ) -> AsyncGenerator[tuple[Key, PageResult | PageError], None]:
+    ) -> AsyncGenerator[tuple[Key, Result | PageError], None]:
         """Read many pages at once, for `async for`, as `QuintetClient.read_many` does.
 
         `pages` is iterated in a thread, so that it may wait for files; requests have `in_flight` threads of their own.

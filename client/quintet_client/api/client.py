@@ -1,4 +1,4 @@
-"""`QuintetClient`: images in, typed results or typed errors out. For other services; needs no torch."""
+"""`QuintetClient`: images in, results or typed errors out. For other services; needs no torch."""
 
 import errno
 import math
@@ -12,7 +12,7 @@ from typing import Self
 from quintet.frame.frames import MAX_ITEMS
 
 from quintet_client.api.page_stream import Key, PageStream
-from quintet_client.api.results import PageResult, result_of
+from quintet_client.api.results import Result, result_of
 from quintet_client.cancellation import Cancellation
 from quintet_client.errors import PageError, UsageError
 from quintet_client.input.regular_files import MAX_FILE_BYTES, read_regular, why_not
@@ -21,7 +21,7 @@ from quintet_client.service.delivery import Delivery, GiveUpPolicy
 from quintet_client.service.isolation import Isolation
 from quintet_client.service.page import Page
 from quintet_client.service.tokens import tokens_of
-from quintet_client.service.transport import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, HttpTransport
+from quintet_client.service.transport import DEFAULT_MODEL, DEFAULT_SERVER, DEFAULT_TIMEOUT_S, HttpTransport
 
 Image = bytes | bytearray | memoryview | str | os.PathLike[str]
 
@@ -43,6 +43,7 @@ class QuintetClient:
         server: str = DEFAULT_SERVER,
         token_file: Path | str | None = None,
         *,
+        model: str = DEFAULT_MODEL,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         retries: int = DEFAULT_RETRIES,
         give_up_s: float = DEFAULT_GIVE_UP_S,
@@ -52,29 +53,33 @@ class QuintetClient:
         Args:
             server: base URL of the inference address.
             token_file: plain token or TorchServe's key_file.json; None sends no token.
+            model: name of the served model to ask.
             timeout_s: longest silence of the server within one request.
             retries: tries of a page that kills or stalls its worker.
             give_up_s: longest time without reaching the server.
 
         Raises:
-            UsageError: the URL is none, the token file holds no token, or a number is out of range.
+            UsageError: the URL or the model's name is none, the token file holds no token, or a number is out of range.
         """
         for name, value in (("timeout_s", timeout_s), ("give_up_s", give_up_s)):
             if not 0 < value < math.inf:
                 raise UsageError(f"{name} is {value}; give seconds above 0")
         _at_least_1("retries", retries)
-        self._transport = HttpTransport(server, tokens_of(token_file), timeout_s)
+        self._transport = HttpTransport(server, tokens_of(token_file), timeout_s, model)
         self._give_up = GiveUpPolicy(give_up_s, timeout_s)
         self._isolation = Isolation()
         self._retries = retries
         self._closed = threading.Event()
 
-    def read(self, image: Image, *, cancellation: Cancellation | None = None) -> PageResult:
+    def read(self, image: Image, *, cancellation: Cancellation | None = None) -> Result:
         """Read one page.
 
         Args:
             image: one encoded image (JPEG, PNG, TIFF, WebP or BMP), or the path of its file.
             cancellation: cancelled from elsewhere, it abandons the page between its requests.
+
+        Returns:
+            A `PageResult`, or the JSON object of a model that answers in another schema than quintet.page/1.
 
         Raises:
             PageError: this page cannot be read; its `code` says why.
@@ -91,7 +96,7 @@ class QuintetClient:
 
     def read_many(
         self, pages: Iterable[tuple[Key, Image]], *, in_flight: int = DEFAULT_IN_FLIGHT, pack: int = USUAL_PAGES
-    ) -> Generator[tuple[Key, PageResult | PageError], None, None]:
+    ) -> Generator[tuple[Key, Result | PageError], None, None]:
         """Read many pages at once; yields each key with its result or error as they arrive, in any order.
 
         Pages are taken from the iterable as there is room for them, so that it may be endless; closing the generator
@@ -111,7 +116,7 @@ class QuintetClient:
 
     def _each(
         self, pages: Iterable[tuple[Key, Image]], in_flight: int, pack: int
-    ) -> Generator[tuple[Key, PageResult | PageError], None, None]:
+    ) -> Generator[tuple[Key, Result | PageError], None, None]:
         with closing(self.stream(pages, in_flight, pack)) as stream:
             yield from stream
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-from quintet_client.api.results import PageResult, result_of
+from quintet_client.api.results import Result, result_of
 from quintet_client.cancellation import Cancellation
 from quintet_client.errors import InterruptedRunError, PageError
 from quintet_client.service.batch_request import in_batches
@@ -23,7 +23,7 @@ Key = TypeVar("Key")
 Image = TypeVar("Image")
 
 
-class PageStream(Iterator[tuple[Key, PageResult | PageError]], Generic[Key]):
+class PageStream(Iterator[tuple[Key, Result | PageError]], Generic[Key]):
     """Iterates over keys and results in the order they arrive. One thread iterates; any may close.
 
     The iterating thread takes pages from their source and loads them (`load` may raise PageError), while there is room
@@ -52,7 +52,7 @@ class PageStream(Iterator[tuple[Key, PageResult | PageError]], Generic[Key]):
             delivery, self._limit, cancellation, lambda page, outcome, _seconds: self._outcomes.put((page, outcome))
         )
 
-    def __next__(self) -> tuple[Key, PageResult | PageError]:
+    def __next__(self) -> tuple[Key, Result | PageError]:
         """Wait for the next page; raises QuintetError if the server cannot be reached or refuses the token."""
         while not self._cancellation.cancelled:
             self._fill()
@@ -91,7 +91,7 @@ class PageStream(Iterator[tuple[Key, PageResult | PageError]], Generic[Key]):
             return Page(page_id, b"", code=error.code, message=error.message)
 
 
-def _result_or_error(outcome: Final) -> PageResult | PageError:
+def _result_or_error(outcome: Final) -> Result | PageError:
     try:
         return result_of(outcome)
     except PageError as error:

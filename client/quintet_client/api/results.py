@@ -1,15 +1,17 @@
 """What was read on a page, as frozen records: the documented fields, and in `extra` whatever a newer server adds.
 
+Results of other schemas stay the JSON objects that they are.
+
 Frame of all coordinates: pixels of the image as a viewer shows it, before page orientation is undone.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from quintet_client.errors import PageError
-from quintet_client.service.documents import PAGE_FIELDS, check_page, parsed
-from quintet_client.service.outcomes import Answered, Final, PageFailed
+from quintet_client.service.documents import PAGE_FIELDS, PAGE_SCHEMA, check_page, parsed
+from quintet_client.service.outcomes import Final, PageFailed
 
 PointPx = tuple[float, float]
 BoxPx = tuple[float, float, float, float]  # x0, y0, x1, y1
@@ -61,24 +63,26 @@ class PageResult:
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
-def result_of(outcome: Final) -> PageResult:
-    """The page that was read; raises PageError if it could not be read, or the answer is not as documented."""
+# Of quintet.page/1 the page, of another schema the JSON object as a dict: which it is depends on the model that was
+# asked. A type checker lets the fields of both be used.
+Result: TypeAlias = PageResult | Any
+
+
+def result_of(outcome: Final) -> Result:
+    """What was read; raises PageError if it could not be, or the answer to a page is not as documented (BAD_ANSWER)."""
     if isinstance(outcome, PageFailed):
         raise PageError(outcome.code, outcome.message, outcome.request_id)
-    return parse_page(outcome)
-
-
-def parse_page(answer: Answered) -> PageResult:
-    """Type an answer; raises PageError (BAD_ANSWER) if a documented field is missing or of another type."""
     try:
-        page = parsed(answer.document)
+        document = parsed(outcome.document)
     except ValueError as error:
-        raise _no_page(error, answer.request_id) from error
-    return page_of(page, answer.request_id, answer.model)
+        raise _no_page(error, outcome.request_id) from error
+    if document.get("schema") == PAGE_SCHEMA:
+        return page_of(document, outcome.request_id, outcome.model)
+    return {**document, "request_id": outcome.request_id}
 
 
 def page_of(page: Mapping[str, Any], request_id: str = "", model: str = "") -> PageResult:
-    """Type a document that has been read out of JSON; raises PageError as `parse_page` does."""
+    """Type a page that has been read out of JSON; raises PageError (BAD_ANSWER) if it is not as documented."""
     try:
         check_page(page)
     except ValueError as error:

@@ -1,23 +1,30 @@
-"""How a command reaches the service: `--server` and `--token-file`, and their environment variables."""
+"""How a command reaches the service: `--server`, `--model`, `--token-file`, and their environment variables."""
 
 import argparse
 import os
 from pathlib import Path
 
-from quintet_client.service.transport import DEFAULT_SERVER
+from quintet_client.service.transport import DEFAULT_MODEL, DEFAULT_SERVER
 
 SERVER_VARIABLE = "QUINTET_SERVER"
+MODEL_VARIABLE = "QUINTET_MODEL"
 TOKEN_FILE_VARIABLE = "QUINTET_TOKEN_FILE"  # noqa: S105 - the name of a variable, not a token
 
 
 def add_connection_options(parser: argparse.ArgumentParser) -> None:
-    """Add `--server`, `--token-file` and `--verbose`."""
+    """Add `--server`, `--model`, `--token-file` and `--verbose`."""
     add = parser.add_argument
     add(
         "--server",
         default=os.environ.get(SERVER_VARIABLE, DEFAULT_SERVER),
         metavar="URL",
         help=f"inference address; {SERVER_VARIABLE} or {DEFAULT_SERVER} if not given",
+    )
+    add(
+        "--model",
+        default=os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL,
+        metavar="NAME",
+        help=f"name of the served model to ask; {MODEL_VARIABLE} or {DEFAULT_MODEL}, which reads pages",
     )
     add(
         "--token-file",

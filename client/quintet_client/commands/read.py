@@ -90,7 +90,7 @@ def _read(settings: ReadSettings, events: Events) -> Report:
             raise
         raise UsageError("`quintet read` needs torch, which is not installed: pip install 'quintet[bulk]'") from error
     cancellation = cancelled_by_signals()
-    http = HttpTransport(settings.server, tokens_of(settings.token_file), settings.timeout_s)
+    http = HttpTransport(settings.server, tokens_of(settings.token_file), settings.timeout_s, settings.model)
     if not settings.shared_memory:
         return read_all(settings, http, cancellation, events)
     from quintet_client.shared_memory.transport import shared_memory  # noqa: PLC0415 - needs an operating system that has it

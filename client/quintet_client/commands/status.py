@@ -26,6 +26,6 @@ def add_to(commands: Subparsers) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Ask, and print the status."""
-    status = ask(options.server, options.management, options.token_file, options.timeout_s)
+    status = ask(options.server, options.management, options.token_file, options.timeout_s, options.model)
     sys.stdout.write(status.to_json() if options.json else status.summary())
     return status.exit_code

@@ -1,18 +1,20 @@
 """The pages of one document in order, each with its result or why it has none."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from quintet_client.api.results import PageResult, page_of
 from quintet_client.errors import PageError, QuintetError
 from quintet_client.input.page_ids import document_of, page_place
+from quintet_client.input.regular_files import read_regular, why_not
 from quintet_client.output.folder import Output
 from quintet_client.output.ledger import Row
-from quintet_client.service.documents import PAGE_SCHEMA, parsed
+from quintet_client.service.documents import PAGE_SCHEMA, check_answer, parsed
 
 # What XML 1.0 cannot hold even escaped, plus the C1 controls that it discourages and the non-characters.
 _FORBIDDEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
@@ -29,9 +31,11 @@ class DocumentPage:
     page_id: str
     number: int  # from 1
     state: str  # ok, failed or pending
-    page: PageResult | None = None  # its texts clean; None unless it is ok
-    code: str = ""  # why there is none, like the message
+    page: PageResult | None = None  # its texts clean; None unless it is ok, and of quintet.page/1
+    code: str = ""  # why there is no result, like the message
     message: str = ""
+    schema: str = ""  # of its result; empty unless it is ok
+    answer: Mapping[str, Any] = field(default_factory=dict)  # a result of another schema, as JSON has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def load_page(row: Row, output: Output) -> DocumentPage:
     """Read a page's result back, if it has one.
 
     A result that is missing or cut short (see `output.folder`) makes the page pending: `quintet read` reads it again.
-    One that is whole, but not of the form quintet.page/1, makes it failed.
+    One that is whole, but not of the form that its schema promises, makes it failed.
     """
     number = page_place(row.page_id)[1]
     if row.state == "failed":
@@ -81,20 +85,38 @@ def load_page(row: Row, output: Output) -> DocumentPage:
     with suppress(OSError):
         if row.state == "ok" and len(answer := output.read_page(row.page_id)) == row.output_bytes:
             try:
-                return DocumentPage(row.page_id, number, "ok", parse_clean(answer))
+                return _read(row.page_id, number, answer)
             except PageError as error:
                 return DocumentPage(row.page_id, number, "failed", None, error.code, clean(error.message))
     return DocumentPage(row.page_id, number, "pending")
 
 
-def parse_clean(answer: bytes) -> PageResult:
-    """Turn a result into a typed page whose texts every format can hold; raises PageError if it is no page."""
+def original_body(document: Document) -> bytes:
+    """The file that a document was read from; raises ExportError if it is missing, or not what was read."""
+    if document.original is None:
+        raise ExportError("the file it was read from is not known; say where it is with --input")
+    try:
+        body = read_regular(str(document.original))
+    except (OSError, ValueError) as error:
+        raise ExportError(f"its file cannot be read ({why_not(error)}); say where it is with --input") from error
+    if document.original_bytes not in {-1, len(body)}:
+        raise ExportError(f"its file has {len(body)} bytes, {document.original_bytes} were read; read it again")
+    return body
+
+
+def _read(page_id: str, number: int, answer: bytes) -> DocumentPage:
     try:
         document = parsed(answer)
+        if document.get("schema") == PAGE_SCHEMA:
+            return DocumentPage(page_id, number, "ok", clean_page(document), schema=PAGE_SCHEMA)
+        check_answer(document)
     except ValueError as error:
-        raise PageError("BAD_ANSWER", f"the result is no JSON: {error}") from error
-    if document.get("schema") != PAGE_SCHEMA:
-        raise PageError("BAD_ANSWER", f"the result is not of the schema {PAGE_SCHEMA}, which can be exported")
+        raise PageError("BAD_ANSWER", f"the result is not as documented: {error}") from error
+    return DocumentPage(page_id, number, "ok", schema=document["schema"], answer=document)
+
+
+def clean_page(document: Mapping[str, Any]) -> PageResult:
+    """Turn a result into a typed page whose texts every format can hold; raises PageError if it is no page."""
     page = page_of(document)
     regions = tuple(replace(region, label=clean(region.label)) for region in page.regions)
     lines = tuple(

@@ -8,9 +8,9 @@ import logging
 import sys
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -20,10 +20,18 @@ from tqdm import tqdm
 
 from quintet_client.cancellation import BoundedPool, Cancellation
 from quintet_client.errors import UsageError
-from quintet_client.exports.documents import Document, ExportError, Rows, have_ended, in_documents, load_page
+from quintet_client.exports.documents import (
+    Document,
+    DocumentPage,
+    ExportError,
+    Rows,
+    have_ended,
+    in_documents,
+    load_page,
+)
 from quintet_client.input.originals import NoOriginalError, Originals
 from quintet_client.output.folder import Output
-from quintet_client.output.formats import NAMES, Format, choose
+from quintet_client.output.formats import FORMATS, NAMES, Format, choose
 from quintet_client.output.ledger import Ledger
 
 _log = logging.getLogger(__name__)
@@ -123,11 +131,10 @@ class Exporter:
         """Make the tables of the whole run."""
         for form in self.formats:
             if form.whole_run:
-                pages, lines = (self.output.replaced(f"exports/{table}{form.suffix}") for table in ("pages", "lines"))
-                with pages as page_file, lines as line_file:
-                    rows = (row for _name, rows in documents_of(self.output) for row in rows)
-                    loaded = (load_page(row, self.output) for row in rows)
-                    _module_of(form).write_tables(loaded, page_file, line_file)
+                try:
+                    self._tabulate(form)
+                except ExportError as error:
+                    self.tally.fail("the run", form.name, str(error))
 
     def lacks(self, document: Rows) -> bool:
         """Whether a finished document is missing in a format that has not failed for it."""
@@ -139,9 +146,17 @@ class Exporter:
             for form in self.formats
         )
 
+    def _tabulate(self, form: Format) -> None:
+        pages, lines = (self.output.replaced(f"exports/{table}{form.suffix}") for table in ("pages", "lines"))
+        with pages as page_file, lines as line_file:
+            rows = (row for _name, rows in documents_of(self.output) for row in rows)
+            loaded = (load_page(row, self.output) for row in rows)
+            _module_of(form).write_tables(_shown_by(form, loaded), page_file, line_file)
+
     def _make(self, form: Format, document: Document) -> None:
         try:
-            content: bytes = _module_of(form).render(document)
+            shown = replace(document, pages=tuple(_shown_by(form, document.pages)))
+            content: bytes = _module_of(form).render(shown)
         except ExportError as error:
             self.tally.fail(document.name, form.name, str(error))
         except Exception as error:  # noqa: BLE001 - one document's fault in one format, whatever library finds it
@@ -154,6 +169,16 @@ class Exporter:
             with suppress(NoOriginalError):
                 return self.originals.find(name)
         return None
+
+
+def _shown_by(form: Format, pages: Iterable[DocumentPage]) -> Iterator[DocumentPage]:
+    """Yield pages as they are; raises ExportError at one whose result is of another schema than the format shows."""
+    for page in pages:
+        if page.schema not in {form.schema, ""}:
+            fitting = ",".join(other.name for other in FORMATS if other.schema == page.schema)
+            remedy = f"of that there are {fitting}" if fitting else "of that there is no format"
+            raise ExportError(f"it shows {form.schema}, and {page.page_id} was read as {page.schema}; {remedy}")
+        yield page
 
 
 def _module_of(form: Format) -> ModuleType:

@@ -16,6 +16,7 @@ from quintet_client.output.folder import Output
 from quintet_client.output.ledger import Ledger, Row, UnusableLedgerError
 from quintet_client.run.settings import ReadSettings
 from quintet_client.service.page import UNKNOWN
+from quintet_client.service.transport import DEFAULT_MODEL
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def make_plan(files: Sequence[Source], output: Output, settings: ReadSettings) -
 
     Raises:
         OutputUnwritableError: the ledger or an answer cannot be written.
-        UsageError: pages of PDFs were read at another resolution.
+        UsageError: the results there are of another model, or pages of PDFs were read at another resolution.
     """
     if settings.overwrite:
         _start_anew(output)
@@ -88,6 +89,7 @@ class _Planner:
     renderer: Renderer
 
     def plan(self, files: Sequence[Source]) -> Plan:
+        self._claim_model()
         sources = list(self._pages(files))
         if any(source.is_pdf and source.page for source in sources):
             self._claim_dpi()
@@ -152,6 +154,22 @@ class _Planner:
         for page_id in page_ids:
             self.output.remove_page(page_id)
         self.ledger.remove(page_ids)
+
+    def _claim_model(self) -> None:
+        """Make sure that the results of this run may stand beside the earlier ones, before anything is sent.
+
+        The ledger compares fingerprints as answers come; pages that are skipped have no answer to compare.
+
+        Raises:
+            UsageError: some pages came to their end under another model's name.
+        """
+        earlier, model = self.ledger.fact("served_model") or DEFAULT_MODEL, self.settings.model
+        if earlier != model and any(row.state in {"ok", "failed"} for row in self.ledger.all_rows()):
+            raise UsageError(
+                f"OUTPUT holds results of the model {earlier!r}, this run asks {model!r}; give --model {earlier}, "
+                "another OUTPUT, or --overwrite to start anew"
+            )
+        self.ledger.note("served_model", model)
 
     def _claim_dpi(self) -> None:
         """Make sure that pages of PDFs may stand beside the earlier ones: lines are given in pixels.

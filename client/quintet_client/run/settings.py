@@ -8,7 +8,7 @@ from quintet.frame.frames import MAX_ITEMS
 
 from quintet_client.errors import UsageError
 from quintet_client.output.formats import choose
-from quintet_client.service.transport import DEFAULT_SERVER, DEFAULT_TIMEOUT_S
+from quintet_client.service.transport import DEFAULT_MODEL, DEFAULT_SERVER, DEFAULT_TIMEOUT_S
 
 # TorchServe hands its worker 64 pages at a time; with two workers, three batches keep both fed while one travels.
 DEFAULT_IN_FLIGHT = 64 * (2 + 1)
@@ -30,6 +30,7 @@ class ReadSettings:
         input_path: folder, file or `.txt` list to read; `-` is a list on standard input.
         output_path: folder to write.
         server: base URL of the inference address.
+        model: name of the served model that reads them; results of several are not mixed in one OUTPUT.
         token_file: plain token or TorchServe's key_file.json; None sends no token.
         batch: pages the loader's processes read at a time.
         loaders: loader processes; 0 reads in this process.
@@ -55,6 +56,7 @@ class ReadSettings:
     input_path: Path
     output_path: Path
     server: str = DEFAULT_SERVER
+    model: str = DEFAULT_MODEL
     token_file: Path | None = None
     batch: int = 64
     loaders: int = field(default_factory=default_loaders)

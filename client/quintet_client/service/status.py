@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from quintet.errors import Code
+
 from quintet_client.errors import ExitCode, UsageError
 from quintet_client.service.outcomes import (
     Answered,
@@ -24,7 +26,7 @@ from quintet_client.service.outcomes import (
 )
 from quintet_client.service.page import Page
 from quintet_client.service.tokens import tokens_of
-from quintet_client.service.transport import HttpTransport, describe_model, describe_service
+from quintet_client.service.transport import DEFAULT_MODEL, HttpTransport, describe_model, describe_service
 
 # A PNG of 230 x 115 pixels that says READY in letters of 5 x 7 blocks, so that all five models have work.
 PROBE_PAGE = base64.b64decode(
@@ -71,14 +73,17 @@ class Status:
     """What was found."""
 
     server: str
-    ready: bool = False  # a page was read just now
+    served_model: str  # the name that was asked for
+    ready: bool = False  # a page was read just now, or looked at by a chain that takes none
     reachable: bool = False
     authorised: bool | None = None  # None if the token was neither taken nor refused
     workers: Workers | None = None  # None if the management address was not asked or did not answer
     supervisor: Supervisor | None = None  # None if it does not say, as behind a proxy
     latency_s: float | None = None  # from sending the page to its answer
-    model: str = ""
-    text: str = ""  # on the page, which says READY
+    model: str = ""  # its fingerprint
+    answer_schema: str = ""  # of what it answered
+    text: str = ""  # on the page, which says READY; of a chain that reads no text, nothing
+    refused: str = ""  # the code with which a chain of other things than pictures refused the page
     request_id: str = ""
     reason: str = ""  # why it is not ready
 
@@ -97,29 +102,35 @@ class Status:
     def summary(self) -> str:
         """One line for a person."""
         restarts = self.supervisor.summary() if self.supervisor else ""
+        where = self.server if self.served_model == DEFAULT_MODEL else f"{self.server} ({self.served_model})"
         if not self.ready:
-            return f"not ready: {self.server}: {self.reason}{restarts}\n"
+            return f"not ready: {where}: {self.reason}{restarts}\n"
         found = self.workers
         workers = f", READY workers: {len(found.states)}, waiting requests: {found.waiting}" if found else ""
-        read = f'read "{self.text}" in {self.latency_s:.3f} s, model {self.model}'
-        return f"ready: {self.server} {read}{workers}{restarts}\n"
+        answered = f"answered {self.answer_schema}" if self.answer_schema else f"refused the page as {self.refused}"
+        said = f'read "{self.text}"' if self.text else answered
+        model = f", model {self.model}" if self.model else ""
+        return f"ready: {where} {said} in {self.latency_s:.3f} s{model}{workers}{restarts}\n"
 
 
-def ask(server: str, management: str | None, token_file: Path | None, timeout_s: float) -> Status:
+def ask(
+    server: str, management: str | None, token_file: Path | None, timeout_s: float, model: str = DEFAULT_MODEL
+) -> Status:
     """Ask once; faults of network and server are in the answer.
 
     The addresses are base URLs; without `management` no workers are asked for, and `token_file` may be a plain token.
-    A server that is silent for `timeout_s` is not ready.
+    A server that is silent for `timeout_s` is not ready. `model` is the name that the chain is served under.
 
     Raises:
-        UsageError: a URL, the token file or the time is wrong.
+        UsageError: a URL, the name, the token file or the time is wrong.
     """
     if not 0 < timeout_s < float("inf"):
         raise UsageError(f"--timeout-s is {timeout_s}; give seconds above 0")
-    transport = HttpTransport(server, tokens_of(token_file, _NO_GRACE_S), timeout_s)
-    begun = Status(server, supervisor=_supervisor(describe_service(server, timeout_s)))
+    transport = HttpTransport(server, tokens_of(token_file, _NO_GRACE_S), timeout_s, model)
+    begun = Status(server, model, supervisor=_supervisor(describe_service(server, timeout_s)))
     if management is not None:
-        found = describe_model(management, tokens_of(token_file, _NO_GRACE_S, "management").current(), timeout_s)
+        token = tokens_of(token_file, _NO_GRACE_S, "management").current()
+        found = describe_model(management, model, token, timeout_s)
         if not isinstance(found, dict):
             return _not_read(begun, found)
         try:
@@ -132,10 +143,14 @@ def ask(server: str, management: str | None, token_file: Path | None, timeout_s:
     begin = time.monotonic()
     outcome = transport.read(Page("status", PROBE_PAGE))
     latency_s = round(time.monotonic() - begin, 4)
-    if not isinstance(outcome, Answered):
+    if isinstance(outcome, Answered):
+        answer = json.loads(outcome.document)
+        begun = replace(begun, model=outcome.model, answer_schema=answer["schema"], text=str(answer.get("text", "")))
+    elif isinstance(outcome, PageFailed) and model != DEFAULT_MODEL and outcome.code in set(Code):
+        begun = replace(begun, refused=outcome.code)  # by the chain itself: that it looked is what was asked
+    else:
         return _not_read(begun, outcome)
-    text = str(json.loads(outcome.document).get("text", ""))
-    status = replace(begun, model=outcome.model, text=text, request_id=outcome.request_id, latency_s=latency_s)
+    status = replace(begun, request_id=outcome.request_id, latency_s=latency_s)
     return replace(status, ready=True, reachable=True, authorised=True)
 
 

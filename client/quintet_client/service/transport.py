@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import os
+import re
 import threading
 import time
 import uuid
@@ -34,11 +35,10 @@ from quintet_client.service.page import USUAL_LIMITS, Limits, Page
 from quintet_client.service.tokens import TokenSource
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
+DEFAULT_MODEL = "quintet"  # reads pages
 # A minute above the service's own responseTimeout: it kills a stalled worker and says so before the client gives up
 # on an answer. The last of 192 pages in flight also waits for 191 others: on two CPU cores that is over six minutes.
 DEFAULT_TIMEOUT_S = 960.0
-PREDICTIONS = "/predictions/quintet"
-MODELS = "/models/quintet"
 SERVICE = "/service"
 # A server that is there accepts at once; one that is not must be noticed soon.
 CONNECT_TIMEOUT_S = 5.0
@@ -48,6 +48,8 @@ LIMITS_WITHIN_S = 30.0
 MAX_ANSWER_BYTES = 4 << 20
 # And for all pages of a request: TorchServe's max_response_size. Longer answers come in halves.
 MAX_RESPONSE_BYTES = 64 << 20
+# What TorchServe's archiver lets a model be called.
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # A service cannot be set to take more (docs/settings.md).
 _MOST_LIMITS = Limits(1 << 31, 1 << 31, 1 << 29, 1000)
 _CHUNK_BYTES = 1 << 16
@@ -92,18 +94,19 @@ class _Reply(NamedTuple):
 class HttpTransport:
     """Raw bodies: an image as it is, or a frame of several; one kept-alive session a thread."""
 
-    def __init__(self, server: str, tokens: TokenSource, timeout_s: float) -> None:
+    def __init__(self, server: str, tokens: TokenSource, timeout_s: float, model: str = DEFAULT_MODEL) -> None:
         """Prepare; nothing is sent yet.
 
         Args:
             server: base URL of the inference address.
             tokens: where the bearer token comes from.
             timeout_s: longest silence of the server within one request.
+            model: the name that the chain is served under.
 
         Raises:
-            UsageError: the server is no http(s) URL.
+            UsageError: the server is no http(s) URL, or the model's name is none.
         """
-        self._url = _base(server, "--server") + PREDICTIONS
+        self._url = f"{_base(server, '--server')}/predictions/{_checked(model)}"
         self._tokens = tokens
         self._timeouts_s = (min(CONNECT_TIMEOUT_S, timeout_s), timeout_s)
         self._local = threading.local()
@@ -226,18 +229,21 @@ class HttpTransport:
         return session
 
 
-def describe_model(management: str, token: str | None, timeout_s: float) -> dict[str, Any] | NotNow | Unauthorised:
+def describe_model(
+    management: str, model: str, token: str | None, timeout_s: float
+) -> dict[str, Any] | NotNow | Unauthorised:
     """Ask the management address what it says of the model.
 
     Args:
         management: base URL of the management address.
+        model: the name that it is served under.
         token: that of the management address.
         timeout_s: longest silence of the server.
 
     Raises:
-        UsageError: the address is no http(s) URL.
+        UsageError: the address is no http(s) URL, or the model's name is none.
     """
-    url = _base(management, "--management") + MODELS
+    url = f"{_base(management, '--management')}/models/{_checked(model)}"
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
         reply = _get(url, headers, timeout_s)
@@ -277,6 +283,13 @@ def _base(url: str, option: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(f"{option} is {url!r}; give a URL such as http://127.0.0.1:8080")
     return url.rstrip("/")
+
+
+def _checked(model: str) -> str:
+    """A model's name to put into a path."""
+    if not _MODEL_NAME.fullmatch(model):
+        raise UsageError(f"--model is {model!r}; give the name of a served model, of letters, digits and any of _.-")
+    return model
 
 
 def _new_session() -> requests.Session:

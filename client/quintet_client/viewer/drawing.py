@@ -1,18 +1,24 @@
-"""Charts, and pages with what was read on them, as SVG; the style sheets colour them, and follow the theme."""
+"""Charts, and pictures with what was found in them, as SVG; the style sheets colour them, and follow the theme."""
 
 import math
 from collections.abc import Sequence
 from datetime import timedelta
 from html import escape
 
-from quintet_client.api.results import Line, PageResult, Region
-from quintet_client.exports.layout.blocks import turned_upright
 from quintet_client.viewer.data.speed import Sitting
 from quintet_client.viewer.data.summary import Amount
+from quintet_client.viewer.schemas.shapes import Drawing, Shape
 
 _WIDTH, _HEIGHT = 1160, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 30
 _ROWS_WIDTH, _ROW, _LABEL, _NUMBER = 620, 30, 190, 160
+# From the frame of a picture, whose content is turned clockwise, to the upright one.
+_UPRIGHT = {
+    0: "",
+    90: ' transform="translate(0 {width}) rotate(-90)"',
+    180: ' transform="translate({width} {height}) rotate(180)"',
+    270: ' transform="translate({height} 0) rotate(90)"',
+}
 # XML has no form for these; HTML does not need them.
 _UNPRINTABLE = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127, 0xFFFE, 0xFFFF], "\ufffd")
 
@@ -108,31 +114,23 @@ def _column(part: Sitting, sitting: Sitting, top: float) -> str:
     )
 
 
-def draw_page(page: PageResult, picture: str) -> str:
-    """Draw a page upright as SVG that takes its colours from drawing.css.
+def draw_shapes(drawing: Drawing, picture: str) -> str:
+    """Draw a result as SVG that takes its colours from drawing.css.
 
-    `picture` is the URI of its image, turned upright already; empty to draw without.
+    `picture` is the URI of its image; empty to draw without.
     """
-    page = turned_upright(page)
-    width, height = page.width_px, page.height_px
+    width, height = drawing.width_px, drawing.height_px
+    across, down = (height, width) if drawing.angle_deg in {90, 270} else (width, height)
+    upright = _UPRIGHT[drawing.angle_deg].format(width=width, height=height)
     image = f'<image href="{picture}" width="{width}" height="{height}" preserveAspectRatio="none"/>' if picture else ""
-    regions = "".join(_region(region) for region in page.regions)
-    lines = "".join(_line(line) for line in page.lines)
+    shapes = "".join(map(_polygon, drawing.shapes))
     return (
-        f'<svg class="page" viewBox="0 0 {width} {height}" role="img" aria-label="{len(page.lines)} lines drawn">'
-        f'<rect class="paper" width="{width}" height="{height}"/>{image}'
-        f'<g class="shapes">{regions}{lines}</g></svg>'
+        f'<svg class="page" viewBox="0 0 {across} {down}" role="img" aria-label="{safe(drawing.said)}">'
+        f'<g{upright}><rect class="paper" width="{width}" height="{height}"/>{image}{shapes}</g></svg>'
     )
 
 
-def _region(region: Region) -> str:
-    x0, y0, x1, y1 = region.box_px
-    return (
-        f'<rect class="region" data-label="{safe(region.label)}" x="{x0:g}" y="{y0:g}" width="{max(0, x1 - x0):g}" '
-        f'height="{max(0, y1 - y0):g}"><title>{safe(region.label)} {region.score:.2f}</title></rect>'
-    )
-
-
-def _line(line: Line) -> str:
-    points = " ".join(f"{x:g},{y:g}" for x, y in line.quad_px)
-    return f'<polygon class="line" points="{points}"><title>{safe(line.text)}</title></polygon>'
+def _polygon(shape: Shape) -> str:
+    points = " ".join(f"{x:g},{y:g}" for x, y in shape.points_px)
+    label = f' data-label="{safe(shape.label)}"' if shape.label else ""
+    return f'<polygon class="{shape.kind}"{label} points="{points}"><title>{safe(shape.title)}</title></polygon>'

@@ -8,7 +8,8 @@ from quintet_client.viewer.data.ledger import Filter
 from quintet_client.viewer.data.pictures import NoPictureError, thumbnail
 from quintet_client.viewer.data.run import Run
 from quintet_client.viewer.data.summary import Summary, summarise
-from quintet_client.viewer.drawing import bar_chart, clock, draw_page, safe, speed_chart
+from quintet_client.viewer.drawing import bar_chart, clock, draw_shapes, safe, speed_chart
+from quintet_client.viewer.schemas.drawings import drawing_of
 from quintet_client.viewer.site import static_files
 
 DEFAULT_SAMPLE = 12
@@ -106,28 +107,31 @@ def _sample(run: Run, count: int) -> str:
     figures = "".join(_figure(run, found[0].page_id) for found in chosen if found)
     if not figures:
         return ""
-    text = (
-        "Pages spread evenly over the run by name, turned as a person reads them: regions in colour, lines in outline."
-    )
+    text = "Spread evenly over the run by name, turned as a person looks at them, with what was found in them."
     return _section("Sample", text, f'<div class="sample">{figures}</div>')
 
 
 def _figure(run: Run, page_id: str) -> str:
-    page = run.page(page_id)
-    if page is None:
+    document = run.document(page_id)
+    if not document:
         return ""
+    drawing = drawing_of(document)
     picture, missing = "", ""
     try:
-        jpeg = thumbnail(run.pictures.get(page_id), page.orientation.angle_deg, _SAMPLE_SIDE_PX, _SAMPLE_QUALITY)
+        jpeg = thumbnail(run.pictures.get(page_id), 0, _SAMPLE_SIDE_PX, _SAMPLE_QUALITY)
         picture = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
     except NoPictureError as error:
-        missing = f'<span class="why">Drawn without its image: {safe(str(error))}.</span>'
-    turned = f", turned by {page.orientation.angle_deg}°" if page.orientation.angle_deg else ""
-    said = f"{len(page.lines)} lines, {len(page.regions)} regions{turned}"
-    text = f"<details><summary>Text</summary><pre>{safe(page.text[:_MOST_CHARS])}</pre></details>" if page.text else ""
+        missing = f'<span class="why">Without its image: {safe(str(error))}.</span>'
+    if drawing:
+        shown, said = draw_shapes(drawing, picture), drawing.said
+    else:
+        shown = f'<img class="page" alt="" src="{picture}">' if picture else ""
+        said = f"read as {document.get('schema')}"
+    name, text = ("Text", drawing.text) if drawing and drawing.text else ("Result", run.text(page_id))
+    more = f"<details><summary>{name}</summary><pre>{safe(text[:_MOST_CHARS])}</pre></details>"
     return (
-        f"<figure>{draw_page(page, picture)}<figcaption><strong>{safe(page_id)}</strong><span>{said}</span>{missing}"
-        f"{text}</figcaption></figure>"
+        f"<figure>{shown}<figcaption><strong>{safe(page_id)}</strong><span>{safe(said)}</span>{missing}{more}"
+        "</figcaption></figure>"
     )
 
 

@@ -10,17 +10,17 @@ from typing import Any
 from quintet_client.api.results import PageResult
 from quintet_client.viewer.data.ledger import Entry, Filter, Place
 from quintet_client.viewer.data.pictures import NoPictureError, for_browser, open_picture
-from quintet_client.viewer.data.run import Run
+from quintet_client.viewer.data.run import Run, page_in
 from quintet_client.viewer.data.search import Index, Term, parts_of, terms_of
 from quintet_client.viewer.data.summary import summarise
 from quintet_client.viewer.drawing import bar_chart, safe, speed_chart
+from quintet_client.viewer.schemas.drawings import drawing_of
 from quintet_client.viewer.thumbnails import Thumbnails
 
 PAGES_A_SCREEN = 60
 HITS_A_SCREEN = 20
 LINES_A_HIT = 4
 _MOST_A_SCREEN = 500
-_MOST_RAW_CHARS = 100_000
 _SAID = ("name", "counts", "pages", "equation", "codes", "facts", "note")
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
@@ -109,12 +109,16 @@ class Site:
         return _json({"total": self._run.ledger.count(chosen), "from": start, "count": count, "pages": entries})
 
     def _page(self, entry: Entry, query: Query) -> Response:
-        page = self._run.page(entry.page_id) if entry.state == "ok" else None
+        document = self._run.document(entry.page_id) if entry.state == "ok" else {}
+        page = page_in(document)
+        drawing = None if page else drawing_of(document)
         return _json(
             {
                 "entry": asdict(entry),
                 "place": asdict(self._place(entry.page_id, query)),
                 "page": _drawable(page, terms_of(query.get("q", ""))) if page else None,
+                "schema": str(document.get("schema", "")),
+                "drawing": asdict(drawing) if drawing else None,
                 "raw": self._raw(entry) if page is None and entry.state == "ok" else "",
                 "no_picture": self._why_no_picture(entry.page_id),
             }
@@ -130,9 +134,9 @@ class Site:
         return Place(at + 1, max(at + 1, found.total), hits[0] if hits else None, hits[2] if len(hits) > 2 else None)
 
     def _raw(self, entry: Entry) -> str:
-        """Return the text of an answer that cannot be drawn."""
+        """Return a result that is no page, as text."""
         try:
-            return self._run.answer(entry.page_id).decode("utf-8", "replace")[:_MOST_RAW_CHARS]
+            return self._run.text(entry.page_id)
         except OSError as error:
             return f"The answer is gone from OUTPUT ({error.strerror})."
 
@@ -153,7 +157,7 @@ class Site:
         terms = terms_of(asked)
         return _json(
             {
-                **{name: getattr(found, name) for name in ("total", "indexed", "complete")},
+                **{name: getattr(found, name) for name in ("total", "indexed", "complete", "has_text")},
                 "count": HITS_A_SCREEN,
                 "hits": [self._hit(page_id, terms) for page_id in found.page_ids],
             }

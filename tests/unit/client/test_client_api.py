@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet_client.api.results import parse_page
+from quintet_client.api.results import result_of
 from quintet_client.errors import PageError
 from quintet_client.service.outcomes import Answered
 
@@ -36,7 +36,7 @@ def answered(document):
 
 
 def test_a_page_is_typed_and_new_fields_are_tolerated():
-    page = parse_page(answered(DOCUMENT))
+    page = result_of(answered(DOCUMENT))
     assert (page.width_px, page.height_px, page.request_id, page.model) == (1240, 1754, "r1", "m")
     assert (page.orientation.angle_deg, page.orientation.score) == (90, 0.99)
     assert page.regions[0].box_px == (0, 1, 2, 3)
@@ -47,18 +47,18 @@ def test_a_page_is_typed_and_new_fields_are_tolerated():
 
 
 def test_an_empty_page_is_a_page():
-    assert parse_page(answered(DOCUMENT | {"lines": [], "regions": [], "text": ""})).lines == ()
+    assert result_of(answered(DOCUMENT | {"lines": [], "regions": [], "text": ""})).lines == ()
 
 
 def test_a_line_without_its_region_is_outside_of_all():
     line = {name: value for name, value in DOCUMENT["lines"][1].items() if name != "region"}
-    assert parse_page(answered(DOCUMENT | {"lines": [line]})).lines[0].region is None
+    assert result_of(answered(DOCUMENT | {"lines": [line]})).lines[0].region is None
 
 
 def test_results_can_be_compared_hashed_and_sent_to_another_process():
-    page = parse_page(answered(DOCUMENT))
+    page = result_of(answered(DOCUMENT))
     assert page == pickle.loads(pickle.dumps(page))
-    assert len({page, parse_page(answered(DOCUMENT))}) == 1
+    assert len({page, result_of(answered(DOCUMENT))}) == 1
     error = pickle.loads(pickle.dumps(PageError("EMPTY_BODY", "no bytes", "r7")))
     assert (str(error), error.code, error.request_id) == ("EMPTY_BODY: no bytes", "EMPTY_BODY", "r7")
 
@@ -86,23 +86,23 @@ LINE = DOCUMENT["lines"][0]
 )
 def test_an_answer_of_another_shape_is_a_typed_error(broken):
     with pytest.raises(PageError) as caught:
-        parse_page(answered(DOCUMENT | broken))
+        result_of(answered(DOCUMENT | broken))
     assert (caught.value.code, caught.value.request_id) == ("BAD_ANSWER", "r1")
 
 
 @pytest.mark.parametrize("missing", ["width_px", "height_px", "orientation", "regions", "lines", "text"])
 def test_a_field_that_was_promised_and_is_missing_is_named(missing):
     with pytest.raises(PageError, match=f"has no {missing}"):
-        parse_page(answered({name: value for name, value in DOCUMENT.items() if name != missing}))
+        result_of(answered({name: value for name, value in DOCUMENT.items() if name != missing}))
 
 
 JSON = st.sampled_from([None, True, 0, -1, 2.5, "", "x", [], [0, 1], [[0, 1]] * 4, {}, [{}], [None], {"text": 1}])
 
 
-@given(st.dictionaries(st.sampled_from(sorted(DOCUMENT)), JSON))
+@given(st.dictionaries(st.sampled_from(sorted(DOCUMENT.keys() - {"schema"})), JSON))
 def test_whatever_an_answer_holds_it_is_a_page_or_a_typed_error(changed):
     try:
-        page = parse_page(answered({**DOCUMENT, **changed}))
+        page = result_of(answered({**DOCUMENT, **changed}))
     except PageError:
         return
     assert all(len(line.quad_px) == 4 for line in page.lines)

@@ -6,7 +6,7 @@ import io
 import json
 
 from PIL import Image
-from quintet_client.exports.documents import Document, DocumentPage, parse_clean
+from quintet_client.exports.documents import Document, DocumentPage, clean_page
 
 
 def line(text, x=100.0, y=100.0, width=None, height=30.0, region=None, score=0.987654):
@@ -37,7 +37,7 @@ def answer(lines=(), regions=(), size=(800, 1000), angle_deg=0, **more):
 
 def page(lines=(), regions=(), **options):
     """A typed page as the exporters see it."""
-    return parse_clean(answer(lines, regions, **options))
+    return clean_page(json.loads(answer(lines, regions, **options)))
 
 
 def document(*pages, name="a.png", original=(None, -1)):

@@ -7,8 +7,8 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet_client.errors import PageError, UsageError
-from quintet_client.exports.documents import clean, have_ended, in_documents, load_page, parse_clean
+from quintet_client.errors import UsageError
+from quintet_client.exports.documents import clean, have_ended, in_documents, load_page
 from quintet_client.exports.layout.blocks import blocks_of, turned_upright
 from quintet_client.exports.layout.words import words_of
 from quintet_client.input.page_ids import derived, document_of, page_id_of, page_place
@@ -102,26 +102,32 @@ def test_what_no_format_can_hold_is_replaced_and_the_words_around_it_stay():
     [
         b"{",
         b"[]",
-        answer(schema="quintet.page/2"),
+        b"{}",
+        answer(schema="no version"),
         answer([{**line("x"), "quad_px": [[0, 0], [1, 1]]}]),
         answer(regions=[region("text", 1, 2, 3)]),
     ],
 )
-def test_a_result_of_another_form_is_refused(broken):
-    with pytest.raises(PageError):
-        parse_clean(broken)
-
-
-def test_a_result_that_is_missing_or_cut_is_pending_and_one_of_another_form_failed(tmp_path):
+def test_a_result_of_another_form_is_failed(tmp_path, broken):
     output = Output(tmp_path)
-    body = answer([line("x")])
-    for name, content in (("whole", body), ("cut", body[:-1]), ("other", b"{}")):
+    output.write_page("a", broken)
+    found = load_page(Row("a", "ok", output_bytes=len(broken)), output)
+    assert (found.state, found.code, found.page) == ("failed", "BAD_ANSWER", None)
+
+
+def test_a_result_that_is_missing_or_cut_is_pending_and_one_of_another_schema_as_it_is(tmp_path):
+    output = Output(tmp_path)
+    body, other = answer([line("x")]), answer(schema="zoo.animal/2", legs=4)
+    for name, content in (("whole", body), ("cut", body[:-1]), ("other", other)):
         output.write_page(name, content)
     rows = {name: Row(name, "ok", output_bytes=len(body)) for name in ("whole", "cut", "gone")}
-    rows["other"] = Row("other", "ok", output_bytes=2)
+    rows["other"] = Row("other", "ok", output_bytes=len(other))
     rows["failed"] = Row("failed", "failed", code="EMPTY_BODY")
-    states = {name: load_page(row, output).state for name, row in rows.items()}
-    assert states == {"whole": "ok", "cut": "pending", "gone": "pending", "other": "failed", "failed": "failed"}
+    found = {name: load_page(row, output) for name, row in rows.items()}
+    states = {name: page.state for name, page in found.items()}
+    assert states == {"whole": "ok", "cut": "pending", "gone": "pending", "other": "ok", "failed": "failed"}
+    assert (found["whole"].schema, found["whole"].answer) == ("quintet.page/1", {})
+    assert (found["other"].schema, found["other"].page, found["other"].answer["legs"]) == ("zoo.animal/2", None, 4)
 
 
 def test_formats_come_once_and_in_one_order_and_unknown_ones_are_named():

@@ -104,6 +104,7 @@ def test_every_option_of_quintet_read_is_documented() -> None:
 
 def test_every_option_of_quintet_status_is_documented_with_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("QUINTET_SERVER", raising=False)
+    monkeypatch.delenv("QUINTET_MODEL", raising=False)
     monkeypatch.delenv("QUINTET_TOKEN_FILE", raising=False)
     documented = table_rows(OPERATIONS)
     words = {"none": None, "off": False}
@@ -137,6 +138,7 @@ def test_every_format_is_documented_with_where_it_goes() -> None:
 
 def test_documented_defaults_of_options_are_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("QUINTET_SERVER", raising=False)
+    monkeypatch.delenv("QUINTET_MODEL", raising=False)
     monkeypatch.delenv("QUINTET_TOKEN_FILE", raising=False)
     words = {"none": None, "off": False}
     for option, default in options_of("read").items():

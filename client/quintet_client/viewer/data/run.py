@@ -1,20 +1,27 @@
 """One OUTPUT folder, read-only: its ledger, its report.json, its answers, and the images they were read from."""
 
 import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from quintet_client.api.results import PageResult, parse_page
+from quintet_client.api.results import PageResult, page_of
 from quintet_client.errors import PageError
 from quintet_client.input.originals import Originals
 from quintet_client.input.regular_files import read_regular
 from quintet_client.output.folder import Output
-from quintet_client.service.outcomes import Answered
+from quintet_client.service.documents import PAGE_SCHEMA, parsed
 from quintet_client.viewer.data.ledger import LedgerReader
 from quintet_client.viewer.data.pictures import PagePictures
 
 # An answer of ten thousand lines has two million bytes; what is larger is no page.
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
+# Of a result that is shown as text; longer ones are cut, and not indented.
+_MOST_CHARS = 100_000
+# A list of numbers in indented JSON, which is read more easily in one line; no string holds a line break.
+_NUMBERS = re.compile(r"\[\n +([-+.eE\d, \n]+?)\n *\]")
 
 
 class Run:
@@ -48,12 +55,25 @@ class Run:
             raise FileNotFoundError(0, "the page's name leads out of OUTPUT")
         return read_regular(str(path), MAX_ANSWER_BYTES)
 
-    def page(self, page_id: str) -> PageResult | None:
-        """Return a page that was read; None if there is no answer that can be drawn."""
+    def document(self, page_id: str) -> dict[str, Any]:
+        """Return a result of any schema; empty if there is none, or it is no JSON object."""
         try:
-            return parse_page(Answered(self.answer(page_id), "", ""))
-        except (OSError, ValueError, PageError):
-            return None
+            return parsed(self.answer(page_id))
+        except (OSError, ValueError):
+            return {}
+
+    def text(self, page_id: str) -> str:
+        """Return a result as a person reads it: indented JSON, or what else it is; raises OSError as `answer` does."""
+        answer = self.answer(page_id)
+        if len(answer) <= _MOST_CHARS:
+            with suppress(ValueError, RecursionError):
+                indented = json.dumps(parsed(answer), indent=2, ensure_ascii=False)
+                return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", indented)
+        return answer.decode("utf-8", "replace")[:_MOST_CHARS]
+
+    def page(self, page_id: str) -> PageResult | None:
+        """Return a page that was read; None if there is no result, or none of quintet.page/1 as documented."""
+        return page_in(self.document(page_id))
 
     def _inputs_of_the_run(self) -> list[Path]:
         """Return each INPUT that the ledger notes; none if that is damaged."""
@@ -61,3 +81,11 @@ class Run:
             return list(map(Path, json.loads(self.ledger.facts().get("inputs", "[]"))))
         except (ValueError, TypeError, RecursionError):
             return []
+
+
+def page_in(document: Mapping[str, Any]) -> PageResult | None:
+    """The page that a result holds; None if it is of another schema, or not as documented."""
+    try:
+        return page_of(document) if document.get("schema") == PAGE_SCHEMA else None
+    except PageError:
+        return None

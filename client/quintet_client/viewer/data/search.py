@@ -4,7 +4,6 @@ Query and text are folded alike: no accents, no case. Each Chinese, Japanese or 
 spaces separate theirs. The index is FTS5 in a temporary SQLite database, built when it is first needed.
 """
 
-import json
 import logging
 import re
 import sqlite3
@@ -106,6 +105,7 @@ class Found:
     page_ids: tuple[str, ...]  # of one screen, the best first
     indexed: int  # pages that were searched
     complete: bool  # those are all that have been read
+    has_text: bool  # some of them hold text; otherwise names alone were searched
 
 
 class Index:
@@ -119,6 +119,7 @@ class Index:
         self._builder: threading.Thread | None = None
         self._looked_at = -_LOOK_AGAIN_S
         self._seen: dict[str, str] = {}
+        self._has_text = False
         # A database without a name is a temporary file that SQLite unlinks at once: in memory as long as it is small.
         self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self._database.executescript(
@@ -138,7 +139,8 @@ class Index:
             if match:
                 (total,) = self._database.execute(f"SELECT count(*) {_FOUND}", (match,)).fetchone()
                 rows = self._database.execute(_BEST, (match, count, start)).fetchall()
-            return Found(total, tuple(row[0] for row in rows), len(self._seen), self._up_to_date.is_set())
+            page_ids, complete = tuple(row[0] for row in rows), self._up_to_date.is_set()
+            return Found(total, page_ids, len(self._seen), complete, self._has_text)
 
     def refresh(self) -> None:
         """Start to add pages that the index lacks, unless that is going on or was just done."""
@@ -182,8 +184,8 @@ class Index:
             self._database.execute("COMMIT")
 
     def _text(self, page_id: str) -> str:
-        try:
-            text = json.loads(self._run.answer(page_id)).get("text", "")
-        except (OSError, ValueError, RecursionError, AttributeError):
+        text = self._run.document(page_id).get("text")
+        if not isinstance(text, str):
             return ""
-        return text if isinstance(text, str) else ""
+        self._has_text = True
+        return text

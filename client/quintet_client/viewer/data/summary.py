@@ -75,7 +75,7 @@ def shown(path: Path) -> str:
 def _facts(run: Run, report: Mapping[str, Any]) -> list[tuple[str, str]]:
     settings = report.get("settings")
     settings = settings if isinstance(settings, dict) else {}
-    chosen = ("server", "batch", "in_flight", "pack", "loaders", "writers")
+    chosen = ("server", "model", "batch", "in_flight", "pack", "loaders", "writers")
     return [
         ("Model", run.ledger.facts().get("model", "")),
         ("Client", _text(report.get("version"))),

@@ -7,11 +7,12 @@ const SURE = 0.95;
 const LOW = 0.8;
 
 export function textPane(found) {
-  const { entry, page, raw } = found;
+  const { entry, page, drawing, schema, raw } = found;
   const pane = h("section", { class: "text", "aria-label": "Text" });
   if (page && page.lines.length) return filled(pane, page);
-  pane.append(h("header", {}, h("h2", {}, entry.state === "failed" ? "Why it failed" : "Text")));
-  if (raw) pane.append(h("p", { class: "reason" }, "This answer is not a page that can be drawn. It says:"), h("pre", {}, raw));
+  pane.append(h("header", {}, h("h2", {}, entry.state === "failed" ? "Why it failed" : raw ? "Result" : "Text")));
+  if (drawing) pane.append(legend(drawing.shapes) ?? "", h("p", { class: "reason" }, drawing.said), h("pre", {}, raw));
+  else if (raw) pane.append(h("p", { class: "reason" }, `This result cannot be drawn: it is no page as documented, but ${schema || "of no schema"}. It says:`), h("pre", {}, raw));
   else pane.append(h("div", { class: "reason" }, ...reason(entry)));
   return { element: pane, choose() {} };
 }
@@ -25,7 +26,7 @@ function filled(pane, page) {
   const options = page.lines.map(option);
   const list = h("ol", { class: "lines", role: "listbox", tabindex: 0, "aria-label": "Lines in reading order" }, grouped(page, options));
   const copy = h("button", { type: "button", onclick: () => navigator.clipboard.writeText(page.text).then(() => (copy.textContent = "Copied")) }, "Copy text");
-  pane.append(h("header", {}, h("h2", {}, `${page.lines.length} line${page.lines.length === 1 ? "" : "s"}`), copy), legend(page) ?? "", list);
+  pane.append(h("header", {}, h("h2", {}, `${page.lines.length} line${page.lines.length === 1 ? "" : "s"}`), copy), legend(page.regions) ?? "", list);
   const handle = { element: pane, onchoose: null, choose: choosing(list, options) };
   listen(list, options, handle);
   return handle;
@@ -53,9 +54,9 @@ function label(name) {
   return h("li", { class: name ? "label" : "label gap", role: "presentation", "data-label": name }, named(name));
 }
 
-function legend(page) {
-  const labels = [...new Set(page.regions.map((region) => region.label))];
-  return labels.length ? h("ul", { class: "legend", "aria-label": "Regions" }, labels.map((name) => h("li", { "data-label": name }, named(name)))) : null;
+function legend(labelled) {
+  const labels = [...new Set(labelled.map(({ label }) => label))];
+  return labels.length ? h("ul", { class: "legend", "aria-label": "What is drawn" }, labels.map((name) => h("li", { "data-label": name }, named(name)))) : null;
 }
 
 function named(name) {

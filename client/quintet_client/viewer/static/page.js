@@ -24,7 +24,7 @@ export async function page(parameters, signal) {
   const toggle = (name) => () => {
     shown[name] = !shown[name];
     desk.show(shown);
-    element.querySelector(`[data-toggle="${name}"]`).setAttribute("aria-pressed", shown[name]);
+    element.querySelector(`[data-toggle="${name}"]`)?.setAttribute("aria-pressed", shown[name]);
   };
   const tools = { desk, toggle, previous: go(found.place.previous, -1), next: go(found.place.next, 1) };
   const element = h("div", { class: "reader" }, title(found, filter, tools), desk.element, text.element);
@@ -50,14 +50,15 @@ function back(filter) {
 
 function title(found, filter, { desk, toggle, previous, next }) {
   const { entry, page, place } = found;
+  const drawn = page ?? found.drawing;
   const button = (label, name, onclick, more = {}) => h("button", { type: "button", title: name, "aria-label": name, onclick, ...more }, label);
-  const switches = ["regions", "lines"].map((name) => button(name === "regions" ? "Regions" : "Lines", `Show ${name} (${name[0]})`, toggle(name),
+  const switches = (page ? ["regions", "lines"] : []).map((name) => button(name === "regions" ? "Regions" : "Lines", `Show ${name} (${name[0]})`, toggle(name),
     { "data-toggle": name, "aria-pressed": String(shown[name]) }));
   return h("header", { class: "title" },
     h("a", { class: "button", href: back(filter), title: "Back to the list (Esc)" }, filter.q ? "Results" : filter.state === "failed" ? "Failures" : "Pages"),
-    h("h1", {}, entry.page_id), h("span", { class: "meta" }, about(entry, page)),
+    h("h1", {}, entry.page_id), h("span", { class: "meta" }, about(entry, drawn)),
     page ? h("span", { class: "group" }, switches) : null,
-    page ? h("span", { class: "group" }, button("−", "Smaller (-)", () => desk.zoom(0.8)), button("+", "Larger (+)", () => desk.zoom(1.25)),
+    drawn ? h("span", { class: "group" }, button("−", "Smaller (-)", () => desk.zoom(0.8)), button("+", "Larger (+)", () => desk.zoom(1.25)),
       button("Width", "Fit the width (0)", () => desk.fit()), button("Page", "Fit the whole page", () => desk.fit(true))) : null,
     h("span", { class: "group" }, button("‹", "Previous page (left arrow)", previous, { disabled: place.previous === null }),
       h("span", { class: "position" }, `${number(place.position)} of ${number(place.total)}`),

@@ -33,8 +33,13 @@ function head(asked, found) {
 
 function results(asked, found, from) {
   if (!asked) return h("p", { class: "empty" }, "Type words that a page holds. Quotes keep words together: \"total due\".");
-  if (!found.hits.length) return h("p", { class: "empty" }, found.complete ? "No page holds all of these words." : "Nothing yet…");
+  if (!found.hits.length) return h("p", { class: "empty" }, nothing(found));
   return h("ol", { class: "hits" }, found.hits.map((hit, place) => h("li", {}, link(hit, asked, from + place))));
+}
+
+function nothing(found) {
+  if (!found.complete) return "Nothing yet…";
+  return found.has_text || !found.indexed ? "No page holds all of these words." : "These results hold no text to search, and no name holds all of these words.";
 }
 
 function link(hit, asked, at) {

@@ -4,7 +4,8 @@ import { h, svg } from "./dom.js";
 import { address } from "./server.js";
 
 export function sheet(found, shown) {
-  const { entry, page, no_picture: missing } = found;
+  const { entry, no_picture: missing } = found;
+  const page = found.page ?? found.drawing;
   const element = h("section", { class: "desk", "aria-label": "Page", tabindex: 0 });
   if (missing) element.append(h("p", { class: "notice" }, `There is no image to show: ${missing}.`));
   const picture = missing ? null : image(entry, page, element);
@@ -12,7 +13,7 @@ export function sheet(found, shown) {
     if (picture) element.append(picture);
     return { element, show() {}, choose() {}, zoom() {}, fit() {} };
   }
-  const overlay = draw(page);
+  const overlay = found.page ? draw(page) : over(page, page.shapes.map(shape));
   const turned = h("div", { class: "sheet" }, picture, overlay);
   const stage = h("div", { class: "stage" }, turned);
   element.append(stage);
@@ -45,7 +46,15 @@ function draw(page) {
   const lines = page.lines.map((line, place) =>
     svg("polygon", { class: line.hit ? "line hit" : "line", "data-line": place, points: line.quad_px.map((point) => point.join(",")).join(" ") },
       svg("title", {}, line.text)));
-  return svg("svg", { viewBox: `0 0 ${page.width_px} ${page.height_px}`, preserveAspectRatio: "none", "aria-hidden": "true" }, regions, lines);
+  return over(page, regions, lines);
+}
+
+function shape({ kind, label, title, points_px: points }) {
+  return svg("polygon", { class: kind, "data-label": label, points: points.map((point) => point.join(",")).join(" ") }, svg("title", {}, title));
+}
+
+function over(page, ...shapes) {
+  return svg("svg", { viewBox: `0 0 ${page.width_px} ${page.height_px}`, preserveAspectRatio: "none", "aria-hidden": "true" }, ...shapes);
 }
 
 // From the image's frame to the upright one, in CSS pixels.
