@@ -13,18 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from quintet.errors import Code, Failure, SettingsError, WeightsError
 from quintet.frame.chain import Chain, find_chain
 from quintet.photos.budgets import Budgets
 from quintet.photos.chain import PhotoChain
 from quintet.photos.settings import PhotoSettings
-from quintet.photos.stages.face_proposals import cells_of, pyramid
+from quintet.photos.stages.face_proposals import Levels, pyramid, tiles_of
 
 from benchmarks.bench_photos.agreement import compare
 from benchmarks.bench_photos.script import PhotoScript
 from benchmarks.photo_files import PhotosMissingError, photo_files
-from benchmarks.quad_match import share_covered
 from benchmarks.sample_photos import write_photos
 from tests.chain.test_chain import _CountSyncs, results
 from tests.conftest import MODEL_STORE, encode
@@ -114,7 +113,7 @@ def test_faces_are_those_that_facenet_pytorch_finds(
 def test_faces_agree_with_facenet_pytorchs_on_many_photos(
     script: PhotoScript, photo_chain: PhotoChain, tmp_path: Path
 ) -> None:
-    made_photos(tmp_path, 48, 5)
+    made_photos(tmp_path, 32, 5)
     files = [*sorted(tmp_path.glob("photo-*")), *photo_files().values()]
     images = [Image.open(path).convert("RGB") for path in files]
     ours = results(photo_chain([path.read_bytes() for path in files]))
@@ -122,16 +121,27 @@ def test_faces_agree_with_facenet_pytorchs_on_many_photos(
     agreement = compare(theirs, ours)
     print(agreement.describe())  # noqa: T201 - for -s
     their_count, our_count, matched = agreement.faces
-    assert min(their_count, our_count) >= 90
+    assert min(their_count, our_count) >= 60
     assert matched / max(their_count, our_count) >= 0.99
 
 
-def test_signs_are_found_where_they_hang(photos: list[Path], together: list[dict[str, Any]]) -> None:
+def test_the_text_of_signs_is_covered(photos: list[Path], together: list[dict[str, Any]]) -> None:
     truth = json.loads((photos[0].parent / "truth.json").read_text())
-    hung = [truth[photo.name]["texts"] for photo in photos]
-    found = [[text["quad_px"] for text in result["texts"]] for result in together]
-    assert sum(map(len, hung)) >= 5
-    assert all(share_covered(quads, others, 0.5) == 1 for quads, others in zip(hung, found, strict=True))
+    hung = [
+        (result, quad) for photo, result in zip(photos, together, strict=True) for quad in truth[photo.name]["texts"]
+    ]
+    assert len(hung) >= 5
+    for result, quad in hung:
+        size = result["width_px"], result["height_px"]
+        found, text = (painted(size, quads) for quads in ([t["quad_px"] for t in result["texts"]], [quad]))
+        assert (found & text).sum() >= 0.95 * text.sum()
+
+
+def painted(size_px: tuple[int, int], quads: list[list[list[float]]]) -> np.ndarray:
+    mask = Image.new("1", size_px)
+    for quad in quads:
+        ImageDraw.Draw(mask).polygon([(x, y) for x, y in quad], fill=1)
+    return np.asarray(mask)
 
 
 def test_a_batch_equals_its_photos_one_at_a_time(
@@ -204,6 +214,7 @@ def like_cuda(photo_store: Path) -> Iterator[PhotoChain]:
         yield chain
 
 
+@pytest.mark.slow
 def test_pytorch_in_calls_as_large_as_on_cuda_finds_the_same(
     like_cuda: PhotoChain, bodies: list[bytes], together: list[dict[str, Any]]
 ) -> None:
@@ -238,9 +249,22 @@ def test_a_pyramid_ends_where_its_short_side_holds_one_cell() -> None:
     levels = pyramid(torch.tensor([4, 9]), torch.tensor([[200, 40], [15, 300]]), PhotoSettings())
     assert levels.page.tolist() == [4, 4, 4]  # 40 pixels hold faces of 20, 28 and 40 pixels; 15 none
     assert levels.sizes_px.tolist() == [[121, 25], [86, 18], [61, 13]]
-    assert (cells_of(levels.sizes_px) > 0).all()
-    assert (levels.canvases_px >= levels.sizes_px).all()
-    assert (levels.canvases_px % 8 == 0).all()
+
+
+def test_tiles_hold_each_cell_of_each_level_once_on_canvases_of_bounded_size() -> None:
+    sizes = torch.tensor([[12, 13], [512, 513], [514, 2000], [1763, 1201]])
+    tiles = tiles_of(Levels(torch.arange(4), torch.ones(4), sizes))
+    covered = [torch.zeros((height - 1) // 2 - 4, (width - 1) // 2 - 4) for width, height in sizes.tolist()]
+    for level, (x, y), (across, down) in zip(
+        *(t.tolist() for t in (tiles.level, tiles.begins, tiles.counts)), strict=True
+    ):
+        assert across > 0
+        assert down > 0
+        covered[level][y : y + down, x : x + across] += 1
+    assert all((cells == 1).all() for cells in covered)
+    assert (tiles.canvases_px >= 2 * (tiles.counts + 5)).all()
+    assert tiles.canvases_px.max() == 512
+    assert (tiles.canvases_px % 8 == 0).all()
 
 
 def test_settings_out_of_range_are_refused_with_words(photo_store: Path) -> None:
