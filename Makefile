@@ -81,8 +81,10 @@ chaos: $(VENV)/.installed ## kill workers, servers and clients while pages are r
 fuzz: model_store/quintet.mar ## damaged images through the decoder and the service: make fuzz FUZZ="--inputs 10000 --http 500 --seed 1"
 	$(PY) -m tests.fuzz $(FUZZ)
 
-bench: model_store/quintet.mar ## peers, habits one by one, the service and its limit in one table
+bench: model_store/quintet.mar ## peers, habits one by one, the service and its limit in one table; and the photo chain's peer
 	$(PY) -m benchmarks.bench $(BENCH)
+	$(PY) -m quintet.operations.models --chain photos >/dev/null
+	$(PY) -m benchmarks.bench_photos $(BENCH_PHOTOS)
 
 cost-curve: model_store/quintet.mar ## speed and memory at 100, 1,000 and 5,000 small pages
 	$(PY) -m benchmarks.cost_curve $(COST_CURVE)

@@ -25,17 +25,21 @@ def area_sums(pages: Raster, sizes_px: Tensor, to_device: Callable[[Tensor], Ten
         to_device: how a tensor of the host gets to the device.
     """
     # Images of similar widths lie below one another as one, so that two running sums do for all of them.
-    padded = in_eighths(sizes_px[:, 0])
-    blocks, order = [], []
-    for width in padded.unique().tolist():
-        group = (padded == width).nonzero().squeeze(1)
-        blocks.append(_block(pages, group, sizes_px[group, 1], width, to_device).view(-1, 3))
-        order.append(group)
-    together = torch.cat(order) if order else sizes_px.new_empty(0)
-    sizes = torch.stack([padded, sizes_px[:, 1]], dim=1)[together] + 1
-    laid = Raster.end_to_end(torch.cat(blocks) if blocks else pages.values.new_empty(0, 3), sizes, to_device)
-    place = to_device(together.argsort())
-    return Raster(laid.values, laid.offsets[place], laid.heights[place], laid.widths[place])
+    widths = in_eighths(sizes_px[:, 0])
+    order = widths.argsort(stable=True)
+    laid = torch.stack([widths, sizes_px[:, 1]], dim=1)[order] + 1
+    values = pages.values.new_zeros(int(laid.prod(dim=1).sum()), 3)
+    sums = Raster.end_to_end(values, laid, to_device)
+    begin = 0
+    for width, count in zip(*(t.tolist() for t in widths.unique(return_counts=True)), strict=True):
+        group, order = order.split([count, len(order) - count])
+        rows = int((sizes_px[group, 1] + 1).sum())
+        block = values[begin : begin + rows * (width + 1)].view(rows, width + 1, 3)
+        _fill(block[:, 1:], pages, group, sizes_px[group, 1], to_device)
+        block.cumsum_(1).cumsum_(0)
+        begin += rows * (width + 1)
+    place = to_device(widths.argsort(stable=True).argsort())
+    return Raster(values, sums.offsets[place], sums.heights[place], sums.widths[place])
 
 
 def area_means(
@@ -46,6 +50,7 @@ def area_means(
     normalisation: Normalisation,
     *,
     sizes_px: Tensor | None = None,
+    begins_px: Tensor | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """Boxes scaled to a common size, each pixel the mean of what it covers: (N, 3, H, W) in BGR. No host sync.
@@ -58,14 +63,21 @@ def area_means(
         boxes_px: (N, 4) int64, x0, y0, x1, y1 in the image, at least one pixel wide and high.
         size_px: width and height of every item.
         normalisation: what the network expects.
-        sizes_px: (N, 2) int64, width and height of what is filled; the rest is zero after normalisation. All, if None.
+        sizes_px: (N, 2) int64, width and height that boxes are scaled to; those of the items, if None. What an item has
+            beyond is zero after normalisation.
+        begins_px: (N, 2) int64, where in its scaled box an item begins; at its corner, if None.
         dtype: of the result.
     """
     width, height = size_px
     if sizes_px is None:
         sizes_px = torch.stack([torch.full_like(page, side) for side in size_px], dim=1)
-    left, right = _cells(boxes_px[:, 0], boxes_px[:, 2], sizes_px[:, 0], width)
-    top, bottom = _cells(boxes_px[:, 1], boxes_px[:, 3], sizes_px[:, 1], height)
+    if begins_px is None:
+        begins_px = torch.zeros_like(sizes_px)
+    across, down = (
+        begins_px[:, axis, None] + torch.arange(side, device=page.device) for axis, side in enumerate(size_px)
+    )
+    left, right = _cells(boxes_px[:, 0::2], sizes_px[:, 0, None], across)
+    top, bottom = _cells(boxes_px[:, 1::2], sizes_px[:, 1, None], down)
     pitch, begin = sums.widths[page, None], sums.offsets[page, None]
     means = torch.empty((len(page), 3, height, width), dtype=dtype, device=page.device)
     for rows in strips(len(page) * width, height, page.device):
@@ -74,7 +86,6 @@ def area_means(
         pixels = (bottom - top)[:, rows, None] * (right - left)[:, None]
         for channel, (byte, mean, std) in enumerate(zip((2, 1, 0), *normalisation, strict=True)):
             means[:, channel, rows] = (summed[..., byte] / pixels).sub_(255 * mean).div_(255 * std)
-    across, down = (torch.arange(side, device=page.device) for side in size_px)
     filled = (across < sizes_px[:, 0, None])[:, None] & (down < sizes_px[:, 1, None])[:, :, None]
     return means.mul_(filled[:, None])
 
@@ -85,32 +96,31 @@ def in_eighths(lengths: Tensor, least_step: int = 1) -> Tensor:
     return (lengths + step - 1) // step * step
 
 
-def _block(pages: Raster, group: Tensor, heights: Tensor, width: int, to_device: Callable[[Tensor], Tensor]) -> Tensor:
-    """Sums of some images below one another, a row of zeros before each: (rows, width + 1, 3) int32.
+def _fill(block: Tensor, pages: Raster, group: Tensor, heights: Tensor, to_device: Callable[[Tensor], Tensor]) -> None:
+    """The channels of some images below one another, a row of zeros before each, into (rows, width, 3) int32 zeros.
 
-    The sums go on from image to image, which differences within one do not notice.
+    Sums then go on from image to image, which differences within one do not notice.
     """
     rows = heights + 1
-    begins = (rows.cumsum(0) - rows).repeat_interleave(rows)
-    row = to_device(torch.arange(len(begins)) - begins - 1)  # -1 for the row of zeros
+    row = to_device(torch.arange(int(rows.sum())) - (rows.cumsum(0) - rows).repeat_interleave(rows) - 1)
     page = to_device(group.repeat_interleave(rows))
-    widths = pages.widths[page, None]
-    column = torch.arange(width, device=page.device)
-    index = pages.offsets[page, None] + row.clamp(min=0)[:, None] * widths + torch.minimum(column, widths - 1)
-    words = pages.values.index_select(0, index.view(-1))
-    sums = words.new_zeros(len(page), width + 1, 3)
-    torch.mul(words.view(torch.uint8).view(*index.shape, 4)[..., :3], (row >= 0)[:, None, None], out=sums[:, 1:])
-    return sums.cumsum_(1).cumsum_(0)
+    starts = (pages.offsets[page] + row.clamp(min=0) * pages.widths[page]).to(torch.int32)[:, None]
+    last = (pages.widths[page] - 1).to(torch.int32)[:, None]
+    column = torch.arange(block.shape[1], dtype=torch.int32, device=page.device)
+    for some in strips(block.shape[1], len(block), page.device):
+        index = starts[some] + torch.minimum(column, last[some])
+        words = pages.values.index_select(0, index.view(-1)).view(torch.uint8).view(*index.shape, 4)
+        torch.mul(words[..., :3], (row[some] >= 0)[:, None, None], out=block[some])
 
 
-def _cells(low: Tensor, high: Tensor, count: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """Where each of (N,) counts of cells begins and ends between low and high, in whole pixels: (N, most) twice.
+def _cells(ends: Tensor, count: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    """Where some of (N, 1) counts of cells begin and end between (N, 2) ends, in whole pixels: (N, M) to (N, M) twice.
 
     Cells share a pixel where their border cuts it. Those behind the last are like the last.
     """
-    cell = torch.arange(most, device=low.device).minimum(count[:, None] - 1)
-    length, count = (high - low)[:, None], count[:, None]
-    return low[:, None] + cell * length // count, low[:, None] + ((cell + 1) * length + count - 1) // count
+    low, length = ends[:, :1], ends[:, 1:] - ends[:, :1]
+    cell = torch.minimum(cell, count - 1)
+    return low + cell * length // count, low + ((cell + 1) * length + count - 1) // count
 
 
 def _rectangles(values: Tensor, above: Tensor, below: Tensor, left: Tensor, right: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from quintet.errors import HTTP_STATUS, Code
 from quintet.pages.settings import Settings
+from quintet.photos.settings import PhotoSettings
 from quintet_client import cli
 from quintet_client.api.results import Line, PageResult, Region
 from quintet_client.errors import ExitCode
@@ -66,7 +67,10 @@ def make_targets() -> list[str]:
     return re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("setting", dataclasses.fields(Settings), ids=lambda setting: setting.name)
+ALL_SETTINGS = {setting.name: setting for chain in (PhotoSettings, Settings) for setting in dataclasses.fields(chain)}
+
+
+@pytest.mark.parametrize("setting", ALL_SETTINGS.values(), ids=lambda setting: setting.name)
 def test_a_setting_is_documented_with_its_default_and_range(setting: dataclasses.Field) -> None:
     default, allowed, *_ = table_rows(SETTINGS)[setting.name]
     assert as_value(default) == setting.default

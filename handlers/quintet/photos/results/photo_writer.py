@@ -18,10 +18,10 @@ Result = dict[str, Any]
 class PhotoWriter:
     """Turns the last records of a batch into results of `quintet.photo/1`.
 
-        {"width_px": 512, "height_px": 600, "nudity": 0.0021,
+        {"width_px": 512, "height_px": 600, "nudity": 0.0001,
          "faces": [{"box_px": [173.4, 118.6, 355.6, 340.5], "score": 0.9998,
                     "points_px": [[221.7, 192.2], [309.8, 186.1], [269.4, 239.2], [232.7, 279.6], [306.6, 275.9]]}],
-         "texts": [{"quad_px": [[31.2, 40.0], [190.5, 44.1], [189.9, 66.3], [30.6, 62.2]]}]}
+         "texts": [{"quad_px": [[108.5, 491.2], [162.8, 496.1], [161.4, 511.2], [107.1, 506.3]]}]}
 
     `nudity` is a probability. Boxes are left, top, right, bottom; the points of a face are its left eye, right eye,
     nose, left and right corner of the mouth, as seen. The largest face comes first. Quads run clockwise from the text's

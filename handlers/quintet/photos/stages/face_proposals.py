@@ -15,9 +15,11 @@ from quintet.photos.stages.face_boxes import SIGNED, moved, squared
 from quintet.tensors.areas import area_means, in_eighths
 from quintet.tensors.boxes import best_of_each, nms
 
-# What one cell of the network's maps looks at, and how far the next one is.
-FIELD_PX, STRIDE_PX = 12, 2
+# What one cell of the network's maps looks at, how far the next one is, and how much more a canvas is than its cells.
+FIELD_PX, STRIDE_PX, MARGIN_CELLS = 12, 2, 5
 LEVEL_IOU, PHOTO_IOU = 0.5, 0.7
+# Tiles of 512 x 512 pixels, so that a call takes as much memory for the largest photo as for others.
+MOST_CELLS = 251
 CANVAS_STEP_PX = 8
 
 
@@ -28,7 +30,16 @@ class Levels:
     page: Tensor  # (K,) int64
     scales: Tensor  # (K,) float64, pixels of the level per pixel of the photo
     sizes_px: Tensor  # (K, 2) int64
-    canvases_px: Tensor  # (K, 2) int64, the size of the network's input
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """What the network looks at of levels, on the host; all their cells, each once."""
+
+    level: Tensor  # (T,) int64
+    begins: Tensor  # (T, 2) int64, the first cell across and down in the level
+    counts: Tensor  # (T, 2) int64, how many cells
+    canvases_px: Tensor  # (T, 2) int64, the size of the network's input
 
 
 @dataclass(frozen=True)
@@ -60,43 +71,47 @@ class FaceProposals:
     def _search(self, photos: Photos, page: Tensor) -> Candidates:
         """Find the candidates of some photos."""
         levels = pyramid(page, photos.sizes_px[page], self._settings)
-        calls = plan_calls(levels.canvases_px, self._budgets.pyramid_pixels)
-        looks = [self._look(photos, levels, call) for call in calls]
-        order = torch.cat([levels.page[:0], *calls])
-        likely = self._decode(levels, order, looks)
-        return self._suppress(likely, self._engine.to_device(levels.page[order]))
+        tiles = tiles_of(levels)
+        calls = plan_calls(tiles.canvases_px, self._budgets.pyramid_pixels)
+        looks = [self._look(photos, levels, tiles, call) for call in calls]
+        order = torch.cat([tiles.level[:0], *calls])
+        likely = self._decode(levels, tiles, order, looks)
+        return self._suppress(likely, self._engine.to_device(levels.page))
 
-    def _prepare(self, photos: Photos, levels: Levels, call: Tensor) -> Tensor:
-        """The levels of one call on their common canvas, (n, 3, H, W)."""
-        page = levels.page[call]
+    def _prepare(self, photos: Photos, levels: Levels, tiles: Tiles, call: Tensor) -> Tensor:
+        """The tiles of one call on their common canvas, (n, 3, H, W)."""
+        level = tiles.level[call]
+        page = levels.page[level]
         whole = torch.cat([torch.zeros_like(photos.sizes_px), photos.sizes_px], dim=1)[page]
-        page, whole, sizes = map(self._engine.to_device, (page, whole, levels.sizes_px[call]))
-        width, height = levels.canvases_px[call[0]].tolist()
-        return area_means(photos.sums, page, whole, (width, height), SIGNED, sizes_px=sizes, dtype=self._engine.dtype)
+        host = (page, whole, levels.sizes_px[level], tiles.begins[call] * STRIDE_PX)
+        page, whole, sizes, begins = map(self._engine.to_device, host)
+        size_px, dtype = tuple(tiles.canvases_px[call[0]].tolist()), self._engine.dtype
+        return area_means(photos.sums, page, whole, size_px, SIGNED, sizes_px=sizes, begins_px=begins, dtype=dtype)
 
-    def _look(self, photos: Photos, levels: Levels, call: Tensor) -> tuple[Tensor, Tensor]:
-        """The network over one call: scores (n, h, w), 0 for cells outside their level, and offsets (n, 4, h, w)."""
-        scores, offsets = self._network(self._prepare(photos, levels, call))
-        cells = self._engine.to_device(cells_of(levels.sizes_px[call]))[:, :, None, None]
+    def _look(self, photos: Photos, levels: Levels, tiles: Tiles, call: Tensor) -> tuple[Tensor, Tensor]:
+        """The network over one call: scores (n, h, w), 0 for cells of no tile, and offsets (n, 4, h, w)."""
+        scores, offsets = self._network(self._prepare(photos, levels, tiles, call))
+        counts = self._engine.to_device(tiles.counts[call])[:, :, None, None]
         down, across = (torch.arange(count, device=scores.device) for count in scores.shape[1:])
-        return scores * ((down[:, None] < cells[:, 1]) & (across < cells[:, 0])), offsets
+        return scores * ((down[:, None] < counts[:, 1]) & (across < counts[:, 0])), offsets
 
-    def _decode(self, levels: Levels, order: Tensor, looks: list[tuple[Tensor, Tensor]]) -> _Likely:
-        """The boxes of all likely cells of all levels, these in the order of the calls."""
+    def _decode(self, levels: Levels, tiles: Tiles, order: Tensor, looks: list[tuple[Tensor, Tensor]]) -> _Likely:
+        """The boxes of all likely cells of all tiles, these in the order of the calls."""
         to_device = self._engine.to_device
         empty = to_device(torch.empty(0))
         flat = torch.cat([empty, *(scores.flatten() for scores, _ in looks)]).float()
         offsets = torch.cat([empty.view(0, 4), *(offsets.movedim(1, 3).reshape(-1, 4) for _, offsets in looks)]).float()
         cell = (flat >= self._settings.proposal_score).nonzero().squeeze(1)
-        maps = cells_of(levels.canvases_px[order])
-        counts = maps.prod(dim=1)
-        ends, widths, begins = map(to_device, (counts.cumsum(0), maps[:, 0], counts.cumsum(0) - counts))
-        level = torch.searchsorted(ends, cell, right=True)
-        within = cell - begins[level]
-        place = torch.stack([within % widths[level], within // widths[level]], dim=1) * STRIDE_PX + 1
-        scales = to_device(levels.scales[order].float())
-        boxes = (torch.cat([place, place + FIELD_PX - 1], dim=1) / scales[level, None]).floor()
-        return _Likely(boxes, flat[cell], offsets[cell], level)
+        maps = tiles.canvases_px[order] // STRIDE_PX - MARGIN_CELLS
+        ends = maps.prod(dim=1).cumsum(0)
+        tile = torch.searchsorted(to_device(ends), cell, right=True)
+        within = cell - to_device(ends - maps.prod(dim=1))[tile]
+        widths, begins, level = map(to_device, (maps[:, 0], tiles.begins[order], tiles.level[order]))
+        place = begins[tile] + torch.stack([within % widths[tile], within // widths[tile]], dim=1)
+        first = place * STRIDE_PX + 1
+        scales = to_device(levels.scales.float())[level[tile], None]
+        boxes = (torch.cat([first, first + FIELD_PX - 1], dim=1) / scales).floor()
+        return _Likely(boxes, flat[cell], offsets[cell], level[tile])
 
     def _suppress(self, likely: _Likely, page_of_level: Tensor) -> Candidates:
         """NMS within each level, then within each photo; then the offsets are applied."""
@@ -126,9 +141,18 @@ def pyramid(page: Tensor, sizes_px: Tensor, settings: PhotoSettings) -> Levels:
     photo, level = (shorts >= FIELD_PX).nonzero(as_tuple=True)
     level_scales = scales[photo, level]
     level_sizes = (sizes_px[photo] * level_scales[:, None] + 1).long()
-    return Levels(page[photo], level_scales, level_sizes, in_eighths(level_sizes, CANVAS_STEP_PX))
+    return Levels(page[photo], level_scales, level_sizes)
 
 
-def cells_of(sizes_px: Tensor) -> Tensor:
-    """How many cells the network has across and down, (K, 2) widths and heights to (K, 2)."""
-    return (sizes_px - 1) // STRIDE_PX - 4
+def tiles_of(levels: Levels) -> Tiles:
+    """Levels cut into equal tiles of at most `MOST_CELLS` cells across and down; most are one tile."""
+    cells = (levels.sizes_px - 1) // STRIDE_PX - MARGIN_CELLS + 1
+    across = (cells + MOST_CELLS - 1) // MOST_CELLS
+    steps = (cells + across - 1) // across
+    many = across.prod(dim=1)
+    level = torch.arange(len(many)).repeat_interleave(many)
+    number = torch.arange(len(level)) - (many.cumsum(0) - many)[level]
+    row_of = across[level, 0]
+    begins = torch.stack([number % row_of, number // row_of], dim=1) * steps[level]
+    counts = torch.minimum(steps[level], cells[level] - begins)
+    return Tiles(level, begins, counts, in_eighths((counts + MARGIN_CELLS) * STRIDE_PX, CANVAS_STEP_PX))
