@@ -23,6 +23,7 @@ def test_tensors_of_every_kind_cross_in_one_copy(chain: PageChain) -> None:
         torch.randn(7).half(),
         torch.tensor(3.5),
         torch.randn(4, 6).T,
+        torch.randn(1, 2)[:, 1],  # one element, contiguous with a stride of 2
         torch.arange(3, dtype=torch.int16),
     )
     before = chain.engine.host_copies

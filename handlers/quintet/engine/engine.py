@@ -144,7 +144,8 @@ class Engine:
     def to_host(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Tensors of any shapes and dtypes on the host, in one copy: the one place where results cross."""
         self.host_copies += 1
-        flat = [tensor.contiguous().view(-1).view(torch.uint8) for tensor in tensors]
+        # By their strides, because a tensor of one element is contiguous with any.
+        flat = [tensor.contiguous().as_strided((tensor.numel(),), (1,)).view(torch.uint8) for tensor in tensors]
         # In whole 8-byte words, so that every piece is aligned for its dtype.
         padded = [torch.nn.functional.pad(piece, (0, -len(piece) % 8)) for piece in flat]
         pieces = torch.cat(padded).cpu().split([len(piece) for piece in padded])

@@ -56,9 +56,11 @@ class OpenVino:
         def run(batch: Tensor, shrink: Shrink) -> tuple[Tensor, ...]:
             if not hasattr(own, "request"):
                 own.request = compiled.create_infer_request()
+            # Some of its nodes refuse an empty batch: one item says what shapes the outputs have.
+            fed = batch if len(batch) else batch.new_zeros(1, *batch.shape[1:])
             # Views of memory that this thread's next call overwrites: outputs that are not shrunk are copied.
-            outputs = own.request.infer(batch.contiguous().numpy(), share_inputs=True, share_outputs=True)
-            views = [torch.from_numpy(np.asarray(outputs[i])) for i in range(len(compiled.outputs))]
+            outputs = own.request.infer(fed.contiguous().numpy(), share_inputs=True, share_outputs=True)
+            views = [torch.from_numpy(np.asarray(outputs[i]))[: len(batch)] for i in range(len(compiled.outputs))]
             return tuple(view.clone() for view in views) if shrink is as_they_are else shrink(*views)
 
         return run

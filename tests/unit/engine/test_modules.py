@@ -115,6 +115,7 @@ def test_a_module_runs_alike_in_both_engines_with_the_weights_of_its_file(tmp_pa
         network = Engine(EngineSettings(engine=engine, device="cpu", dtype="float32"), store).network("net")
         for ours, theirs in zip(network(images), expected, strict=True):
             torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+        assert [out.shape for out in network(images[:0])] == [out[:0].shape for out in expected], "no items, no error"
 
 
 def test_first_weights_are_the_same_each_time_and_leave_the_random_state_alone(tmp_path):
