@@ -13,12 +13,13 @@ from exporting import export, exported, failing, texts, two_words, write_images
 from quintet_client.cli import main
 from quintet_client.exports.formats import plain
 from quintet_client.output.folder import Output
-from quintet_client.output.formats import NAMES
+from quintet_client.output.formats import FORMATS
 from quintet_client.output.ledger import Ledger, Row
+from quintet_client.service.documents import PAGE_SCHEMA
 from reading import CLIENT_ROOT, answers, read, report, rows
 from scripted_server import ScriptedServer
 
-ALL = ",".join(NAMES)
+ALL = ",".join(form.name for form in FORMATS if form.schema == PAGE_SCHEMA)
 
 
 def test_finished_results_are_exported_in_every_format_and_again_to_the_same_bytes(folder, output, capsys):

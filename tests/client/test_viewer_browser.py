@@ -8,6 +8,8 @@ from made_runs import HEIGHT_PX, HOSTILE, WIDTH_PX, draw, make_run, texts_of, wr
 from quintet_client.cli import main
 from test_viewer_server import viewing
 
+from tests.unit.exports.test_redacted import FACE, photo_answer, textured
+
 pytestmark = pytest.mark.slow
 TURNED = "invoices/page001.jpg"
 
@@ -217,3 +219,20 @@ def test_a_result_of_an_unknown_schema_is_its_picture_and_its_json(browser, tmp_
         show(browser, url, "search?q=shot", ".hit")
         show(browser, url, "search?q=nowhere", ".empty")
         browser.wait("document.querySelector('.empty').textContent.includes('no text to search')")
+
+
+def test_faces_and_texts_lie_over_their_photo(browser, tmp_path):
+    textured().save(tmp_path / "beach.png")
+    write_ledger(tmp_path / "out", [write_answer(tmp_path / "out", "beach.png", photo_answer())])
+    with viewing(tmp_path / "out", tmp_path) as url:
+        show(browser, url, "page?id=beach.png", ".stage .region", 2)
+        browser.wait("document.querySelector('.sheet img')?.naturalWidth > 0")
+        left, top, width, height = browser.box(".stage")
+        x, y, across, down = browser.box('.stage [data-label="face"]')
+        found = [(x - left) / width, (y - top) / height, across / width, down / height]
+        x0, y0, x1, y1 = FACE
+        assert found == pytest.approx([x0 / 320, y0 / 240, (x1 - x0) / 320, (y1 - y0) / 240], abs=0.01)
+        assert browser.texts(".legend li") == ["face", "text"]
+        assert browser.text(".text .reason") == "1 face, 1 text, nudity 0.02"
+        browser.press("r")
+        browser.press("+")

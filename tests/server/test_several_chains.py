@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -15,8 +16,10 @@ import pytest
 import requests
 from quintet.frame.frames import WORKERS_HEADER
 from quintet.operations import service as torchserve
+from quintet_client.cli import main
 
 from tests.chaos.stage import wait_until
+from tests.client.reading import answers, read
 from tests.conftest import loopback_properties
 from tests.server.echo_service import pack_echo, without_torch
 from tests.server.promql import matches, parse_scrape
@@ -135,6 +138,25 @@ def test_metrics_tell_the_models_apart_and_show_the_stages_of_each(both) -> None
     assert samples(ModelName="zoo", stage="feeding")["quintet_stage_seconds_count"] >= 3
     assert not samples(ModelName="quintet", stage="feeding")
     assert both.pages_in_progress() == both.pages_in_progress("zoo") == 0
+
+
+def test_the_client_reads_with_the_one_it_is_told_and_keeps_their_results_apart(both, tmp_path, capsys) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("lion", "okapi"):
+        (tmp_path / "in" / f"{name}.jpg").write_bytes(name.encode())
+    token = ("--token-file", str(both.token_file))
+    fed, echoed = tmp_path / "fed", tmp_path / "echoed"
+    assert read(tmp_path / "in", fed, both.inference_url, *token, "--model", "zoo") == 0
+    assert read(tmp_path / "in", echoed, both.inference_url, *token) == 0
+    assert json.loads(answers(fed)["okapi.jpg"])["said"] == "hello okapi"
+    assert json.loads(answers(echoed)["okapi.jpg"])["bytes"] == 5
+    assert read(tmp_path / "in", fed, both.inference_url, *token) == 2
+    capsys.readouterr()
+    address = ("--server", both.inference_url, "--management", both.management_url, *token)
+    assert main(["status", *address, "--model", "zoo"]) == 0
+    said = capsys.readouterr().out
+    assert f"ready: {both.inference_url} (zoo) refused the page as UNSUPPORTED_FORMAT in " in said
+    assert "READY workers: 1" in said
 
 
 def test_a_killed_worker_of_one_model_does_not_touch_the_other(both) -> None:

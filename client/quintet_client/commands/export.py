@@ -23,7 +23,7 @@ def add_to(commands: Subparsers) -> None:
     add = parser.add_argument
     add("output_path", metavar="OUTPUT", type=Path, help="folder that `quintet read` wrote")
     add("--to", dest="formats", type=split_names, required=True, metavar="F,…", help=f"of {','.join(NAMES)}")
-    add("--input", dest="input_path", type=Path, default=None, metavar="INPUT", help="where the files are now, for pdf")
+    add("--input", dest="input_path", type=Path, default=None, metavar="INPUT", help="where the files are, if moved")
     add("--writers", type=int, default=4, metavar="N", help="threads that export")
     parser.set_defaults(run=run)
 

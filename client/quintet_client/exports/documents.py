@@ -11,6 +11,7 @@ from typing import Any
 from quintet_client.api.results import PageResult, page_of
 from quintet_client.errors import PageError, QuintetError
 from quintet_client.input.page_ids import document_of, page_place
+from quintet_client.input.regular_files import read_regular, why_not
 from quintet_client.output.folder import Output
 from quintet_client.output.ledger import Row
 from quintet_client.service.documents import PAGE_SCHEMA, check_answer, parsed
@@ -88,6 +89,19 @@ def load_page(row: Row, output: Output) -> DocumentPage:
             except PageError as error:
                 return DocumentPage(row.page_id, number, "failed", None, error.code, clean(error.message))
     return DocumentPage(row.page_id, number, "pending")
+
+
+def original_body(document: Document) -> bytes:
+    """The file that a document was read from; raises ExportError if it is missing, or not what was read."""
+    if document.original is None:
+        raise ExportError("the file it was read from is not known; say where it is with --input")
+    try:
+        body = read_regular(str(document.original))
+    except (OSError, ValueError) as error:
+        raise ExportError(f"its file cannot be read ({why_not(error)}); say where it is with --input") from error
+    if document.original_bytes not in {-1, len(body)}:
+        raise ExportError(f"its file has {len(body)} bytes, {document.original_bytes} were read; read it again")
+    return body
 
 
 def _read(page_id: str, number: int, answer: bytes) -> DocumentPage:

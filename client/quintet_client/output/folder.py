@@ -113,7 +113,7 @@ class Output:
             return
         for form in FORMATS:
             if not form.whole_run:
-                with suppress(NotADirectoryError):
+                with suppress(NotADirectoryError, IsADirectoryError):
                     remove_file(self.folder, _export_path(form, name))
 
     @contextmanager
@@ -150,4 +150,4 @@ def _page_path(page_id: str) -> str:
 
 
 def _export_path(form: Format, name: str) -> str:
-    return f"exports/{form.name}/{derived(name, form.suffix)}"
+    return f"exports/{form.name}/{derived(name, form.suffix) if form.suffix else name}"

@@ -7,13 +7,15 @@ from importlib.util import find_spec
 from quintet_client.errors import UsageError
 from quintet_client.service.documents import PAGE_SCHEMA
 
+PHOTO_SCHEMA = "quintet.photo/1"
+
 
 @dataclass(frozen=True, slots=True)
 class Format:
     """An export format."""
 
     name: str  # for `--to` and `--formats`
-    suffix: str
+    suffix: str  # empty: the file has the name of the original
     module: str  # of `exports`, that makes it
     packages: tuple[str, ...] = ()  # imported by that module beyond the client's own dependencies
     whole_run: bool = False  # tables of all pages instead of one file a document
@@ -29,6 +31,7 @@ FORMATS = (
     Format("pdf", ".pdf", "pdf.searchable", packages=("pikepdf", "PIL"), needs_original=True),
     Format("parquet", ".parquet", "formats.parquet", packages=("pyarrow",), whole_run=True),
     Format("csv", ".csv", "formats.tables", whole_run=True),
+    Format("redacted", "", "photos.redacted", packages=("PIL",), needs_original=True, schema=PHOTO_SCHEMA),
 )
 NAMES = tuple(format_.name for format_ in FORMATS)
 

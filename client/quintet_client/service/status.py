@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from quintet.errors import Code
+
 from quintet_client.errors import ExitCode, UsageError
 from quintet_client.service.outcomes import (
     Answered,
@@ -72,7 +74,7 @@ class Status:
 
     server: str
     served_model: str  # the name that was asked for
-    ready: bool = False  # a page was read just now
+    ready: bool = False  # a page was read just now, or looked at by a chain that takes none
     reachable: bool = False
     authorised: bool | None = None  # None if the token was neither taken nor refused
     workers: Workers | None = None  # None if the management address was not asked or did not answer
@@ -81,6 +83,7 @@ class Status:
     model: str = ""  # its fingerprint
     answer_schema: str = ""  # of what it answered
     text: str = ""  # on the page, which says READY; of a chain that reads no text, nothing
+    refused: str = ""  # the code with which a chain of other things than pictures refused the page
     request_id: str = ""
     reason: str = ""  # why it is not ready
 
@@ -104,8 +107,10 @@ class Status:
             return f"not ready: {where}: {self.reason}{restarts}\n"
         found = self.workers
         workers = f", READY workers: {len(found.states)}, waiting requests: {found.waiting}" if found else ""
-        said = f'read "{self.text}"' if self.text else f"answered {self.answer_schema}"
-        return f"ready: {where} {said} in {self.latency_s:.3f} s, model {self.model}{workers}{restarts}\n"
+        answered = f"answered {self.answer_schema}" if self.answer_schema else f"refused the page as {self.refused}"
+        said = f'read "{self.text}"' if self.text else answered
+        model = f", model {self.model}" if self.model else ""
+        return f"ready: {where} {said} in {self.latency_s:.3f} s{model}{workers}{restarts}\n"
 
 
 def ask(
@@ -138,11 +143,14 @@ def ask(
     begin = time.monotonic()
     outcome = transport.read(Page("status", PROBE_PAGE))
     latency_s = round(time.monotonic() - begin, 4)
-    if not isinstance(outcome, Answered):
+    if isinstance(outcome, Answered):
+        answer = json.loads(outcome.document)
+        begun = replace(begun, model=outcome.model, answer_schema=answer["schema"], text=str(answer.get("text", "")))
+    elif isinstance(outcome, PageFailed) and model != DEFAULT_MODEL and outcome.code in set(Code):
+        begun = replace(begun, refused=outcome.code)  # by the chain itself: that it looked is what was asked
+    else:
         return _not_read(begun, outcome)
-    answer = json.loads(outcome.document)
-    status = replace(begun, model=outcome.model, answer_schema=answer["schema"], text=str(answer.get("text", "")))
-    status = replace(status, request_id=outcome.request_id, latency_s=latency_s)
+    status = replace(begun, request_id=outcome.request_id, latency_s=latency_s)
     return replace(status, ready=True, reachable=True, authorised=True)
 
 

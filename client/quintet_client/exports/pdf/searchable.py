@@ -9,12 +9,11 @@ import pikepdf
 from pikepdf import Dictionary, Matrix, Name
 
 from quintet_client.api.results import PageResult
-from quintet_client.exports.documents import Document, DocumentPage, ExportError
+from quintet_client.exports.documents import Document, DocumentPage, ExportError, original_body
 from quintet_client.exports.pdf.glyphless import GlyphlessFont
 from quintet_client.exports.pdf.images import page_image
 from quintet_client.exports.pdf.pages import displayed_frame, holds_text, settled
 from quintet_client.exports.pdf.text import FONT_NAME, numbers, text_layer
-from quintet_client.input.regular_files import read_regular, why_not
 
 _PDF_MAGIC = b"%PDF-"
 _NOTICE_PAGE_PT = (595.0, 842.0)
@@ -22,7 +21,7 @@ _NOTICE_PAGE_PT = (595.0, 842.0)
 
 def render(document: Document) -> bytes:
     """One PDF a document; raises ExportError if the original is missing, or is not what was read."""
-    builder = _Builder(_body_of(document))
+    builder = _Builder(original_body(document))
     for page in document.pages:
         builder.add(page)
     return builder.finished(document.name)
@@ -100,15 +99,3 @@ class _Builder:
             [([pikepdf.String(f"Page {page.number} was not read: {page.code}")], pikepdf.Operator("Tj"))]
         )
         target.Contents = self._pdf.make_stream(b"BT /Notice 12 Tf 72 720 Td " + text + b" ET")
-
-
-def _body_of(document: Document) -> bytes:
-    if document.original is None:
-        raise ExportError("the file it was read from is not known; say where it is with --input")
-    try:
-        body = read_regular(str(document.original))
-    except (OSError, ValueError) as error:
-        raise ExportError(f"its file cannot be read ({why_not(error)}); say where it is with --input") from error
-    if document.original_bytes not in {-1, len(body)}:
-        raise ExportError(f"its file has {len(body)} bytes, {document.original_bytes} were read; read it again")
-    return body

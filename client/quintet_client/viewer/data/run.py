@@ -1,6 +1,7 @@
 """One OUTPUT folder, read-only: its ledger, its report.json, its answers, and the images they were read from."""
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,8 @@ from quintet_client.viewer.data.pictures import PagePictures
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 # Of a result that is shown as text; longer ones are cut, and not indented.
 _MOST_CHARS = 100_000
+# A list of numbers in indented JSON, which is read more easily in one line; no string holds a line break.
+_NUMBERS = re.compile(r"\[\n +([-+.eE\d, \n]+?)\n *\]")
 
 
 class Run:
@@ -64,7 +67,8 @@ class Run:
         answer = self.answer(page_id)
         if len(answer) <= _MOST_CHARS:
             with suppress(ValueError, RecursionError):
-                return json.dumps(parsed(answer), indent=2, ensure_ascii=False)
+                indented = json.dumps(parsed(answer), indent=2, ensure_ascii=False)
+                return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", indented)
         return answer.decode("utf-8", "replace")[:_MOST_CHARS]
 
     def page(self, page_id: str) -> PageResult | None:

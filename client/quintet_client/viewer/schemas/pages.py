@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from quintet_client.api.results import page_of
-from quintet_client.viewer.schemas.shapes import Drawing, Shape, corners_of
+from quintet_client.viewer.schemas.shapes import Drawing, Shape, corners_of, counted
 
 
 def draw(document: Mapping[str, Any]) -> Drawing:
@@ -17,5 +17,5 @@ def draw(document: Mapping[str, Any]) -> Drawing:
     )
     lines = (Shape("line", "", line.text, line.quad_px) for line in page.lines)
     turned = f", turned by {angle_deg}°" if angle_deg else ""
-    said = f"{len(page.lines)} lines, {len(page.regions)} regions{turned}"
+    said = f"{counted(len(page.lines), 'line')}, {counted(len(page.regions), 'region')}{turned}"
     return Drawing(page.width_px, page.height_px, (*regions, *lines), said, page.text, angle_deg)

@@ -28,6 +28,11 @@ class Drawing:
     angle_deg: int = 0  # how far its content is turned clockwise: 0, 90, 180 or 270
 
 
+def counted(count: int, noun: str) -> str:
+    """Say how many there are."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def corners_of(box_px: BoxPx) -> tuple[PointPx, ...]:
     """The corners of a box, clockwise."""
     x0, y0, x1, y1 = box_px
