@@ -12,11 +12,18 @@ CHAIN  ?= pages
 OTHERS := $(filter-out pages,$(CHAIN))
 CHAINS := $(addprefix --chain ,$(CHAIN))
 
-PAGES   ?= 48
-SAMPLES := build/samples-$(PAGES)
-RESULTS := build/results-$(PAGES)
+# What `make demo` does for each chain it has samples for: how many, how they are read, and what sums it up.
+PAGES  ?= 48
+PHOTOS ?= 24
+DEMO_pages  := sample_pages  --pages=$(PAGES)
+DEMO_photos := sample_photos --photos=$(PHOTOS)
+READ_photos := --model photos --formats redacted
+SUM_pages   := demo
+SUM_photos  := demo_photos
+SAMPLES := build/samples-$(CHAIN)
+RESULTS := build/results-$(CHAIN)
 
-.PHONY: help setup models archive serve stop demo test test-parts test-whole test-all chaos fuzz bench bench-gpu cost-curve soak audit sbom check format lock clean
+.PHONY: help setup models archive serve stop demo demo-missing test test-parts test-whole test-all chaos fuzz bench bench-gpu cost-curve soak audit sbom check format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the tasks
@@ -57,13 +64,16 @@ serve: archive ## start the service; returns when all chains read (CHAIN="pages 
 stop: ## stop the service
 	@test ! -x $(PY) || $(PY) -m quintet.operations.service stop
 
-demo: model_store/quintet.mar ## everything on generated pages, with a summary
+demo: $(if $(DEMO_$(CHAIN)),archive,demo-missing) ## everything on generated pages, or on photos (CHAIN=photos), with a summary
 	rm -rf $(SAMPLES) $(RESULTS)
-	$(PY) -m benchmarks.sample_pages $(SAMPLES) --pages $(PAGES) --seed 7
-	$(PY) -m quintet.operations.service start
-	$(BIN)/quintet read $(SAMPLES) $(RESULTS) --token-file build/serve/key_file.json; \
+	$(PY) -m benchmarks.$(firstword $(DEMO_$(CHAIN))) $(SAMPLES) $(lastword $(DEMO_$(CHAIN))) --seed 7
+	$(PY) -m quintet.operations.service $(CHAINS) start
+	$(BIN)/quintet read $(SAMPLES) $(RESULTS) $(READ_$(CHAIN)) --token-file build/serve/key_file.json; \
 	  status=$$?; $(PY) -m quintet.operations.service stop; test $$status -eq 0 -o $$status -eq 3
-	$(PY) -m benchmarks.demo $(SAMPLES)/truth.json $(RESULTS)
+	$(PY) -m benchmarks.$(SUM_$(CHAIN)) $(SAMPLES)/truth.json $(RESULTS)
+
+demo-missing:
+	@echo "make demo has samples for CHAIN=pages and CHAIN=photos, not for $(CHAIN)" >&2; exit 2
 
 test: model_store/quintet.mar ## the gate, for every change: all but the slow tests, in minutes
 	@$(MAKE) --no-print-directory -j2 -Otarget test-parts test-whole
