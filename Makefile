@@ -20,6 +20,8 @@ DEMO_photos := sample_photos --photos=$(PHOTOS)
 READ_photos := --model photos --formats redacted
 SUM_pages   := demo
 SUM_photos  := demo_photos
+# What chaos, soak and cost-curve read with another chain than pages: a folder.
+ITEMS   ?= build/samples-photos
 SAMPLES := build/samples-$(CHAIN)
 RESULTS := build/results-$(CHAIN)
 
@@ -72,6 +74,9 @@ demo: $(if $(DEMO_$(CHAIN)),archive,demo-missing) ## everything on generated pag
 	  status=$$?; $(PY) -m quintet.operations.service stop; test $$status -eq 0 -o $$status -eq 3
 	$(PY) -m benchmarks.$(SUM_$(CHAIN)) $(SAMPLES)/truth.json $(RESULTS)
 
+build/samples-photos:
+	$(PY) -m benchmarks.sample_photos $@ --photos $(PHOTOS) --seed 7
+
 demo-missing:
 	@echo "make demo has samples for CHAIN=pages and CHAIN=photos, not for $(CHAIN)" >&2; exit 2
 
@@ -85,8 +90,9 @@ test-parts test-whole: model_store/quintet.mar
 test-all: model_store/quintet.mar ## every test: peers, chaos, fuzz, browser, proxy and benchmarks too
 	$(PY) -m pytest --durations=25
 
-chaos: $(VENV)/.installed ## kill workers, servers and clients while pages are read: make chaos CHAOS="--rounds 5 --seed 1"
-	$(PY) -m tests.chaos $(CHAOS)
+# Of pages the frame is what is tried, with a cheap chain: hundreds of kills in the time that networks take to load.
+chaos: $(if $(OTHERS),$(ITEMS) archive) $(VENV)/.installed ## kill workers, servers and clients while pages are read: make chaos CHAOS="--rounds 5 --seed 1", CHAIN=photos
+	$(PY) -m tests.chaos $(if $(OTHERS),--chain $(OTHERS) --items $(ITEMS)) $(CHAOS)
 
 fuzz: model_store/quintet.mar ## damaged images through the decoder and the service: make fuzz FUZZ="--inputs 10000 --http 500 --seed 1"
 	$(PY) -m tests.fuzz $(FUZZ)
@@ -94,11 +100,11 @@ fuzz: model_store/quintet.mar ## damaged images through the decoder and the serv
 bench: model_store/quintet.mar ## peers, habits one by one, the service and its limit in one table
 	$(PY) -m benchmarks.bench $(BENCH)
 
-cost-curve: model_store/quintet.mar ## speed and memory at 100, 1,000 and 5,000 small pages
-	$(PY) -m benchmarks.cost_curve $(COST_CURVE)
+cost-curve: archive $(if $(OTHERS),$(ITEMS)) ## speed and memory at 100, 1,000 and 5,000 small pages (CHAIN=photos)
+	$(PY) -m benchmarks.cost_curve $(CHAINS) $(if $(OTHERS),--items $(ITEMS)) $(COST_CURVE)
 
-soak: model_store/quintet.mar ## memory stays flat and no page is lost: make soak SOAK="--minutes 20" (a day: 1440)
-	$(PY) -m benchmarks.soak $(SOAK)
+soak: archive $(if $(OTHERS),$(ITEMS)) ## memory stays flat and no page is lost: make soak SOAK="--minutes 20" (a day: 1440), CHAIN=photos
+	$(PY) -m benchmarks.soak $(CHAINS) $(if $(OTHERS),--items $(ITEMS)) $(SOAK)
 
 audit: $(VENV)/.installed ## pins and bundled libraries against OSV; without a network: make audit AUDIT="--advisories DIR"
 	$(PY) requirements/audit.py $(AUDIT)
