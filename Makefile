@@ -114,7 +114,7 @@ sbom: $(patsubst requirements/%.lock,build/sbom/%.cdx.json,$(wildcard requiremen
 # The tool checks what it writes against CycloneDX's schema. It warns that lock files hold no graph of dependencies.
 build/sbom/%.cdx.json: requirements/%.lock pyproject.toml $(VENV)/.installed
 	@mkdir -p $(@D)
-	$(PY) -W ignore::UserWarning -m cyclonedx_py requirements $< --pyproject pyproject.toml --output-reproducible -o $@
+	$(PY) -W ignore::UserWarning -m cyclonedx_py requirements $< --pyproject pyproject.toml --output-reproducible -o $@.$$$$ && mv $@.$$$$ $@
 
 # Works on a GPU machine without a network: any python3 with torch, models and wheels from folders.
 bench-gpu: ## the same on a GPU: make bench-gpu BENCH_GPU="--models model_store --wheels DIR"
