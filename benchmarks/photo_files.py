@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-CACHE = Path("build/photo-files")
+CACHE = Path(__file__).resolve().parents[1] / "build" / "photo-files"
 DOWNLOAD_TIMEOUT_S = 600
 
 

@@ -16,7 +16,7 @@ _ROUNDS_PER_CHECK = 8
 def best_of_each(scores: Tensor, group: Tensor, most: int) -> Tensor:
     """The best boxes of each group, at most so many of each: (K,) int64, by group and score. One host sync."""
     order, rank = _ranked(scores, group)
-    return order[rank < most]
+    return order[(rank < most).nonzero().squeeze(1)]
 
 
 def nms(boxes: Tensor, scores: Tensor, group: Tensor, threshold: float) -> Tensor:
@@ -44,7 +44,7 @@ def drop_nested(boxes: Tensor, scores: Tensor, group: Tensor, threshold: float) 
     table[rows, rank] = boxes[order]
     chunk = max(1, _CHUNK_PAIRS // most**2)
     kept = torch.cat([_greedy(_nested(piece) > threshold) for piece in table.split(chunk)])
-    return order[kept[rows, rank]]
+    return order[kept[rows, rank].nonzero().squeeze(1)]
 
 
 def _ranked(scores: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
