@@ -12,18 +12,18 @@ CHAIN  ?= pages
 OTHERS := $(filter-out pages,$(CHAIN))
 CHAINS := $(addprefix --chain ,$(CHAIN))
 
-# What `make demo` does for each chain it has samples for: how many, how they are read, and what sums it up.
-PAGES  ?= 48
-PHOTOS ?= 24
-DEMO_pages  := sample_pages  --pages=$(PAGES)
-DEMO_photos := sample_photos --photos=$(PHOTOS)
-READ_photos := --model photos --formats redacted
-SUM_pages   := demo
-SUM_photos  := demo_photos
-# What chaos, soak and cost-curve read with another chain than pages: a folder.
-ITEMS   ?= build/samples-photos
+# The chains that `make demo` has samples for: how these are made, how they are read, and what sums it up.
+PAGES   ?= 48
+PHOTOS  ?= 24
 SAMPLES := build/samples-$(CHAIN)
 RESULTS := build/results-$(CHAIN)
+SAMPLE_pages  := benchmarks.sample_pages $(SAMPLES) --pages $(PAGES)
+SAMPLE_photos := benchmarks.sample_photos $(SAMPLES) --photos $(PHOTOS)
+READ_photos   := --model photos --formats redacted
+SUM_pages     := benchmarks.demo
+SUM_photos    := benchmarks.demo_photos
+# What chaos, soak and cost-curve read with another chain than pages: a folder.
+ITEMS ?= build/samples-photos
 
 .PHONY: help setup models archive serve stop demo demo-missing test test-parts test-whole test-all chaos fuzz bench bench-gpu cost-curve soak audit sbom check format lock clean
 .DEFAULT_GOAL := help
@@ -66,15 +66,15 @@ serve: archive ## start the service; returns when all chains read (CHAIN="pages 
 stop: ## stop the service
 	@test ! -x $(PY) || $(PY) -m quintet.operations.service stop
 
-demo: $(if $(DEMO_$(CHAIN)),archive,demo-missing) ## everything on generated pages, or on photos (CHAIN=photos), with a summary
+demo: $(if $(SAMPLE_$(CHAIN)),archive,demo-missing) ## everything on generated pages, or on photos (CHAIN=photos), with a summary
 	rm -rf $(SAMPLES) $(RESULTS)
-	$(PY) -m benchmarks.$(firstword $(DEMO_$(CHAIN))) $(SAMPLES) $(lastword $(DEMO_$(CHAIN))) --seed 7
+	$(PY) -m $(SAMPLE_$(CHAIN)) --seed 7
 	$(PY) -m quintet.operations.service $(CHAINS) start
 	$(BIN)/quintet read $(SAMPLES) $(RESULTS) $(READ_$(CHAIN)) --token-file build/serve/key_file.json; \
 	  status=$$?; $(PY) -m quintet.operations.service stop; test $$status -eq 0 -o $$status -eq 3
-	$(PY) -m benchmarks.$(SUM_$(CHAIN)) $(SAMPLES)/truth.json $(RESULTS)
+	$(PY) -m $(SUM_$(CHAIN)) $(SAMPLES)/truth.json $(RESULTS)
 
-build/samples-photos:
+build/samples-photos: | $(VENV)/.installed
 	$(PY) -m benchmarks.sample_photos $@ --photos $(PHOTOS) --seed 7
 
 demo-missing:
@@ -87,7 +87,8 @@ test: model_store/quintet.mar ## the gate, for every change: all but the slow te
 test-parts test-whole: model_store/quintet.mar
 	$(PY) -m pytest -m "not slow" --durations=10 -p no:cacheprovider $(if $(filter test-parts,$@),tests/unit,--ignore tests/unit)
 
-test-all: model_store/quintet.mar ## every test: peers, chaos, fuzz, browser, proxy and benchmarks too
+test-all: ## every test: peers, photos, chaos, fuzz, browser, proxy and benchmarks too
+	@$(MAKE) --no-print-directory archive CHAIN="pages photos"
 	$(PY) -m pytest --durations=25
 
 # Of pages the frame is what is tried, with a cheap chain: hundreds of kills in the time that networks take to load.

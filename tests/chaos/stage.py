@@ -29,6 +29,8 @@ RESPONSE_TIMEOUT_S = 3
 S_PER_PAGE = 0.015
 DOCUMENT_PAGES = 12
 OPTIONS = ("--in-flight", 24, "--pack", 4, "--batch", 16, "--loaders", 1, "--retries", 2, "--give-up-s", 300)
+# Of a slow chain: what is under way at the beginning must not be all there is.
+FEW_AT_ONCE = ("--in-flight", 6, "--pack", 2)
 _TORCHSERVE = {
     "batchSize": 64,
     # Gathering for so long, the worker is often killed in the midst of it.
@@ -221,7 +223,8 @@ class Round:
             with contextlib.closing(sqlite3.connect(self.output / "ledger.sqlite")) as ledger:
                 ledger.executescript(_ENTERED)
         where = ("--server", self.url, "--token-file", self.server.service.token_file, "--model", self.server.model)
-        arguments = ("read", self.source, output or self.output, *where, *OPTIONS, *options)
+        few = FEW_AT_ONCE if self.stage.items else ()
+        arguments = ("read", self.source, output or self.output, *where, *OPTIONS, *few, *options)
         client = Client(arguments, self.folder / "client.log")
         self.undo.callback(client.end)
         return client
