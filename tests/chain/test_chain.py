@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from quintet.authoring.checks.waits import CountWaits
 from quintet.errors import Code, Failure
 from quintet.frame.chain import Chain
 from quintet.pages.budgets import Budgets
 from quintet.pages.chain import PageChain
 from quintet.pages.settings import Settings
 from quintet.pixels.decoder import Decoder
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.sample_pages.generate import main as generate
 from benchmarks.score import load_truth, read_answer, score_run
@@ -159,25 +159,6 @@ def test_the_pytorch_engine_reads_what_openvino_reads_in_the_same_number_format(
         assert_same_reading(result, other)
 
 
-class _CountSyncs(TorchDispatchMode):
-    """Counts the operators that make the host wait for a device: those whose result's size or value it needs."""
-
-    SYNCS = frozenset({
-        "nonzero", "nonzero_numpy", "is_nonzero", "_local_scalar_dense", "masked_select", "unique_consecutive",
-        "_unique2", "nms",
-    })  # fmt: skip
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.counts: Counter[str] = Counter()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.name().split("::")[1].split(".")[0]
-        if name in self.SYNCS:
-            self.counts[name] += 1
-        return func(*args, **(kwargs or {}))
-
-
 def test_copies_to_the_host_do_not_grow_with_the_batch(chain: PageChain) -> None:
     def copies(batch: list[bytes]) -> int:
         before = chain.engine.host_copies
@@ -209,9 +190,9 @@ def test_operators_that_wait_for_the_device_do_not_grow_with_the_batch(like_cuda
     """Pages of one size, since calls are planned by size on the host, where counting costs no wait."""
 
     def waits(batch: list[bytes]) -> Counter[str]:
-        with _CountSyncs() as mode:
+        with CountWaits() as mode:
             like_cuda(batch)
-        return mode.counts
+        return mode.waits
 
     assert waits(SMALL[:1]) == waits(SMALL[:1] * 4)
 

@@ -54,12 +54,13 @@ class EngineSettings:
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
 
     def __post_init__(self) -> None:
+        types = typing.get_type_hints(type(self))  # a field's own may be a string
         for setting in dataclasses.fields(self):
-            _check(setting, getattr(self, setting.name))
+            _check(setting, types[setting.name], getattr(self, setting.name))
 
 
-def _check(setting: dataclasses.Field[Any], value: object) -> None:
-    limits, wanted = setting.metadata, typing.cast("type", setting.type)
+def _check(setting: dataclasses.Field[Any], wanted: type, value: object) -> None:
+    limits = setting.metadata
     accepted = int | float if wanted is float else wanted
     allowed = limits.get("choices") or f"from {limits['low']} to {limits['high']}"
     right_type = isinstance(value, accepted) and not isinstance(value, bool)

@@ -78,7 +78,7 @@ def record_hash(archive: Path) -> Path:
 
 def _stage(folder: Path, chain: type[Chain], store: NetworkStore) -> None:
     """Lay out what stands beside the handler: the archiver takes the content of this folder, not the folder."""
-    shutil.copytree(HANDLERS / "quintet", folder / "quintet", ignore=_ignoring("conversion", "operations"))
+    shutil.copytree(HANDLERS / "quintet", folder / "quintet", ignore=_ignoring("authoring", "conversion", "operations"))
     if (package := chain.__module__.partition(".")[0]) != "quintet":
         _copy_package(package, folder)
     if store.sources:

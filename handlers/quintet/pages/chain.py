@@ -5,9 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import torch
-
-from quintet.engine.calls import in_batches
 from quintet.engine.engine import Engine
 from quintet.engine.stage_timer import StageTimer
 from quintet.errors import Failure
@@ -20,13 +17,12 @@ from quintet.pages.stages.page_orientation import PageOrientation
 from quintet.pages.stages.recognition import Recognition
 from quintet.pages.warm_up import draw_pages
 from quintet.pages.weights import SOURCES, load_alphabet, networks_in
-from quintet.pixels.decoder import AnyPage, Decoder, aligned_pixels
+from quintet.pixels.image_batches import ImageBatches, Result
 from quintet.stages.text_detection import TextDetection
 from quintet.tensors.records import Images
 
 logger = logging.getLogger(__name__)
 
-Result = dict[str, Any]
 # Well below the time that TorchServe gives a worker to start (startupTimeout, 300 s).
 RECORD_WITHIN_S = 90.0
 
@@ -64,10 +60,7 @@ class PageChain:
         self._settings = settings
         self._timer = StageTimer(engine.device)
         timed = self._timer.timed
-        decoder = Decoder(engine, settings)
-        self._open = decoder.open
-        self._decode = timed("decode", decoder, on_host=True)
-        self._to_pages = timed("decode", decoder.to_images, on_host=True)
+        self._batches = ImageBatches(engine, settings, self._timer)
         self._page_orientation = timed("page_orientation", PageOrientation(engine, budgets))
         self._layout = timed("layout", Layout(engine, settings, budgets))
         text_detection = TextDetection(engine, settings, budgets.detection_pixels, budgets.map_pixels)
@@ -79,26 +72,11 @@ class PageChain:
     @property
     def limits(self) -> dict[str, int]:
         """What an encoded page may be."""
-        names = ("max_body_bytes", "max_page_pixels", "min_page_side_px")
-        return {name: getattr(self._settings, name) for name in names}
+        return self._settings.limits()
 
-    @torch.inference_mode()
     def __call__(self, bodies: Sequence[bytes | memoryview]) -> list[Result | Failure]:
         """Read pages of any sizes, encoded or as raw pictures in memoryviews: one outcome each, in order."""
-        opened = self._open(bodies)
-        batches = in_batches([aligned_pixels(page) for page in opened], self._settings.batch_pixels)
-        return [outcome for batch in batches for outcome in self._outcomes(opened[batch])]
-
-    def _outcomes(self, opened: Sequence[AnyPage]) -> list[Result | Failure]:
-        decoded = self._decode(opened)
-        failures = [picture if isinstance(picture, Failure) else None for picture in decoded]
-        pictures = [picture for picture in decoded if not isinstance(picture, Failure)]
-        if not pictures:
-            return [failure for failure in failures if failure]
-        pages = self._to_pages(pictures)
-        del decoded, pictures  # their memory is the networks' now
-        results = iter(self.read(pages))
-        return [failure or next(results) for failure in failures]
+        return self._batches(bodies, self.read)
 
     def warm_up(self) -> None:
         """Read drawn pages, so that the first real one does not pay for what first calls cost.

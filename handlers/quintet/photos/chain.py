@@ -4,16 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import torch
-
-from quintet.engine.calls import in_batches
 from quintet.engine.engine import Engine
 from quintet.engine.stage_timer import StageTimer
 from quintet.engine.weights import NetworkStore
 from quintet.errors import Failure
 from quintet.photos.budgets import OPENVINO_OPTIONS, Budgets
 from quintet.photos.records import Photos
-from quintet.photos.results.photo_writer import PhotoWriter, Result
+from quintet.photos.results.photo_writer import PhotoWriter
 from quintet.photos.settings import PhotoSettings
 from quintet.photos.stages.face_points import FacePoints
 from quintet.photos.stages.face_proposals import FaceProposals
@@ -21,7 +18,7 @@ from quintet.photos.stages.face_refinement import FaceRefinement
 from quintet.photos.stages.nudity import Nudity
 from quintet.photos.warm_up import draw_photos
 from quintet.photos.weights import SOURCES
-from quintet.pixels.decoder import AnyPage, AnyPicture, Decoder, aligned_pixels
+from quintet.pixels.image_batches import ImageBatches, Result
 from quintet.stages.text_detection import TextDetection
 
 
@@ -58,9 +55,8 @@ class PhotoChain:
         self._settings = settings
         self._timer = StageTimer(engine.device)
         timed = self._timer.timed
-        self._decoder = Decoder(engine, settings)
-        self._decode = timed("decode", self._decoder, on_host=True)
-        self._to_photos = timed("sums", self._sum)
+        self._batches = ImageBatches(engine, settings, self._timer)
+        self._sums = timed("sums", lambda images: Photos.of(images, engine))
         self._nudity = timed("nudity", Nudity(engine, budgets))
         self._face_proposals = timed("face_proposals", FaceProposals(engine, settings, budgets))
         self._face_refinement = timed("face_refinement", FaceRefinement(engine, settings, budgets))
@@ -72,29 +68,11 @@ class PhotoChain:
     @property
     def limits(self) -> dict[str, int]:
         """What an encoded photo may be."""
-        names = ("max_body_bytes", "max_page_pixels", "min_page_side_px")
-        return {name: getattr(self._settings, name) for name in names}
+        return self._settings.limits()
 
-    @torch.inference_mode()
     def __call__(self, bodies: Sequence[bytes | memoryview]) -> list[Result | Failure]:
         """Look at photos of any sizes, encoded or as raw pictures in memoryviews: one outcome each, in order."""
-        opened = self._decoder.open(bodies)
-        batches = in_batches([aligned_pixels(photo) for photo in opened], self._settings.batch_pixels)
-        return [outcome for batch in batches for outcome in self._outcomes(opened[batch])]
-
-    def _outcomes(self, opened: Sequence[AnyPage]) -> list[Result | Failure]:
-        decoded = self._decode(opened)
-        failures = [picture if isinstance(picture, Failure) else None for picture in decoded]
-        pictures = [picture for picture in decoded if not isinstance(picture, Failure)]
-        if not pictures:
-            return [failure for failure in failures if failure]
-        photos = self._to_photos(pictures)
-        del decoded, pictures  # their memory is the networks' now
-        results = iter(self.read(photos))
-        return [failure or next(results) for failure in failures]
-
-    def _sum(self, pictures: Sequence[AnyPicture]) -> Photos:
-        return Photos.of(self._decoder.to_images(pictures), self.engine)
+        return self._batches(bodies, lambda images: self.read(self._sums(images)))
 
     def warm_up(self) -> None:
         """Look at drawn photos, as many as the engine has threads, since each of them prepares for itself."""

@@ -24,3 +24,7 @@ class ImageSettings(EngineSettings):
 
     # Pixels of decoded images that are on the device together; more are cut into more batches.
     batch_pixels: int = between(400_000_000, 1 << 20, (1 << 31) - 1, runtime=True)
+
+    def limits(self) -> dict[str, int]:
+        """What a body may be, for clients to know before they send."""
+        return {name: getattr(self, name) for name in ("max_body_bytes", "max_page_pixels", "min_page_side_px")}

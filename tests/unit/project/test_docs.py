@@ -140,6 +140,14 @@ def test_every_format_is_documented_with_where_it_goes() -> None:
         assert form.suffix in documented[form.name][1], form.name
 
 
+def test_every_option_of_quintet_chain_is_documented() -> None:
+    actions = cli_commands()["chain"]._actions
+    kinds = next(action for action in actions if isinstance(action, argparse._SubParsersAction)).choices.values()
+    options = {name for kind in kinds for action in kind._actions for name in action.option_strings}
+    section = CLI.split("## Chains", 1)[1]
+    assert {name for name in options if name.startswith("--")} - {"--help"} == set(re.findall(r"`(--[a-z-]+)", section))
+
+
 def test_documented_defaults_of_options_are_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("QUINTET_SERVER", raising=False)
     monkeypatch.delenv("QUINTET_MODEL", raising=False)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from quintet.engine.engine import Engine
 from quintet.pages.records import Regions, Texts, UprightPages
@@ -11,6 +12,7 @@ from quintet.pages.results.columns import Box, column_order, region_order
 from quintet.pages.results.reading_order import assign_regions, in_rows, level
 from quintet.pages.settings import Settings
 from quintet.tensors.geometry import bounding_boxes, box_corners, map_points
+from quintet.tensors.levels import slices
 from quintet.tensors.records import Images
 
 Result = dict[str, Any]
@@ -54,13 +56,13 @@ class PageWriter:
 
     def _results(self, sizes: list[tuple[int, int]], arrays: Arrays) -> list[Result]:
         """Cut the arrays into pages, which they hold in ascending order; values as a person reads them."""
-        pages = np.arange(len(sizes) + 1)
-        region_cuts = np.searchsorted(arrays["region_page"], pages).tolist()
-        line_cuts = np.searchsorted(arrays["line_page"], pages).tolist()
+        regions_of, lines_of = (
+            slices(torch.from_numpy(arrays[name]), len(sizes)) for name in ("region_page", "line_page")
+        )
         all_lines, all_regions = self._lines(arrays), self._regions(arrays)
         results = []
         for number, (width_px, height_px) in enumerate(sizes):
-            own_regions, own_lines = slice(*region_cuts[number : number + 2]), slice(*line_cuts[number : number + 2])
+            own_regions, own_lines = regions_of[number], lines_of[number]
             regions, lines = _in_reading_order(
                 all_regions[own_regions],
                 arrays["regions"][own_regions].tolist(),
