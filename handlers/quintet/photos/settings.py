@@ -28,6 +28,5 @@ class PhotoSettings(ImageSettings, TextDetectionSettings):
     # Of a photo, and of a level of its pyramid: the best. Photos of crowds have hundreds; noise would have thousands.
     max_candidates: int = between(5000, 1, 1 << 16)
 
-    # Twelve bytes of sums lie beside the four of each pixel, and the first level of a pyramid is looked at as a whole.
-    max_page_pixels: int = between(64_000_000, 64, 1 << 29, runtime=True)
+    # Twelve bytes of sums lie beside the four of each pixel.
     batch_pixels: int = between(100_000_000, 1 << 20, (1 << 31) - 1, runtime=True)
