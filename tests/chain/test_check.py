@@ -11,10 +11,19 @@ import pytest
 from quintet.authoring.check import check_chain
 from quintet.authoring.new import write_chain
 
+from benchmarks.sample_photos import write_photos
+
 
 @pytest.mark.slow
 def test_the_page_chain_keeps_what_every_chain_promises(model_store: Path) -> None:
     assert check_chain("pages", model_store, None, sys.stdout) == {}
+
+
+@pytest.mark.slow
+def test_the_photo_chain_keeps_it_with_faces_to_find(tmp_path: Path) -> None:
+    write_photos(tmp_path, count=4, seed=3)
+    (tmp_path / "truth.json").unlink()
+    assert check_chain("photos", None, tmp_path, sys.stdout) == {}
 
 
 @pytest.mark.slow
