@@ -12,11 +12,20 @@ CHAIN  ?= pages
 OTHERS := $(filter-out pages,$(CHAIN))
 CHAINS := $(addprefix --chain ,$(CHAIN))
 
+# The chains that `make demo` has samples for: how these are made, how they are read, and what sums it up.
 PAGES   ?= 48
-SAMPLES := build/samples-$(PAGES)
-RESULTS := build/results-$(PAGES)
+PHOTOS  ?= 24
+SAMPLES := build/samples-$(CHAIN)
+RESULTS := build/results-$(CHAIN)
+SAMPLE_pages  := benchmarks.sample_pages $(SAMPLES) --pages $(PAGES)
+SAMPLE_photos := benchmarks.sample_photos $(SAMPLES) --photos $(PHOTOS)
+READ_photos   := --model photos --formats redacted
+SUM_pages     := benchmarks.demo
+SUM_photos    := benchmarks.demo_photos
+# What chaos, soak and cost-curve read with another chain than pages: a folder.
+ITEMS ?= build/samples-photos
 
-.PHONY: help setup models archive serve stop demo test test-parts test-whole test-all chaos fuzz bench bench-gpu cost-curve soak audit sbom check format lock clean
+.PHONY: help setup models archive serve stop demo demo-missing test test-parts test-whole test-all chaos fuzz bench bench-gpu cost-curve soak audit sbom check format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the tasks
@@ -57,13 +66,19 @@ serve: archive ## start the service; returns when all chains read (CHAIN="pages 
 stop: ## stop the service
 	@test ! -x $(PY) || $(PY) -m quintet.operations.service stop
 
-demo: model_store/quintet.mar ## everything on generated pages, with a summary
+demo: $(if $(SAMPLE_$(CHAIN)),archive,demo-missing) ## everything on generated pages, or on photos (CHAIN=photos), with a summary
 	rm -rf $(SAMPLES) $(RESULTS)
-	$(PY) -m benchmarks.sample_pages $(SAMPLES) --pages $(PAGES) --seed 7
-	$(PY) -m quintet.operations.service start
-	$(BIN)/quintet read $(SAMPLES) $(RESULTS) --token-file build/serve/key_file.json; \
+	$(PY) -m $(SAMPLE_$(CHAIN)) --seed 7
+	$(PY) -m quintet.operations.service $(CHAINS) start
+	$(BIN)/quintet read $(SAMPLES) $(RESULTS) $(READ_$(CHAIN)) --token-file build/serve/key_file.json; \
 	  status=$$?; $(PY) -m quintet.operations.service stop; test $$status -eq 0 -o $$status -eq 3
-	$(PY) -m benchmarks.demo $(SAMPLES)/truth.json $(RESULTS)
+	$(PY) -m $(SUM_$(CHAIN)) $(SAMPLES)/truth.json $(RESULTS)
+
+build/samples-photos: | $(VENV)/.installed
+	$(PY) -m benchmarks.sample_photos $@ --photos $(PHOTOS) --seed 7
+
+demo-missing:
+	@echo "make demo has samples for CHAIN=pages and CHAIN=photos, not for $(CHAIN)" >&2; exit 2
 
 test: model_store/quintet.mar ## the gate, for every change: all but the slow tests, in minutes
 	@$(MAKE) --no-print-directory -j2 -Otarget test-parts test-whole
@@ -72,11 +87,13 @@ test: model_store/quintet.mar ## the gate, for every change: all but the slow te
 test-parts test-whole: model_store/quintet.mar
 	$(PY) -m pytest -m "not slow" --durations=10 -p no:cacheprovider $(if $(filter test-parts,$@),tests/unit,--ignore tests/unit)
 
-test-all: model_store/quintet.mar ## every test: peers, chaos, fuzz, browser, proxy and benchmarks too
+test-all: ## every test: peers, photos, chaos, fuzz, browser, proxy and benchmarks too
+	@$(MAKE) --no-print-directory archive CHAIN="pages photos"
 	$(PY) -m pytest --durations=25
 
-chaos: $(VENV)/.installed ## kill workers, servers and clients while pages are read: make chaos CHAOS="--rounds 5 --seed 1"
-	$(PY) -m tests.chaos $(CHAOS)
+# Of pages the frame is what is tried, with a cheap chain: hundreds of kills in the time that networks take to load.
+chaos: $(if $(OTHERS),$(ITEMS) archive) $(VENV)/.installed ## kill workers, servers and clients while pages are read: make chaos CHAOS="--rounds 5 --seed 1", CHAIN=photos
+	$(PY) -m tests.chaos $(if $(OTHERS),--chain $(OTHERS) --items $(ITEMS)) $(CHAOS)
 
 fuzz: model_store/quintet.mar ## damaged images through the decoder and the service: make fuzz FUZZ="--inputs 10000 --http 500 --seed 1"
 	$(PY) -m tests.fuzz $(FUZZ)
@@ -86,11 +103,11 @@ bench: model_store/quintet.mar ## peers, habits one by one, the service and its 
 	$(PY) -m quintet.operations.models --chain photos >/dev/null
 	$(PY) -m benchmarks.bench_photos $(BENCH_PHOTOS)
 
-cost-curve: model_store/quintet.mar ## speed and memory at 100, 1,000 and 5,000 small pages
-	$(PY) -m benchmarks.cost_curve $(COST_CURVE)
+cost-curve: archive $(if $(OTHERS),$(ITEMS)) ## speed and memory at 100, 1,000 and 5,000 small pages (CHAIN=photos)
+	$(PY) -m benchmarks.cost_curve $(CHAINS) $(if $(OTHERS),--items $(ITEMS)) $(COST_CURVE)
 
-soak: model_store/quintet.mar ## memory stays flat and no page is lost: make soak SOAK="--minutes 20" (a day: 1440)
-	$(PY) -m benchmarks.soak $(SOAK)
+soak: archive $(if $(OTHERS),$(ITEMS)) ## memory stays flat and no page is lost: make soak SOAK="--minutes 20" (a day: 1440), CHAIN=photos
+	$(PY) -m benchmarks.soak $(CHAINS) $(if $(OTHERS),--items $(ITEMS)) $(SOAK)
 
 audit: $(VENV)/.installed ## pins and bundled libraries against OSV; without a network: make audit AUDIT="--advisories DIR"
 	$(PY) requirements/audit.py $(AUDIT)

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from quintet.operations import service as torchserve
+from quintet.operations.names import DEFAULT_CHAIN
 
 from benchmarks.bench.machine import describe_machine, headline
-from benchmarks.bench.page_sets import PageSet, draw_pages, repeat_pages
+from benchmarks.bench.page_sets import PageSet, draw_pages, items_of, repeat_pages
 from benchmarks.bench.report import align
 from benchmarks.bench.rows import Unavailable
 from benchmarks.bench.serving import ClientRun, read_pages, start_service
@@ -54,15 +55,15 @@ class Flatness:
         return self.growth <= FLAT_WITHIN
 
 
-def measure(counts: Sequence[int], pages: PageSet, work: Path, options: Sequence[str]) -> list[Point]:
-    """One point a count, each with a fresh service, so that no memory is inherited.
+def measure(counts: Sequence[int], pages: PageSet, work: Path, options: Sequence[str], chain: str) -> list[Point]:
+    """One point a count, each with a fresh service of the chain, so that no memory is inherited.
 
     Raises:
         Unavailable: the service cannot run here.
     """
     points = []
     for count in sorted(counts):
-        points.append(_measure_one(count, pages, work / str(count), options))
+        points.append(_measure_one(count, pages, work / str(count), options, chain))
         sys.stderr.write(f"{describe([points[-1]])}\n")
     return points
 
@@ -95,8 +96,8 @@ def describe(points: Sequence[Point]) -> str:
     return align(lines, frozenset(lines[0]))
 
 
-def _measure_one(count: int, pages: PageSet, work: Path, options: Sequence[str]) -> Point:
-    service = start_service(work / "serve")
+def _measure_one(count: int, pages: PageSet, work: Path, options: Sequence[str], chain: str) -> Point:
+    service = start_service(work / "serve", chain=chain)
     try:
         read_pages(service, pages.folder, work / "warm", ("--overwrite", "--limit", str(WARM_PAGES), *options))
         run = read_pages(service, pages.folder, work / "results", ("--overwrite", "--limit", str(count), *options))
@@ -133,6 +134,8 @@ def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
     add = parser.add_argument
     add("--pages", type=int, nargs="+", default=[100, 1000, 5000], help="counts (default: 100 1000 5000)")
     add("--kinds", nargs="+", default=["note"], help="of generated pages (default: note, 480 x 360)")
+    add("--chain", default=DEFAULT_CHAIN, help="what is served (default: %(default)s)")
+    add("--items", type=Path, metavar="FOLDER", help="what it reads instead, again and again")
     add("--output", type=Path, default=ROOT / "build" / "cost-curve" / "report.json", help="(default: %(default)s)")
     return parser.parse_known_args(arguments)
 
@@ -143,10 +146,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     machine = describe_machine()
     sys.stdout.write(f"{headline(machine)}\n")
     folder = options.output.parent
-    drawn = draw_pages(min(DRAWN, max(options.pages)), folder / "drawn", "--kinds", *options.kinds)
-    pages = repeat_pages(drawn, max(options.pages), folder / "pages")
+    drawn = min(DRAWN, max(options.pages)), folder / "drawn", "--kinds", *options.kinds
+    pages = repeat_pages(
+        items_of(options.items) if options.items else draw_pages(*drawn), max(options.pages), folder / "pages"
+    )
     try:
-        points = measure(options.pages, pages, folder / "work", for_client)
+        points = measure(options.pages, pages, folder / "work", for_client, options.chain)
     except Unavailable as error:
         sys.stdout.write(f"{error}\n")
         return 2

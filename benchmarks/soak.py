@@ -1,9 +1,9 @@
 """The soak: `python -m benchmarks.soak --minutes 20`.
 
 One bulk client reads the same generated pages again and again through one service: small ones, and among them scans of
-up to 35 megapixels, pages of many sizes and documents. Memory of server and client must be flat: the trend over all
-samples after the warm-up, drawn out over that time, below 5 % of the level. No page may be lost, and each round must
-read what the first has read.
+up to 35 megapixels, pages of many sizes and documents; or items of a folder through any other chain. Memory of server
+and client must be flat: the trend over all samples after the warm-up, drawn out over that time, below 5 % of the level.
+No page may be lost, and each round must read what the first has read.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from typing import Any
 import psutil
 from PIL import Image
 from quintet.operations import service as torchserve
+from quintet.operations.names import DEFAULT_CHAIN
 
 from benchmarks.bench.machine import describe_machine, headline
 from benchmarks.bench.memory import tree_bytes
-from benchmarks.bench.page_sets import draw_pages, repeat_pages
+from benchmarks.bench.page_sets import draw_pages, items_of, repeat_pages
 from benchmarks.bench.report import align
 from benchmarks.bench.rows import Unavailable
 from benchmarks.bench.serving import start_service
@@ -127,12 +128,12 @@ def soak(service: torchserve.Service, pages: Path, folder: Path, minutes: float,
     Raises:
         RuntimeError: the client failed, with its last words.
     """
-    token = ("--server", service.inference_url, "--token-file", str(service.token_file))
+    where = ("--server", service.inference_url, "--token-file", str(service.token_file), "--model", service.models[0])
     command = [sys.executable, "-m", "benchmarks.soak_client", str(minutes * 60), str(pages), str(folder / "out")]
     log, told = folder / "client.log", folder / "rounds.jsonl"
     samples = []
     with log.open("wb") as words, told.open("wb") as rounds:
-        client = subprocess.Popen([*command, *token, *options], stdout=rounds, stderr=words, env=_environment())  # noqa: S603 - our own words
+        client = subprocess.Popen([*command, *where, *options], stdout=rounds, stderr=words, env=_environment())  # noqa: S603 - our own words
         begin = time.monotonic()
         while client.poll() is None:
             samples.append(_sample(time.monotonic() - begin, service, client.pid))
@@ -177,12 +178,13 @@ def _environment() -> dict[str, str]:
     return {**own, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
-def _pages(count: int, folder: Path) -> Path:
-    """Small pages, large ones and documents, and one that is no page: a failure is part of every round."""
-    drawn = draw_pages(min(DRAWN, count), folder / "drawn", "--kinds", "note")
-    pages = repeat_pages(drawn, count, folder / "pages").folder
-    with Image.open(drawn.pages[0]) as page:
-        _write_large_pages(page.convert("RGB"), pages)
+def _pages(count: int, folder: Path, items: Path | None) -> Path:
+    """Items, or small pages, large ones and documents; and one that is no page: a failure is part of every round."""
+    some = items_of(items) if items else draw_pages(min(DRAWN, count), folder / "drawn", "--kinds", "note")
+    pages = repeat_pages(some, count, folder / "pages").folder
+    if items is None:
+        with Image.open(some.pages[0]) as page:
+            _write_large_pages(page.convert("RGB"), pages)
     (pages / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
     return pages
 
@@ -219,6 +221,8 @@ def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
     add = parser.add_argument
     add("--minutes", type=float, default=20.0, help="how long (default: 20; a day: 1440)")
     add("--pages", type=int, default=240, help="pages of a round (default: 240)")
+    add("--chain", default=DEFAULT_CHAIN, help="what is served (default: %(default)s)")
+    add("--items", type=Path, metavar="FOLDER", help="what it reads (default: generated pages)")
     add("--output", type=Path, default=ROOT / "build" / "soak", help="(default: %(default)s)")
     return parser.parse_known_args(arguments)
 
@@ -228,9 +232,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, for_client = _parse(arguments)
     machine = describe_machine()
     sys.stdout.write(f"{headline(machine)}\n")
-    pages = _pages(options.pages, options.output)
+    pages = _pages(options.pages, options.output, options.items)
     try:
-        service = start_service(options.output / "serve")
+        service = start_service(options.output / "serve", chain=options.chain)
     except Unavailable as error:
         sys.stdout.write(f"{error}\n")
         return 2

@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from quintet_client.cli import main as quintet
 from quintet_client.errors import ExitCode
@@ -30,7 +31,7 @@ class Round:
         ok: pages that were read.
         failed: pages that were not, with a code.
         answers: files that hold an answer.
-        digest: of the text of all answers; equal in all rounds, since the pages are.
+        digest: of what all answers say; equal in all rounds, since the pages are.
     """
 
     at_s: float
@@ -69,7 +70,7 @@ def _account(output: Path, at_s: float) -> Round:
     report = json.loads((output / "report.json").read_text(encoding="utf-8"))
     digest, answers = hashlib.sha256(), sorted((output / "pages").rglob("*.json"))
     for answer in answers:
-        digest.update(f"{answer.name}\0{json.loads(answer.read_bytes())['text']}\0".encode())
+        digest.update(f"{answer.name}\0{_said(json.loads(answer.read_bytes()))}\0".encode())
     return Round(
         at_s,
         report["inputs"],
@@ -78,6 +79,18 @@ def _account(output: Path, at_s: float) -> Round:
         len(answers),
         digest.hexdigest()[:16],
     )
+
+
+def _said(answer: Any) -> Any:  # noqa: ANN401 - any JSON
+    """The text of a page; of any other answer all but its fractions, which depend a little on the batch."""
+    match answer:
+        case {"text": text}:
+            return text
+        case dict():
+            return {key: _said(value) for key, value in answer.items()}
+        case list():
+            return [_said(value) for value in answer]
+    return None if isinstance(answer, float) else answer
 
 
 if __name__ == "__main__":

@@ -60,6 +60,11 @@ def draw_pages(count: int, folder: Path, *options: str) -> PageSet:
     return PageSet("generated", folder, tuple(sorted(folder.glob("page-*"))))
 
 
+def items_of(folder: Path) -> PageSet:
+    """The files of a folder without its truth.json: what any chain reads."""
+    return PageSet(folder.name, folder, tuple(sorted(file for file in folder.iterdir() if file.suffix != ".json")))
+
+
 def repeat_pages(pages: PageSet, count: int, folder: Path) -> PageSet:
     """`count` files out of fewer, under names of their own; they share what is on the disk where that is possible."""
     _empty(folder)

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from quintet.errors import SettingsError
 from quintet.operations import service as torchserve
+from quintet.operations.names import DEFAULT_CHAIN
 
 from benchmarks.bench.memory import PeakMemory
 from benchmarks.bench.networks import MODEL_STORE
@@ -50,28 +52,31 @@ class ClientRun:
 
 
 def start_service(
-    run_dir: Path, model_store: Path = MODEL_STORE, environment: Mapping[str, str] | None = None
+    run_dir: Path,
+    model_store: Path = MODEL_STORE,
+    environment: Mapping[str, str] | None = None,
+    chain: str = DEFAULT_CHAIN,
 ) -> torchserve.Service:
     """Start the archive's service and return when it has read a page.
 
     Args:
         run_dir: made if it is missing.
-        model_store: holds quintet.mar.
+        model_store: holds the chain's archive.
         environment: added to the service's.
+        chain: what is served.
 
     Raises:
         Unavailable: there is no archive, no Java runtime or no TorchServe, or it did not start.
     """
-    if not (model_store / "quintet.mar").exists():
-        raise Unavailable("not available: no quintet.mar (make archive)")
     try:
         return torchserve.start(
             run_dir.resolve(),
+            chains=[chain],
             properties=free_addresses(),
             model_store=model_store.resolve(),
             environment=environment,
         )
-    except (torchserve.ServiceError, OSError, subprocess.CalledProcessError) as error:
+    except (torchserve.ServiceError, SettingsError, OSError, subprocess.CalledProcessError) as error:
         first = str(error).strip().splitlines()[0]
         raise Unavailable(f"not available: {first} (logs in {run_dir / 'logs'})") from error
 
@@ -95,12 +100,13 @@ def client_options() -> str:
 
 
 def read_pages(service: torchserve.Service, pages: Path, output: Path, options: Sequence[str] = ()) -> ClientRun:
-    """Run the bulk client as a process of its own.
+    """Run the bulk client as a process of its own, on the service's first model.
 
     Raises:
         RuntimeError: it ended with anything but pages read, with its last words.
     """
-    command = [str(pages), str(output), "--server", service.inference_url, "--token-file", str(service.token_file)]
+    where = ("--server", service.inference_url, "--token-file", str(service.token_file), "--model", service.models[0])
+    command = [str(pages), str(output), *where]
     log = output.parent / f"{output.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as words, ExitStack() as watched:

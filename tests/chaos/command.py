@@ -1,4 +1,7 @@
-"""`make chaos`: every fault for some rounds, an account after each, one table."""
+"""`make chaos`: faults for some rounds, an account after each, one table.
+
+All of them with a cheap chain, so that there is time for many; a few with a real one, once.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.chaos.account import Account, settle, undisturbed
-from tests.chaos.faults import FAULTS
+from tests.chaos.faults import FAULTS, OF_THE_CHEAP_CHAIN, SHORT
 from tests.chaos.stage import Round, Server, Stage, wait_until
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "build" / "chaos"
 PAGES = 120
+PAGES_OF_A_CHAIN = 24
+ROUNDS = 5
 AWAY_S = 30.0
 
 
@@ -54,9 +59,17 @@ class Line:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; exit code 0 only if every fault has hit, and nothing was lost or duplicated."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    items = sorted(file for file in options.items.rglob("*.*") if file.suffix != ".json") if options.items else []
+    if bool(options.chain) != bool(items):
+        parser.error("--chain and --items FOLDER with files for it belong together")
+    names = options.only or (SHORT if options.chain else list(FAULTS))
+    if options.chain and (cheap := OF_THE_CHEAP_CHAIN & set(names)):
+        parser.error(f"{', '.join(sorted(cheap))}: without --chain alone")
+    rounds = options.rounds or (1 if options.chain else ROUNDS)
     begin = time.monotonic()
-    lines = play(options.folder, options.only or list(FAULTS), options.rounds, options.seed, options.away_s)
+    lines = play(options.folder, names, rounds, options.seed, options.away_s, chain=options.chain, items=items)
     report = {"seed": options.seed, "seconds": round(time.monotonic() - begin, 1), "faults": [asdict(i) for i in lines]}
     (options.folder / "chaos.json").write_text(json.dumps(report, indent=2) + "\n")
     sys.stdout.write(table(lines))
@@ -64,12 +77,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if all(line.good and line.injected for line in lines) else 1
 
 
-def play(folder: Path, names: Sequence[str], rounds: int, seed: int, away_s: float, pages: int = PAGES) -> list[Line]:
+def play(
+    folder: Path,
+    names: Sequence[str],
+    rounds: int,
+    seed: int,
+    away_s: float,
+    pages: int = 0,
+    chain: str = "",
+    items: Sequence[Path] = (),
+) -> list[Line]:
     """Play faults against one server in a folder of their own; round by round, so that all meet a used server."""
     shutil.rmtree(folder, ignore_errors=True)
-    stage = Stage(Server(folder / "server"), folder, pages, away_s)
+    pages = pages or (PAGES_OF_A_CHAIN if chain else PAGES)
+    stage = Stage(Server(folder / "server", chain), folder, pages, away_s, items)
     try:
-        stage.draw_pages()
+        stage.write_pages()
         quiet = Round(stage, "undisturbed", random.Random(seed))
         quiet.finish(quiet.start())
         stage.expected = undisturbed(quiet)
@@ -109,7 +132,9 @@ def table(lines: Sequence[Line]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="of each fault")
+    parser.add_argument("--chain", default="", help="packed by make archive, instead of the cheap one")
+    parser.add_argument("--items", type=Path, metavar="FOLDER", help="what that chain reads")
+    parser.add_argument("--rounds", type=int, help=f"of each fault ({ROUNDS}, or 1 with --chain)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--away-s", type=float, default=AWAY_S, help="how long the server is gone in that fault")
     parser.add_argument("--only", action="append", choices=list(FAULTS), help="this fault alone; may be repeated")

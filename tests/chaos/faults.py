@@ -179,6 +179,23 @@ FAULTS: dict[str, Fault] = {
 }
 
 
+# They need pages that the cheap chain alone obeys, a document, or answers that fill a disk.
+OF_THE_CHEAP_CHAIN = {
+    "document renderer killed",
+    "disk of OUTPUT full",
+    "page that kills its worker",
+    "page that stalls its worker",
+}
+# Minutes on two cores, where loading the networks of a real chain takes half of one.
+SHORT = (
+    "worker killed",
+    "server killed",
+    "connections cut in mid-answer",
+    "client killed",
+    "model store replaced",
+)
+
+
 def _kill_a_worker(played: Round) -> int:
     """Kill one of the workers; returns how many."""
     workers = played.server.workers()

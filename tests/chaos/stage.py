@@ -1,4 +1,4 @@
-"""Where faults happen: a real TorchServe around a cheap chain, pages, clients, and an OUTPUT for each round."""
+"""Where faults happen: a real TorchServe around a cheap chain or any packed one, items, clients, OUTPUTs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import requests
 from quintet.operations import service as torchserve
+from quintet.operations.names import DEFAULT_CHAIN, MODEL_STORE, model_name
 from quintet_client.output.ledger import Ledger
 
 from tests.clients import Client
@@ -27,7 +28,9 @@ from tests.unit.documents.made_documents import drawn, pdf_of
 RESPONSE_TIMEOUT_S = 3
 S_PER_PAGE = 0.015
 DOCUMENT_PAGES = 12
-OPTIONS = ("--in-flight", 24, "--pack", 4, "--batch", 16, "--loaders", 1, "--retries", 2, "--give-up-s", 120)
+OPTIONS = ("--in-flight", 24, "--pack", 4, "--batch", 16, "--loaders", 1, "--retries", 2, "--give-up-s", 300)
+# Of a slow chain: what is under way at the beginning must not be all there is.
+FEW_AT_ONCE = ("--in-flight", 6, "--pack", 2)
 _TORCHSERVE = {
     "batchSize": 64,
     # Gathering for so long, the worker is often killed in the midst of it.
@@ -46,13 +49,21 @@ BEGIN INSERT INTO entered VALUES (NEW.page_id, NEW.state); END;
 class Server:
     """One TorchServe that can be killed and started again under the same addresses."""
 
-    def __init__(self, folder: Path, **torchserve_options: int) -> None:
+    def __init__(self, folder: Path, chain: str = "", **torchserve_options: int) -> None:
+        """Start it with a chain as `make archive` has packed it; without one, with a cheap chain and these options."""
         self._run_dir = folder / "run"
         self._store = folder / "store"
         self._store.mkdir(parents=True)
-        chain = {"chain": "echo_chain:SteadyChain", "s_per_page": S_PER_PAGE}
-        pack_echo(self._store, {**_TORCHSERVE, **torchserve_options}, **chain)
-        self._environment = without_torch(folder)
+        self._chain = chain or DEFAULT_CHAIN
+        self.model = model_name(self._chain)
+        if chain:
+            for name in (f"{self.model}.mar", f"{self.model}.mar.sha256"):
+                shutil.copy2(MODEL_STORE / name, self._store)
+        else:
+            cheap = {"chain": "echo_chain:SteadyChain", "s_per_page": S_PER_PAGE}
+            pack_echo(self._store, {**_TORCHSERVE, **torchserve_options}, **cheap)
+        # A chain with networks loads them, on a busy machine for a minute.
+        self._environment, self._ready_within_s = ({}, 300) if chain else (without_torch(folder), 60)
         self._properties = loopback_properties()
         self.start()
 
@@ -64,7 +75,11 @@ class Server:
     def start(self) -> None:
         """Start, and return when a page has been read."""
         self.service = torchserve.start(
-            self._run_dir, properties=self._properties, model_store=self._store, environment=self._environment
+            self._run_dir,
+            chains=[self._chain],
+            properties=self._properties,
+            model_store=self._store,
+            environment=self._environment,
         )
 
     def stop(self) -> None:
@@ -86,14 +101,14 @@ class Server:
         """The workers' processes."""
         return processes_below(self.service.pid, WORKER)
 
-    def wait_until_ready(self, timeout_s: float = 60) -> None:
+    def wait_until_ready(self) -> None:
         """Wait until all workers are ready."""
-        wait_until(lambda: set(self.service.workers()) == {"READY"}, timeout_s)
+        wait_until(lambda: set(self.service.workers()) == {"READY"}, self._ready_within_s)
 
     @contextmanager
     def archive_replaced(self, body: bytes) -> Iterator[None]:
         """Have other bytes in the archive's place."""
-        archive = self._store / "quintet.mar"
+        archive = self._store / f"{self.model}.mar"
         good = archive.read_bytes()
         archive.write_bytes(body)
         try:
@@ -117,6 +132,7 @@ class Stage:
         folder: for pages, outputs and logs.
         pages: how many a round has, those of the document counted, the poisonous ones not.
         away_s: how long the server is gone in that fault.
+        items: files that the pages are made of, again and again; without them they are noise and a PDF.
         expected: the answers of an undisturbed run.
     """
 
@@ -124,6 +140,7 @@ class Stage:
     folder: Path
     pages: int
     away_s: float
+    items: Sequence[Path] = ()
     expected: dict[str, bytes] = field(default_factory=dict)
 
     @property
@@ -131,12 +148,21 @@ class Stage:
         """The folder of good pages."""
         return self.folder / "in"
 
-    def draw_pages(self) -> None:
-        """Write the pages: noise of 1 to 20 KB, always the same, and a PDF."""
+    def write_pages(self) -> None:
+        """Write the pages: copies of the items, or noise of 1 to 20 KB, always the same, and a PDF."""
+        for number in range(3):
+            (self.source / f"part{number}").mkdir(parents=True)
+        if self.items:
+            for number in range(self.pages):
+                item = self.items[number % len(self.items)]
+                shutil.copy2(item, self.source / f"part{number % 3}" / f"page{number:04}{item.suffix}")
+        else:
+            self._draw_pages()
+
+    def _draw_pages(self) -> None:
         dice = random.Random(1)
         for number in range(self.pages - DOCUMENT_PAGES):
             path = self.source / f"part{number % 3}" / f"page{number:04}.jpg"
-            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"%d " % number + dice.randbytes(dice.randrange(1_000, 20_000)))
         scans = [drawn(f"scan {number}") for number in range(DOCUMENT_PAGES)]
         (self.source / "part1" / "page-scans.pdf").write_bytes(pdf_of(scans))
@@ -196,13 +222,14 @@ class Round:
                 pass
             with contextlib.closing(sqlite3.connect(self.output / "ledger.sqlite")) as ledger:
                 ledger.executescript(_ENTERED)
-        where = ("--server", self.url, "--token-file", self.server.service.token_file)
-        arguments = ("read", self.source, output or self.output, *where, *OPTIONS, *options)
+        where = ("--server", self.url, "--token-file", self.server.service.token_file, "--model", self.server.model)
+        few = FEW_AT_ONCE if self.stage.items else ()
+        arguments = ("read", self.source, output or self.output, *where, *OPTIONS, *few, *options)
         client = Client(arguments, self.folder / "client.log")
         self.undo.callback(client.end)
         return client
 
-    def finish(self, client: Client, *allowed: int, timeout_s: float = 120) -> None:
+    def finish(self, client: Client, *allowed: int, timeout_s: float = 300) -> None:
         """Wait for a client and check how it ended."""
         code = client.wait(timeout_s)
         allowed = allowed or (3 if self.poison else 0,)

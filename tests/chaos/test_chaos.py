@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
+from quintet.operations.names import MODEL_STORE
 
+from benchmarks.sample_photos import write_photos
 from tests.chaos.command import play, table
 from tests.chaos.faults import FAULTS
 
@@ -24,3 +26,13 @@ def test_whatever_is_killed_no_page_is_lost_and_none_is_entered_twice(tmp_path, 
     faults = sorted(set(FAULTS) - LEFT_OUT)
     lines = play(tmp_path / "chaos", faults, rounds=1, seed=seed, away_s=1.0, pages=80)
     assert all(line.good for line in lines), f"seed {seed}\n{table(lines)}"
+
+
+@pytest.mark.slow
+def test_a_killed_worker_of_a_chain_with_networks_loses_no_photo_either(tmp_path, seed) -> None:
+    if not (MODEL_STORE / "photos.mar").exists():
+        pytest.skip("model_store/photos.mar is missing: run make archive CHAIN=photos")
+    write_photos(tmp_path / "photos", 6, seed=7)
+    items = sorted((tmp_path / "photos").glob("photo-*"))
+    lines = play(tmp_path / "chaos", ["worker killed"], 1, seed, away_s=1.0, pages=12, chain="photos", items=items)
+    assert all(line.good and line.injected for line in lines), f"seed {seed}\n{table(lines)}"

@@ -57,6 +57,11 @@ class Closed(Zoo):
         raise RuntimeError("closed")
 '''
 
+ENTRIES = {
+    model: {"1.0": {"marName": "another.mar", "minWorkers": 1, "maxWorkers": 1, "batchSize": 7, "maxBatchDelay": 5}}
+    for model in ("quintet", "zoo")
+}
+
 
 def write_package(folder: Path) -> Path:
     """Write the package `zoo` into a folder."""
@@ -89,7 +94,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[torchserve.Servic
     running = torchserve.start(
         folder / "run",
         chains=["pages", "zoo.chain:Zoo"],
-        properties=loopback_properties(),
+        properties=loopback_properties() | {"models": json.dumps(ENTRIES)},
         model_store=store,
         environment=without_torch(folder),
     )
@@ -112,7 +117,7 @@ def test_the_service_names_its_models_and_each_has_the_workers_of_its_own_config
     assert both.workers() == ["READY"] * 3
     assert both.workers_of("zoo") == ["READY"]
     described = both.description("zoo")
-    assert (described["batchSize"], described["responseTimeout"]) == (64, 900), "as the page chain's, and from its yaml"
+    assert (described["batchSize"], described["responseTimeout"]) == (7, 900), "of its entry, and of its archive"
 
 
 def test_an_answer_names_the_workers_of_its_own_model_alone(both) -> None:

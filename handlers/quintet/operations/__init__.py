@@ -1,4 +1,4 @@
-"""The service as processes, without tensors: archive, start, stop, the gate before TorchServe and its supervisor.
+"""The service as processes, without tensors: models, archive, start, stop, the gate before TorchServe, its supervisor.
 
-May import `quintet.pages` and `quintet.engine`; nothing may import it.
+May import `quintet.frame` and `quintet.engine`, and finds chains by name; nothing may import it.
 """
