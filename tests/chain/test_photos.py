@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from quintet.authoring.checks.waits import CountWaits
 from quintet.errors import Code, Failure, SettingsError, WeightsError
 from quintet.frame.chain import Chain, find_chain
 from quintet.photos.budgets import Budgets
@@ -25,7 +26,7 @@ from benchmarks.bench_photos.agreement import compare
 from benchmarks.bench_photos.script import PhotoScript
 from benchmarks.photo_files import PhotosMissingError, photo_files
 from benchmarks.sample_photos import write_photos
-from tests.chain.test_chain import _CountSyncs, results
+from tests.chain.test_chain import results
 from tests.conftest import MODEL_STORE, encode
 
 STORE = MODEL_STORE / "photos"
@@ -222,10 +223,6 @@ def test_pytorch_in_calls_as_large_as_on_cuda_finds_the_same(
         assert_same(result, other)
 
 
-class _CountWaits(_CountSyncs):
-    SYNCS = _CountSyncs.SYNCS | {"equal"}
-
-
 def test_what_waits_for_the_device_does_not_grow_with_the_batch(like_cuda: PhotoChain) -> None:
     """Photos of one size, since calls are planned by size on the host, where counting costs no wait."""
     try:
@@ -236,10 +233,10 @@ def test_what_waits_for_the_device_does_not_grow_with_the_batch(like_cuda: Photo
 
     def waits(batch: list[bytes]) -> tuple[Counter[str], int]:
         before = like_cuda.engine.host_copies
-        with _CountWaits() as mode:
+        with CountWaits() as mode:
             outcomes = results(like_cuda(batch))
         assert [len(outcome["faces"]) for outcome in outcomes] == [1] * len(batch)
-        return mode.counts, like_cuda.engine.host_copies - before
+        return mode.waits, like_cuda.engine.host_copies - before
 
     assert waits(bodies[:1])[1] == 1
     assert waits(bodies[:1]) == waits(bodies) == waits(bodies * 3)
