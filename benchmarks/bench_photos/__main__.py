@@ -30,8 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     machine = describe_machine()
     sys.stdout.write(f"{headline(machine)}\n")
-    write_photos(options.output.parent / "photos", options.photos, options.seed)
-    photos = sorted((options.output.parent / "photos").glob("photo-*"))
+    folder = options.output.parent / "photos"
+    photos = [folder / name for name in write_photos(folder, options.photos, options.seed)]
     script = PhotoScript()
     readers: dict[str, Reader] = {
         "script": lambda some: [script(photo) for photo in some],
