@@ -85,7 +85,7 @@ test: model_store/quintet.mar ## the gate, for every change: all but the slow te
 
 # The two halves of the gate take the two cores of a small machine: parts alone, and the service with all around it.
 test-parts test-whole: model_store/quintet.mar
-	$(PY) -m pytest -m "not slow" --durations=10 -p no:cacheprovider $(if $(filter test-parts,$@),tests/unit,--ignore tests/unit)
+	$(PY) -m pytest -m "not slow" --durations=25 -p no:cacheprovider $(if $(filter test-parts,$@),tests/unit,--ignore tests/unit)
 
 test-all: ## every test: peers, photos, chaos, fuzz, browser, proxy and benchmarks too
 	@$(MAKE) --no-print-directory archive CHAIN="pages photos"
