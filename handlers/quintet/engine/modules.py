@@ -73,7 +73,7 @@ def state_dict_of(content: bytes, file: str) -> dict[str, Tensor]:
 def save(module: nn.Module, path: Path) -> None:
     """Write a module's weights as .safetensors; tensors that share memory are written each for itself."""
     tensors = {name: tensor.detach().clone().contiguous() for name, tensor in module.state_dict().items()}
-    safetensors.torch.save_file(tensors, path)
+    path.write_bytes(safetensors.torch.save(tensors))
 
 
 def _read(content: bytes, file: str) -> dict[str, Tensor]:

@@ -27,8 +27,9 @@ def model_name(chain: str) -> str:
     """
     announced = {value: name for name, value in chain_names().items()}
     name = announced.get(chain, chain.partition(":")[0].partition(".")[0])
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise SettingsError(f"{chain!r} is no name of a chain: give module:Class, or the name of an entry point")
+    # A folder of that name in the model store holds the default chain's networks.
+    if name == "networks" or not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise SettingsError(f"{chain!r} is no name for a chain: give module:Class, or the name of an entry point")
     if name == DEFAULT_MODEL:
         raise SettingsError(f"{chain!r} would be served as {name!r}, which the chain {DEFAULT_CHAIN!r} is: announce it")
     return DEFAULT_MODEL if name == DEFAULT_CHAIN else name

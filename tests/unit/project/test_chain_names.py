@@ -24,7 +24,9 @@ def test_a_chain_is_served_under_its_own_name_and_the_page_chain_under_the_produ
     assert store_of(tmp_path, chain) == (tmp_path if model == "quintet" else tmp_path / model)
 
 
-@pytest.mark.parametrize("chain", ["", ":Zoo", "two words", "../zoo", "quintet", "quintet.elsewhere:Chain"])
+@pytest.mark.parametrize(
+    "chain", ["", ":Zoo", "two words", "../zoo", "quintet", "quintet.elsewhere:Chain", "networks:Zoo"]
+)
 def test_what_cannot_be_an_address_or_would_be_taken_for_pages_is_refused(tmp_path, chain) -> None:
     with pytest.raises(SettingsError, match=re.escape(repr(chain))):
         torchserve.start(tmp_path / "run", chains=[chain], model_store=tmp_path)

@@ -1,15 +1,13 @@
 """Records to results: one copy to the host, then plain Python."""
 
-from itertools import pairwise
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from quintet.engine.engine import Engine
 from quintet.photos.records import Faces, Photos
 from quintet.tensors.geometry import map_points
+from quintet.tensors.levels import slices
 from quintet.tensors.records import Lines
 
 Result = dict[str, Any]
@@ -37,8 +35,7 @@ class PhotoWriter:
         tensors = (
             nudity, faces.boxes_px, faces.points_px, faces.scores, faces.page, quads, texts.page,
         )  # fmt: skip
-        hosted = (tensor.numpy() for tensor in self._engine.to_host(*tensors))  # the one copy
-        scores, boxes, points, face_scores, face_page, quads_px, text_page = hosted
+        scores, boxes, points, face_scores, face_page, quads_px, text_page = self._engine.to_host(*tensors)
         count = len(photos.sizes_px)
         all_faces = [
             {"box_px": box, "score": score, "points_px": five}
@@ -47,24 +44,20 @@ class PhotoWriter:
         all_texts = [{"quad_px": quad} for quad in _rounded(quads_px)]
         sizes, nudities = photos.sizes_px.tolist(), _rounded(scores, 4)
         return [
-            {"width_px": width, "height_px": height, "nudity": score, "faces": own_faces, "texts": own_texts}
-            for (width, height), score, own_faces, own_texts in zip(
-                sizes,
-                nudities,
-                _by_photo(all_faces, face_page, count),
-                _by_photo(all_texts, text_page, count),
-                strict=True,
+            {
+                "width_px": width,
+                "height_px": height,
+                "nudity": score,
+                "faces": all_faces[own],
+                "texts": all_texts[owned],
+            }
+            for (width, height), score, own, owned in zip(
+                sizes, nudities, slices(face_page, count), slices(text_page, count), strict=True
             )
         ]
 
 
-def _rounded(values: NDArray[Any], decimals: int = 1) -> list[Any]:
+def _rounded(values: Tensor, decimals: int = 1) -> list[Any]:
     """As a person reads them."""
-    rounded: list[Any] = np.round(values.astype(float), decimals).tolist()
+    rounded: list[Any] = values.double().round(decimals=decimals).tolist()
     return rounded
-
-
-def _by_photo(items: list[Result], page: NDArray[Any], count: int) -> list[list[Result]]:
-    """Items of all photos, in ascending order of these, cut into those of each."""
-    cuts = np.searchsorted(page, np.arange(count + 1)).tolist()
-    return [items[begin:end] for begin, end in pairwise(cuts)]
