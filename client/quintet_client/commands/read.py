@@ -14,6 +14,7 @@ from quintet_client.commands import Subparsers
 from quintet_client.commands.connection import add_connection_options
 from quintet_client.commands.terminal import coloured
 from quintet_client.errors import ExitCode, InterruptedRunError, QuintetError, UsageError
+from quintet_client.input.addresses import Address, place_of
 from quintet_client.input.sources import STANDARD_INPUT
 from quintet_client.output.formats import NAMES, split_names
 from quintet_client.run.events import Events
@@ -28,6 +29,7 @@ examples:
   quintet read scans/ results/                     again: only what is missing or has changed
   quintet read page.jpg results/ --overwrite       one page, whatever results/ holds
   find scans -name '*.jpg' -mtime -1 -print0 | quintet read - results/ -0
+  quintet read s3://bucket/scans results/          every image, PDF and TIFF below a prefix
   quintet read scans/ results/ --json | jq -c 'select(.event == "page_failed")'
 
 exit codes:
@@ -52,7 +54,8 @@ def add_to(commands: Subparsers) -> None:
         "input_path",
         metavar="INPUT",
         type=_input_path,
-        help="folder (recursive), image, PDF, .txt list of files, or - for a list on standard input",
+        help="folder (recursive), image, PDF, .txt list of files, - for a list on standard input, or an address: "
+        "s3://, gs://, az:// or file://",
     )
     add("output_path", metavar="OUTPUT", type=Path, help="folder for pages/, ledger and report.json")
     # The settings' own defaults are the options'; the paths are placeholders, since both arguments have to be given.
@@ -113,9 +116,12 @@ def cancelled_by_signals() -> Cancellation:
     return cancellation
 
 
-def _input_path(text: str) -> Path:
+def _input_path(text: str) -> Path | Address:
     """INPUT as a path; a file that is really called "-" is given as "./-", which `Path` would fold into "-"."""
-    path = Path(text)
+    try:
+        path = place_of(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return Path.cwd() / path if path == STANDARD_INPUT and text != "-" else path
 
 

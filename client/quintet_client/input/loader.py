@@ -9,6 +9,7 @@ Legend: P pages of a batch, B bytes of all its pages together.
 import ctypes
 import logging
 import signal
+import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -16,10 +17,13 @@ from typing import NamedTuple
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from quintet_client.input.addresses import Address
 from quintet_client.input.documents.renderer import Renderer
 from quintet_client.input.regular_files import open_regular, why_not
 from quintet_client.input.sources import Source
-from quintet_client.service.page import UNKNOWN, Limits, Page
+from quintet_client.input.stores.copies import Copies
+from quintet_client.input.stores.objects import read_objects
+from quintet_client.service.page import UNKNOWN, FileStamp, Limits, Page
 from quintet_client.shared_memory.slabs import Slab, Slabs
 
 # Rendering takes a hundred times as long as reading: the first pages must not wait for 63 others.
@@ -58,16 +62,20 @@ class Task(NamedTuple):
 class PageFiles(Dataset[Page]):
     """The files of the sources; reading one never raises, because that would end the worker process."""
 
-    def __init__(self, sources: Sequence[Source], memory: memoryview | None, dpi: int, limits: Limits) -> None:
+    def __init__(
+        self, sources: Sequence[Source], memory: memoryview | None, dpi: int, limits: Limits, copies: Copies
+    ) -> None:
         self._sources = sources
         self._memory = memory
         self._dpi = dpi
         self._limits = limits
         # Starts its process with the first page of a document, in whatever process that is.
-        self._renderer = Renderer(limits=limits)
+        self._renderer = Renderer(limits=limits, copies=copies)
 
     def __getitems__(self, task: Task) -> LoadedBatch:
-        pages = [self._load(source) for source in self._sources[task.first : task.first + task.pages]]
+        sources = self._sources[task.first : task.first + task.pages]
+        fetched = read_object_pages([source for source in sources if _is_object(source)], self._limits)
+        pages = [next(fetched) if _is_object(source) else self._load(source) for source in sources]
         if self._memory is None or task.slab is None:
             return pack(pages)
         from quintet_client.shared_memory.pictures import decode_into  # noqa: PLC0415 - only this needs Pillow
@@ -99,6 +107,28 @@ def read_page(source: Source, most_bytes: int) -> Page:
             body = file.read() if stamp.size_bytes <= most_bytes else b""
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in a name from a list
         return Page(source.page_id, b"", UNKNOWN, "UNREADABLE_FILE", why_not(error))
+    return _page(source, body, stamp, most_bytes)
+
+
+def _is_object(source: Source) -> bool:
+    """Whether it is an image in a store."""
+    return source.is_at_address and not source.page and not source.code
+
+
+def read_object_pages(sources: Sequence[Source], limits: Limits) -> Iterator[Page]:
+    """Read images in stores, all at the same time, as `read_page` reads a file; what is too large is not asked for."""
+    most_bytes = limits.largest_body_bytes
+    small = [source for source in sources if source.stamp.size_bytes <= most_bytes]
+    bodies = iter(read_objects([Address.of(source.path) for source in small], most_bytes)) if small else iter(())
+    for source in sources:
+        read = (b"", source.stamp) if source.stamp.size_bytes > most_bytes else next(bodies)
+        if isinstance(read, OSError):
+            yield Page(source.page_id, b"", UNKNOWN, "UNREADABLE_FILE", why_not(read))
+        else:
+            yield _page(source, *read, most_bytes)
+
+
+def _page(source: Source, body: bytes, stamp: FileStamp, most_bytes: int) -> Page:
     if stamp.size_bytes > most_bytes:
         reason = f"{stamp.size_bytes} bytes; the service takes at most {most_bytes}"
         return Page(source.page_id, b"", stamp, "IMAGE_TOO_LARGE", reason)
@@ -140,6 +170,9 @@ class PageLoader:
         self._slabs = slabs
         self._lent: deque[Slab | None] = deque()
         self._here: list[PageFiles] = []
+        # Here, not in the processes that use it: they may be killed.
+        copied = any(source.page and source.is_at_address for source in sources)
+        self._copies = tempfile.TemporaryDirectory(prefix="quintet-", ignore_cleanup_errors=True) if copied else None
         previous = signal.getsignal(signal.SIGCHLD)
         smallest = min(batch, DOCUMENT_BATCH) if any(source.page for source in sources) else batch
         self._batches = self._start(0, min(loaders, -(-len(sources) // smallest)))
@@ -164,10 +197,14 @@ class PageLoader:
         finally:
             for files in self._here:
                 files.close()
+            if self._copies:
+                self._copies.cleanup()
 
     def _start(self, first: int, loaders: int) -> Iterator[LoadedBatch]:
         """Read the sources from `first` on."""
-        files = PageFiles(self._sources, self._slabs.memory if self._slabs else None, self._dpi, self._limits)
+        memory = self._slabs.memory if self._slabs else None
+        copies = Copies(folder=self._copies.name if self._copies else None)
+        files = PageFiles(self._sources, memory, self._dpi, self._limits, copies)
         self._here.append(files)
         loader = DataLoader(
             files,

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from quintet_client.errors import QuintetError, UsageError
+from quintet_client.input.addresses import is_address, was_address
 from quintet_client.input.page_ids import is_shortened, path_of
 from quintet_client.input.regular_files import why_not
-from quintet_client.input.sources import Source, find_sources
+from quintet_client.input.sources import Source, find_paths
+
+_AT_AN_ADDRESS = "the image is in a store, where originals are not looked for; give the folder of a copy with --input"
 
 
 class NoOriginalError(QuintetError):
@@ -34,12 +37,16 @@ class Originals:
         """Why there are no files at all; empty if there may be."""
         if not self.inputs:
             return "the run does not say where its INPUT was; give it with --input"
+        if all(map(was_address, self.inputs)):
+            return _AT_AN_ADDRESS
         if not any(place.exists() for place in self.inputs):
             return "INPUT is no longer where it was; give its place with --input"
         return ""
 
     def find(self, name: str) -> Path:
         """Find an image or document by its id; raises NoOriginalError if it is missing or outside INPUT."""
+        if is_address(self._known.get(name, "")):
+            raise NoOriginalError(_AT_AN_ADDRESS)
         if name in self._known:
             return Path(self._known[name])
         try:
@@ -56,20 +63,22 @@ class Originals:
     def _path(self, root: Path, name: str) -> Path | None:
         if not root.is_dir():
             # A single file, or a list: the user named each file, wherever it is.
-            found = self._sources(root).get(name)
+            found = self._paths(root).get(name)
+            if found and is_address(found):
+                raise NoOriginalError(_AT_AN_ADDRESS)
             return Path(found) if found else None
-        relative = os.path.relpath(self._sources(root).get(name, ""), root) if is_shortened(name) else path_of(name)
+        relative = os.path.relpath(self._paths(root).get(name, ""), root) if is_shortened(name) else path_of(name)
         path = Path(self._place(root / relative))
         if not path.is_relative_to(self._place(root)):
             raise NoOriginalError("the image's name leads out of INPUT, and is not followed")
         return path
 
-    def _sources(self, root: Path) -> dict[str, str]:
+    def _paths(self, root: Path) -> dict[str, str]:
         """All paths of INPUT by id: for lists, and for names that an id shortens."""
         with self._lock:
             if root not in self._listed:
                 try:
-                    self._listed[root] = {source.page_id: source.path for source in find_sources(root)}
+                    self._listed[root] = find_paths(root)
                 except UsageError as error:
                     raise NoOriginalError(f"INPUT cannot be listed: {error}") from error
             return self._listed[root]

@@ -1,4 +1,4 @@
-"""What to read: a folder, one file or a list of files becomes a sorted list of sources.
+"""What to read: a folder, one file, a list of files, or an address in a store becomes a sorted list of sources.
 
 Files alone: which pages a document has is found by `paging`.
 """
@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from quintet_client.errors import UsageError
+from quintet_client.input.addresses import Address, is_address, place_of
 from quintet_client.input.page_ids import page_id_of
 from quintet_client.input.regular_files import stamp_of
+from quintet_client.input.stores.apart import apart
+from quintet_client.input.stores.objects import list_objects, stamps_of
 from quintet_client.service.page import UNKNOWN, FileStamp
 
 PDF_EXTENSION = ".pdf"
@@ -32,11 +35,16 @@ class Source(NamedTuple):
     """One page to read, or a file whose pages are not counted yet."""
 
     page_id: str  # in OUTPUT and the ledger; see `page_ids.page_id_of`
-    path: str  # undecodable bytes as surrogates
+    path: str  # undecodable bytes as surrogates; or an address
     stamp: FileStamp = UNKNOWN  # when the file was listed
     page: int = 0  # number in a document, from 1; 0 if the file is an image, and travels as it is
     code: str = ""  # why nothing of a document can be read, like the message
     message: str = ""
+
+    @property
+    def is_at_address(self) -> bool:
+        """Whether it is an object in a store, not a file."""
+        return is_address(self.path)
 
     @property
     def is_pdf(self) -> bool:
@@ -49,12 +57,38 @@ class Source(NamedTuple):
         return self.path.lower().endswith(TIFF_EXTENSIONS)
 
 
-def find_sources(input_path: Path, *, null_names: bool = False, output: Path | None = None) -> list[Source]:
-    """List the files of INPUT, sorted by id; what cannot be read is listed too, so that it fails by name.
+def find_sources(input_path: Path | Address, *, null_names: bool = False, output: Path | None = None) -> list[Source]:
+    """List the files of INPUT, sorted by id, with their state; see `find_paths`.
+
+    INPUT may be an address: of all images and documents below a prefix, or of one object. Ids are keys relative to it.
+
+    Raises:
+        UsageError: INPUT does not exist, or the list or the store cannot be read.
+        NotAuthorisedError: a store refused the credentials.
+        ServerUnreachableError: a store was away for longer than is waited.
+    """
+    if isinstance(input_path, Address):
+        return sorted(_below(input_path))
+    paths = find_paths(input_path, null_names=null_names, output=output)
+    remote = [path for path in paths.values() if is_address(path)]
+    stamps = dict(zip(remote, apart(stamps_of, list(map(Address.of, remote))), strict=True)) if remote else {}
+    return [Source(page_id, path, stamps.get(path) or stamp_of(path)) for page_id, path in sorted(paths.items())]
+
+
+def _below(address: Address) -> Iterator[Source]:
+    """The objects of an address; obstore's keys have no empty parts, and none that is "." or ".."."""
+    prefix = address.key.rstrip("/")
+    for key, stamp in apart(list_objects, address, EXTENSIONS):
+        relative = key.removeprefix(prefix).removeprefix("/") or address.name
+        yield Source(page_id_of(relative), str(address._replace(key=key)), stamp)
+
+
+def find_paths(input_path: Path, *, null_names: bool = False, output: Path | None = None) -> dict[str, str]:
+    """Find the files of INPUT by their ids; what cannot be read is found too, so that it fails by name.
 
     INPUT is a folder (searched recursively, links followed), one file, a `.txt` list of files, or `-` for a list on
-    standard input. Names in a list are relative to its folder, those on standard input to the working one; they end
-    with a newline, or NUL for `null_names`. A path named twice is one file.
+    standard input. Names in a list are relative to its folder, those on standard input to the working one, or
+    addresses; they end with a newline, or NUL for `null_names`. A path named twice is one file.
 
     What `quintet read` wrote is no input, and left out: `pages` and `exports` of OUTPUT, and of any folder with a
     ledger. What is left out is logged.
@@ -68,11 +102,11 @@ def find_sources(input_path: Path, *, null_names: bool = False, output: Path | N
         paths = {page_id_of(os.path.relpath(path, root)): path for path in _Walk(root, results)}
     else:
         listed = dict(_listed(input_path, b"\0" if null_names else b"\n"))
-        folders = {os.path.dirname(path) for path in listed.values()}  # noqa: PTH120 - they are strings
+        folders = {os.path.dirname(path) for path in listed.values() if not is_address(path)}  # noqa: PTH120 - they are strings
         written = {folder for folder in sorted(folders) if results.hold(folder, _place_of(folder))}
         paths = {page_id: path for page_id, path in listed.items() if os.path.dirname(path) not in written}  # noqa: PTH120
     results.tell()
-    return [Source(page_id, paths[page_id], stamp_of(paths[page_id])) for page_id in sorted(paths)]
+    return paths
 
 
 def _listed(input_path: Path, end: bytes) -> Iterator[tuple[str, str]]:
@@ -201,6 +235,12 @@ def _from_list(names: bytes, folder: Path, end: bytes) -> Iterator[tuple[str, st
     for line in names.split(end):
         # A list written on Windows ends its lines with \r\n; a name that ends with NUL is taken as it is.
         name = os.fsdecode(line.rstrip(b"\r") if end == b"\n" else line)
-        if name:
+        if not name:
+            continue
+        place = place_of(name)
+        if isinstance(place, Address):
+            yield page_id_of(str(place)), str(place)
+        else:
+            name = str(place) if name.startswith("file:") else name
             path = os.path.join(root, name)  # noqa: PTH118 - Path would fold "..", which may pass through a link
             yield page_id_of(name.removeprefix(prefix)), path

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quintet_client.errors import UsageError
+from quintet_client.input.addresses import is_address, was_address
 from quintet_client.input.documents.renderer import Renderer
 from quintet_client.input.page_ids import document_of, is_shortened, page_id_in, page_place, path_of
 from quintet_client.input.paging import has_pages, pages_of
 from quintet_client.input.sources import TIFF_EXTENSIONS, Source, names_files
+from quintet_client.input.stores.apart import apart
+from quintet_client.input.stores.copies import Copies
 from quintet_client.output.folder import Output
 from quintet_client.output.ledger import Ledger, Row, UnusableLedgerError
 from quintet_client.run.settings import ReadSettings
@@ -63,7 +66,8 @@ def make_plan(files: Sequence[Source], output: Output, settings: ReadSettings) -
     """
     if settings.overwrite:
         _start_anew(output)
-    with Ledger.open(output.ledger) as ledger, closing(Renderer()) as renderer:
+    # The loader forks later.
+    with Ledger.open(output.ledger) as ledger, closing(Renderer(copies=Copies(apart))) as renderer:
         return _Planner(ledger, output, settings, renderer).plan(files)
 
 
@@ -101,22 +105,27 @@ class _Planner:
             else:
                 todo.append(source)
         self.ledger.record(Row(source.page_id, "pending") for source in todo)
-        vanished = self._vanished({file.page_id for file in files})
+        vanished = self._vanished(files)
         if self.settings.prune:
             self._forget(vanished)
         left = 0 if self.settings.prune else len(vanished)
         page_ids = frozenset(source.page_id for source in sources)
         return Plan(page_ids, todo, skipped["ok"], skipped["failed"], left, self.ledger.model())
 
-    def _vanished(self, files: Set[str]) -> set[str]:
+    def _vanished(self, files: Sequence[Source]) -> set[str]:
         """The pages of files that are gone from every INPUT of OUTPUT; none while an INPUT may be away itself.
 
         A disk that is not mounted leaves an empty folder, or none.
         """
+        known = {file.page_id for file in files}
         others = {
-            row.page_id: name for row in self.ledger.all_rows() if (name := document_of(row.page_id)) not in files
+            row.page_id: name for row in self.ledger.all_rows() if (name := document_of(row.page_id)) not in known
         }
-        places = {*map(Path, self.ledger.inputs()), Path(os.path.abspath(self.settings.input_path))}  # noqa: PTH100
+        here = self.settings.input_place
+        inputs = {*self.ledger.inputs(), here}
+        if any(file.path == here for file in files if file.is_at_address) or any(map(is_address, inputs - {here})):
+            return set()  # of a store, only what is below this INPUT has been looked at
+        places = map(Path, (place for place in inputs if not is_address(place)))
         roots = [place if place.is_dir() or not names_files(place) else place.parent for place in places]
         if not others or not files or any(map(_is_away, roots)):
             return set()
@@ -130,6 +139,8 @@ class _Planner:
             pages = self._pages_in(file) if has_pages(file) else [file]
             yield from pages[:left]
             if left is not None:
+                if file.is_at_address and left < len(pages):
+                    self.ledger.note(_cut(file), "")
                 left -= len(pages)
                 if left <= 0:
                     return
@@ -139,6 +150,9 @@ class _Planner:
         row = self.ledger.find(file.page_id) if file.is_pdf else None
         if row is not None and self._has_its_end(row, file):
             return [file]  # it could not be opened, and has not changed
+        numbered = self._pages_known(file) if file.is_at_address else []
+        if numbered:
+            return numbered
         pages = pages_of(file, self.renderer)
         known = [row for row in self.ledger.rows_of(file.page_id) if document_of(row.page_id) == file.page_id]
         own = [row for row in known if row.page_id != file.page_id]
@@ -148,6 +162,19 @@ class _Planner:
             return [file._replace(page_id=page_id_in(file.page_id, number), page=number) for number in numbers]
         self._forget({row.page_id for row in known} - {page.page_id for page in pages})
         return pages
+
+    def _pages_known(self, file: Source) -> Sequence[Source]:
+        """The pages that an earlier run found in a document that has not changed: copying it again to count them costs.
+
+        None if they have not all come to their end, or `--limit` cut them off, or there were none.
+        """
+        rows = [row for row in self.ledger.rows_of(file.page_id) if document_of(row.page_id) == file.page_id]
+        if any(row.stamp != file.stamp for row in rows) or self.ledger.fact(_cut(file)) is not None:
+            return []
+        if [row.page_id for row in rows] == [file.page_id]:
+            return [file] if rows[0].state == "ok" else []
+        numbers = sorted(page_place(row.page_id)[1] for row in rows)
+        return [file._replace(page_id=page_id_in(file.page_id, number), page=number) for number in numbers]
 
     def _forget(self, page_ids: set[str]) -> None:
         """Remove pages with their answers."""
@@ -194,6 +221,11 @@ class _Planner:
         return self.output.size_of(row.page_id) == row.output_bytes
 
 
+def _cut(file: Source) -> str:
+    """The ledger's note that not all pages of a document are in it."""
+    return f"cut {file.page_id}"
+
+
 def _is_away(folder: Path) -> bool:
     """Whether a folder is missing, empty or cannot be listed."""
     try:
@@ -204,8 +236,8 @@ def _is_away(folder: Path) -> bool:
 
 
 def _is_gone(root: Path, name: str) -> bool:
-    """Whether a file is surely not there any more; one whose name is shortened in its id may be."""
-    if is_shortened(name):
+    """Whether a file is surely not there any more; one whose name is shortened in its id may be, and one in a store."""
+    if is_shortened(name) or was_address(Path(name)):
         return False
     try:
         os.lstat(os.path.join(root, path_of(name)))  # noqa: PTH118 - an absolute name replaces the root

@@ -6,7 +6,6 @@ the pages and bytes under way. A page is entered as ok only after its file is in
 
 import json
 import logging
-import os
 import time
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
@@ -67,7 +66,7 @@ def read_all(
         _log.info("%d pages: %d to read, %d done earlier", tally.inputs, len(plan.todo), tally.skipped)
         events.start(tally, plan.model)
         with Ledger.open(output.ledger) as ledger:
-            ledger.add_input(os.path.abspath(settings.input_path))  # noqa: PTH100 - resolve() would follow links
+            ledger.add_input(settings.input_place)
         exports = RunExports(output, settings.formats, files, cancellation)
         run = _Run(settings, cancellation, output, tally, clock, events, exports)
         delivery = _delivery(run, transport)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from quintet_client.errors import ExitCode
+from quintet_client.input.addresses import Address
 from quintet_client.output.ledger import Row
 from quintet_client.run.settings import ReadSettings
 
@@ -158,7 +159,9 @@ class Report:
             "model": self.model,
             "exit_code": int(self.exit_code),
             "reason": self.reason,
-            "settings": {key: _text_of(value) if isinstance(value, Path) else value for key, value in settings.items()},
+            "settings": {
+                key: _text_of(value) if isinstance(value, Path | Address) else value for key, value in settings.items()
+            },
         }
 
     def to_json(self) -> bytes:
@@ -187,6 +190,6 @@ class Report:
         return "\n".join([*lines, f"results in {_text_of(self.settings.output_path)}"]) + "\n"
 
 
-def _text_of(path: Path) -> str:
+def _text_of(path: Path | Address) -> str:
     # A path may hold bytes that are no UTF-8; standard output and JSON cannot.
     return str(path).encode("utf-8", "backslashreplace").decode()

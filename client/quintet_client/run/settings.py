@@ -7,6 +7,7 @@ from pathlib import Path
 from quintet.frame.frames import MAX_ITEMS
 
 from quintet_client.errors import UsageError
+from quintet_client.input.addresses import Address
 from quintet_client.output.formats import choose
 from quintet_client.service.transport import DEFAULT_MODEL, DEFAULT_SERVER, DEFAULT_TIMEOUT_S
 
@@ -27,7 +28,7 @@ class ReadSettings:
     """The settings of one run.
 
     Attributes:
-        input_path: folder, file or `.txt` list to read; `-` is a list on standard input.
+        input_path: folder, file, `.txt` list or address to read; `-` is a list on standard input.
         output_path: folder to write.
         server: base URL of the inference address.
         model: name of the served model that reads them; results of several are not mixed in one OUTPUT.
@@ -53,7 +54,7 @@ class ReadSettings:
         dpi: pixels an inch that pages of PDFs are rendered at.
     """
 
-    input_path: Path
+    input_path: Path | Address
     output_path: Path
     server: str = DEFAULT_SERVER
     model: str = DEFAULT_MODEL
@@ -96,6 +97,12 @@ class ReadSettings:
         for name in ("timeout_s", "give_up_s"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; give seconds above 0")
+
+    @property
+    def input_place(self) -> str:
+        """INPUT as the ledger notes it: an address, or an absolute path."""
+        place = self.input_path
+        return str(place) if isinstance(place, Address) else os.path.abspath(place)  # noqa: PTH100 - resolve() would follow links
 
 
 def _at_least(name: str, value: int, least: int) -> None:

@@ -11,9 +11,11 @@ import time
 from collections import Counter
 from typing import IO, cast
 
+from quintet_client.input.addresses import is_address
 from quintet_client.input.documents.codes import DocumentCode
 from quintet_client.input.documents.messages import Answer, answer_unpacked, packed
-from quintet_client.input.regular_files import stamp_of
+from quintet_client.input.regular_files import stamp_of, why_not
+from quintet_client.input.stores.copies import Copies
 from quintet_client.service.page import UNKNOWN, USUAL_LIMITS, Limits
 
 # A page of 100 megapixels takes a few seconds; what takes a minute is made to.
@@ -45,14 +47,22 @@ class Renderer:
     A renderer that has not been asked yet may be copied into another process by a fork.
     """
 
-    def __init__(self, page_s: float = PAGE_S, memory_bytes: int = MEMORY_BYTES, limits: Limits = USUAL_LIMITS) -> None:
+    def __init__(
+        self,
+        page_s: float = PAGE_S,
+        memory_bytes: int = MEMORY_BYTES,
+        limits: Limits = USUAL_LIMITS,
+        copies: Copies | None = None,
+    ) -> None:
         """Prepare.
 
         Args:
             page_s: seconds that a page has, or opening and counting.
             memory_bytes: address space that the process has.
             limits: of the service, which the images keep to.
+            copies: where documents of stores become files.
         """
+        self._copies = copies or Copies()
         self._limits = limits
         self._page_s = page_s
         self._memory_bytes = memory_bytes
@@ -73,20 +83,31 @@ class Renderer:
     def render(self, path: str, page: int, dpi: int) -> Answer:
         """Render a page, from 1, of a PDF or TIFF, which has its own resolution; or say why there is no image."""
         with self._lock:
-            stamp = stamp_of(path)
-            if self._stalls[path] >= _STALLS_A_DOCUMENT:
-                return Answer(stamp, code=DocumentCode.RENDERER_STALLED, message="earlier pages stalled the renderer")
-            answer = self._answer({"path": path, "page": page, "dpi": dpi, "limits": self._limits})
-            if answer.code == DocumentCode.RENDERER_STALLED:
-                self._stalls[path] += 1
-            if answer.code in _NOT_THE_FILES_FAULT:
-                return answer._replace(stamp=UNKNOWN)
-            return answer if answer.stamp != UNKNOWN else answer._replace(stamp=stamp)
+            if not is_address(path):
+                return self._render(path, page, dpi)
+            try:
+                copy, stamp = self._copies.of(path)
+            except OSError as error:
+                return Answer(code=DocumentCode.UNREADABLE_FILE, message=why_not(error))
+            answer = self._render(copy, page, dpi)
+            return answer if answer.stamp == UNKNOWN else answer._replace(stamp=stamp)
 
     def close(self) -> None:
         """End the process. Another request starts a new one."""
         with self._lock:
             self._end_child()
+            self._copies.close()
+
+    def _render(self, path: str, page: int, dpi: int) -> Answer:
+        stamp = stamp_of(path)
+        if self._stalls[path] >= _STALLS_A_DOCUMENT:
+            return Answer(stamp, code=DocumentCode.RENDERER_STALLED, message="earlier pages stalled the renderer")
+        answer = self._answer({"path": path, "page": page, "dpi": dpi, "limits": self._limits})
+        if answer.code == DocumentCode.RENDERER_STALLED:
+            self._stalls[path] += 1
+        if answer.code in _NOT_THE_FILES_FAULT:
+            return answer._replace(stamp=UNKNOWN)
+        return answer if answer.stamp != UNKNOWN else answer._replace(stamp=stamp)
 
     def _answer(self, request: dict[str, str | int | Limits]) -> Answer:
         """Ask, once more if the process dies; what did not survive is replaced."""

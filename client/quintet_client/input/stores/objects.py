@@ -1,0 +1,218 @@
+"""The one place that knows obstore: lists objects, tells their state, reads and copies them.
+
+Credentials are what obstore finds: the stores' environment variables, or the role of the machine. Its messages hold
+addresses as they were asked, which may be signed, and the stores' own words: none of them is passed on.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import cache
+from hashlib import sha256
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from quintet_client.errors import NotAuthorisedError, QuintetError, ServerUnreachableError, UsageError
+from quintet_client.input.addresses import Address
+from quintet_client.service.page import UNKNOWN, FileStamp
+
+if TYPE_CHECKING:
+    from obstore import GetResult, ObjectMeta
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig
+
+# Requests of one process that are under way at a time.
+CONNECTIONS = 16
+# A store that answers 429 or 5xx, or not at all, is asked again for so long.
+RETRY_S = 60
+_RETRIES: "RetryConfig" = {
+    "max_retries": 60,
+    "retry_timeout": timedelta(seconds=RETRY_S),
+    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
+}
+# One request, with the body: 64 MiB at 2 Mbit/s take 270 s. A connection that is silent for 20 s is given up.
+_CLIENT: "ClientConfig" = {"connect_timeout": "5s", "read_timeout": "20s", "timeout": "300s"}
+# The variable that allows addresses of a store that begin with http://; options given here would hide it from obstore.
+_ALLOW_HTTP = {"s3": "AWS_ALLOW_HTTP", "gs": "GOOGLE_ALLOW_HTTP", "az": "AZURE_ALLOW_HTTP"}
+_CHUNK_BYTES = 8 * 1024 * 1024
+_STATUS = re.compile(r"status code: (\d{3})")
+# Where a machine of Amazon's or Google's is asked for its role, if there are no other credentials.
+_ROLES = "169.254.169.254"
+
+
+class Found(NamedTuple):
+    """An object that is there."""
+
+    key: str
+    stamp: FileStamp
+
+
+def list_objects(address: Address, extensions: tuple[str, ...]) -> list[Found]:
+    """List the objects below a prefix whose keys end so, or the one object that the address is.
+
+    Raises:
+        UsageError: there is nothing, or the store cannot be asked for it.
+        NotAuthorisedError: the store refused the credentials.
+        ServerUnreachableError: the store was away or busy for `RETRY_S`.
+    """
+    _need_obstore()
+    import obstore  # noqa: PLC0415 - only addresses need it
+
+    try:
+        if address.name.lower().endswith(extensions):
+            (stamp,) = stamps_of([address])
+            if stamp != UNKNOWN:
+                return [Found(address.key, stamp)]
+        found, empty = [], True
+        for chunk in obstore.list(_store(address.scheme, address.bucket), address.key.rstrip("/"), chunk_size=1000):
+            empty = False
+            found += [Found(meta["path"], _stamp(meta)) for meta in chunk if meta["path"].lower().endswith(extensions)]
+    except (ValueError, obstore.exceptions.BaseError) as error:
+        raise _fault(error, address) from None
+    if empty:
+        raise UsageError(f"{address} does not exist: there is no object of that name, and none below it")
+    return found
+
+
+def stamps_of(addresses: Sequence[Address]) -> list[FileStamp]:
+    """Tell the state of objects, in order; `UNKNOWN` for those that are not there: reading says so, by name.
+
+    Raises:
+        QuintetError: as `list_objects`, for a store that cannot be asked.
+    """
+    _need_obstore()
+    with ThreadPoolExecutor(CONNECTIONS) as threads:
+        return list(threads.map(_stamp_of, addresses))
+
+
+def read_objects(addresses: Sequence[Address], most_bytes: int) -> list[tuple[bytes, FileStamp] | OSError]:
+    """Read objects whole, at the same time; those that are larger are empty, those that cannot be read an error."""
+    with ThreadPoolExecutor(min(CONNECTIONS, len(addresses))) as threads:
+        return list(threads.map(_read, addresses, [most_bytes] * len(addresses)))
+
+
+def copy_object(address: Address, file: BinaryIO, most_bytes: int) -> FileStamp:
+    """Copy an object into a file; nothing of one that is larger. Raises OSError if it cannot be read."""
+    import obstore  # noqa: PLC0415 - as above
+
+    try:
+        found, stamp = _get(address)
+        if stamp.size_bytes <= most_bytes:
+            file.writelines(found.stream(_CHUNK_BYTES))
+    except (ValueError, QuintetError, obstore.exceptions.BaseError) as error:
+        raise _why_not(error, address) from None
+    return stamp
+
+
+def _read(address: Address, most_bytes: int) -> tuple[bytes, FileStamp] | OSError:
+    import obstore  # noqa: PLC0415 - as above
+
+    try:
+        found, stamp = _get(address)
+        return (bytes(found.bytes()) if stamp.size_bytes <= most_bytes else b""), stamp
+    except (ValueError, FileNotFoundError, QuintetError, obstore.exceptions.BaseError) as error:
+        return _why_not(error, address)
+
+
+def _get(address: Address) -> tuple["GetResult", FileStamp]:
+    import obstore  # noqa: PLC0415 - as above
+
+    try:
+        found = obstore.get(_store(address.scheme, address.bucket), address.key)
+    except FileNotFoundError:
+        raise FileNotFoundError(0, "there is no such object") from None
+    return found, _stamp(found.meta)
+
+
+def _stamp_of(address: Address) -> FileStamp:
+    import obstore  # noqa: PLC0415 - as above
+
+    try:
+        return _stamp(obstore.head(_store(address.scheme, address.bucket), address.key))
+    except (ValueError, FileNotFoundError):  # ValueError: a key that obstore has no words for
+        return UNKNOWN
+    except obstore.exceptions.BaseError as error:
+        raise _fault(error, address) from None
+
+
+def _stamp(meta: "ObjectMeta") -> FileStamp:
+    """An object's size and, for its time, 63 bits of a digest of its ETag: times are of whole seconds.
+
+    Answers and listings quote an ETag differently.
+    """
+    etag = (meta["e_tag"] or meta["last_modified"].isoformat(timespec="seconds")).removeprefix("W/").strip('"')
+    return FileStamp(meta["size"], int.from_bytes(sha256(etag.encode()).digest()[:8]) >> 1)
+
+
+def _need_obstore() -> None:
+    if find_spec("obstore") is None:
+        raise UsageError("addresses need obstore, which is not installed: pip install 'quintet[stores]'")
+
+
+@cache
+def _first_process() -> int:
+    return os.getpid()
+
+
+@cache
+def _store(scheme: str, bucket: str) -> "ObjectStore":
+    """Connect to a bucket. Raises UsageError if the environment lacks what that takes."""
+    from obstore.exceptions import BaseError  # noqa: PLC0415 - as above
+    from obstore.store import AzureStore, GCSStore, S3Store  # noqa: PLC0415 - as above
+
+    if _first_process() != os.getpid():
+        raise RuntimeError("obstore was used before this process was forked, and would wait for ever")
+    store = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[scheme]
+    options: ClientConfig = {**_CLIENT, "allow_http": os.environ.get(_ALLOW_HTTP[scheme], "").lower() in {"1", "true"}}
+    try:
+        connected: ObjectStore = store(bucket, retry_config=_RETRIES, client_options=options)
+    except (ValueError, BaseError) as error:
+        raise UsageError(
+            f"the environment lacks what {scheme}:// needs, or says it wrongly ({type(error).__name__}): see the "
+            "variables in docs/cli.md"
+        ) from None
+    return connected
+
+
+def _fault(error: Exception, address: Address) -> QuintetError:
+    """What ends a run before anything is read, in words that hold nothing of the store's or obstore's."""
+    place = f"{address.scheme}://{address.bucket}"
+    if isinstance(error, ValueError) or "path segment" in str(error):
+        return UsageError(
+            f"{address}: no part of a key may be empty, '.' or '..', of what is below it neither; rename it"
+        )
+    status = _status(error)
+    if status in {401, 403}:
+        return NotAuthorisedError(f"{place} refused the credentials of the environment (status {status})")
+    if not status and _ROLES in str(error):
+        return NotAuthorisedError(f"the environment has no credentials for {place}, and the machine has no role")
+    if status == 404:
+        return UsageError(f"{address} does not exist: there is no bucket {address.bucket}")
+    if not status or status == 429 or status >= 500:
+        return ServerUnreachableError(f"{place} could not be reached for {RETRY_S} s{_of(status)}")
+    return UsageError(f"{place} does not take the request{_of(status)}: are bucket, region and credentials right?")
+
+
+def _why_not(error: Exception, address: Address) -> OSError:
+    """Why one object cannot be read, likewise."""
+    if isinstance(error, FileNotFoundError):
+        return error
+    fault = error if isinstance(error, QuintetError) else _fault(error, address)
+    return OSError(0, str(fault))
+
+
+def _status(error: Exception) -> int:
+    """The store's last answer; 0 if there was none, or none that says."""
+    from obstore.exceptions import PermissionDeniedError, UnauthenticatedError  # noqa: PLC0415 - as above
+
+    if isinstance(error, PermissionDeniedError):
+        return 403
+    if isinstance(error, UnauthenticatedError):
+        return 401
+    found = _STATUS.search(str(error))
+    return int(found.group(1)) if found else 0
+
+
+def _of(status: int) -> str:
+    return f" (status {status})" if status else ""

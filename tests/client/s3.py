@@ -1,0 +1,126 @@
+"""An S3 on loopback: moto's server in a process of its own, and a proxy before it that counts, and fails on demand."""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import quote, unquote, urlsplit
+
+KEY_ID, SECRET = "AKIAQUINTETTESTS", "the-secret-of-the-tests"
+BUCKET = "bucket"
+# moto lets nobody read who does not sign, and looks at no signature.
+_SIGNED = {"Authorization": f"AWS4-HMAC-SHA256 Credential={KEY_ID}/20260101/us-east-1/s3/aws4_request, Signature=x"}
+
+
+class Store:
+    """Attributes:
+    gets: how often each object was asked for, by its key.
+    fails_with: answers everything so as long as it is not 0.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.gets: Counter[str] = Counter()
+        self.refused = 0
+        self.fails_with = 0
+        self._port = port
+        self._proxy = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._proxy.daemon_threads = True
+        self.environment = {
+            **os.environ,
+            "AWS_ACCESS_KEY_ID": KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._proxy.server_port}",
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_REGION": "us-east-1",
+        }
+        self._thread = threading.Thread(target=self._proxy.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._proxy.shutdown()
+        self._proxy.server_close()
+
+    def put(self, key: str, body: bytes) -> None:
+        assert self.ask("PUT", f"/{BUCKET}/{quote(key)}", body)[0] == 200
+
+    def put_folder(self, folder, prefix: str) -> None:
+        for path in folder.rglob("*"):
+            if path.is_file():
+                self.put(f"{prefix}/{path.relative_to(folder)}", path.read_bytes())
+
+    def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port)
+        try:
+            connection.request(method, path, body, _SIGNED)
+            answer = connection.getresponse()
+            return answer.status, dict(answer.getheaders()), answer.read()
+        finally:
+            connection.close()
+
+    def _handler(self):
+        store = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            wbufsize = -1
+            disable_nagle_algorithm = True
+
+            def do_GET(self):
+                parts = urlsplit(self.path)
+                key = unquote(parts.path).removeprefix(f"/{BUCKET}").removeprefix("/")
+                status, headers, body = store.fails_with, {}, b"<Error><Code>SlowDown</Code></Error>"
+                if status:
+                    store.refused += 1
+                else:
+                    status, headers, body = store.ask(self.command, self.path)
+                if key and self.command == "GET":
+                    store.gets[key] += 1
+                self.send_response(status)
+                for name, value in headers.items():
+                    if name.lower() not in {"connection", "date", "server", "transfer-encoding"}:
+                        self.send_header(name, value)
+                if "content-length" not in map(str.lower, headers):
+                    self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(b"" if self.command == "HEAD" else body)
+
+            do_HEAD = do_GET
+
+            def log_message(self, *_arguments):
+                pass
+
+        return Handler
+
+
+@contextmanager
+def serving():
+    """Yield a store with one empty bucket; moto is stopped by its process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = f"from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    store = Store(port)
+    try:
+        ends_at = time.monotonic() + 60
+        while not _made(store):
+            assert process.poll() is None and time.monotonic() < ends_at, "no S3 server"
+            time.sleep(0.1)
+        yield store
+    finally:
+        store.close()
+        process.terminate()
+        process.wait()
+
+
+def _made(store: Store) -> bool:
+    try:
+        return store.ask("PUT", f"/{BUCKET}")[0] == 200
+    except OSError:
+        return False
