@@ -19,9 +19,12 @@ _SIGNED = {"Authorization": f"AWS4-HMAC-SHA256 Credential={KEY_ID}/20260101/us-e
 
 
 class Store:
-    """Attributes:
-    gets: how often each object was asked for, by its key.
-    fails_with: answers everything so as long as it is not 0.
+    """A store that is served until closed.
+
+    Attributes:
+        gets: how often each object was asked for, by its key.
+        fails_with: the status of every answer as long as it is not 0.
+        refused: how many those were.
     """
 
     def __init__(self, port: int) -> None:
@@ -45,6 +48,14 @@ class Store:
     def close(self) -> None:
         self._proxy.shutdown()
         self._proxy.server_close()
+
+    def reset(self) -> None:
+        """Forget everything, but for one empty bucket."""
+        self.fails_with = 0
+        self.refused = 0
+        self.gets.clear()
+        assert self.ask("POST", "/moto-api/reset")[0] == 200
+        assert self.ask("PUT", f"/{BUCKET}")[0] == 200
 
     def put(self, key: str, body: bytes) -> None:
         assert self.ask("PUT", f"/{BUCKET}/{quote(key)}", body)[0] == 200
@@ -90,7 +101,7 @@ class Store:
                 self.end_headers()
                 self.wfile.write(b"" if self.command == "HEAD" else body)
 
-            do_HEAD = do_GET
+            do_HEAD = do_GET  # noqa: N815 - as http.server calls it
 
             def log_message(self, *_arguments):
                 pass
@@ -100,7 +111,7 @@ class Store:
 
 @contextmanager
 def serving():
-    """Yield a store with one empty bucket; moto is stopped by its process."""
+    """Yield a store; moto is stopped by its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -109,8 +120,9 @@ def serving():
     store = Store(port)
     try:
         ends_at = time.monotonic() + 60
-        while not _made(store):
-            assert process.poll() is None and time.monotonic() < ends_at, "no S3 server"
+        while not _answers(store):
+            assert process.poll() is None, "no S3 server"
+            assert time.monotonic() < ends_at, "no S3 server"
             time.sleep(0.1)
         yield store
     finally:
@@ -119,8 +131,8 @@ def serving():
         process.wait()
 
 
-def _made(store: Store) -> bool:
+def _answers(store: Store) -> bool:
     try:
-        return store.ask("PUT", f"/{BUCKET}")[0] == 200
+        return bool(store.ask("GET", "/"))
     except OSError:
         return False

@@ -8,7 +8,7 @@ import threading
 import pytest
 from reading import answers, assert_adds_up, read, report, rows, write_pages
 from s3 import BUCKET, KEY_ID, SECRET, serving
-from scripted_server import ScriptedServer
+from scripted_server import ScriptedServer, page_answer
 
 from tests.unit.documents.made_documents import drawn, pdf_of, tiff_of
 
@@ -28,11 +28,7 @@ def stores():
 @pytest.fixture
 def store(stores):
     """The store, its bucket empty."""
-    stores.fails_with = 0
-    listing = stores.ask("GET", f"/{BUCKET}?list-type=2")[2].decode()
-    for part in listing.split("<Key>")[1:]:
-        stores.ask("DELETE", f"/{BUCKET}/{part.partition('</Key>')[0]}")
-    stores.gets.clear()
+    stores.reset()
     return stores
 
 
@@ -155,17 +151,22 @@ def test_what_cannot_be_listed_ends_the_run_before_it_begins(store, output, addr
 def test_a_store_that_is_busy_for_some_seconds_costs_time_and_no_page(store, folder, output):
     write_pages(folder, 40)
     store.put_folder(folder, "scans")
+    listed = []
 
-    def busy_for_a_while(request):
-        return page_after(request)
-
-    from scripted_server import page_answer as page_after  # noqa: PLC0415
-
-    with ScriptedServer(busy_for_a_while) as server:
+    def busy_for_3_s():
         store.fails_with = 503
-        threading.Timer(5, setattr, (store, "fails_with", 0)).start()
-        assert read_address(store, ADDRESS, output, server.url)[0] == 0
-    assert store.refused > 0
+        threading.Timer(3, setattr, (store, "fails_with", 0)).start()
+
+    def answered(request):
+        if not listed:
+            listed.append(store.refused)
+            busy_for_3_s()
+        return page_answer(request)
+
+    with ScriptedServer(answered) as server:
+        busy_for_3_s()
+        assert read_address(store, ADDRESS, output, server.url, "--batch", 4)[0] == 0
+    assert store.refused > listed[0] > 0, "while it was listed, and while it was read"
     assert assert_adds_up(output)["ok"] == 40
 
 
