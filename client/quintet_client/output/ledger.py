@@ -113,6 +113,11 @@ class Ledger:
         among = "WHERE page_id = ? OR (page_id > ? AND page_id < ?) ORDER BY page_id"
         return list(self._select(among, name, name + "#", name + "$"))  # "$" comes after "#"
 
+    def updated_at(self, page_id: str) -> str:
+        """Return when a page's row was last written (ISO 8601, UTC); empty if there is none."""
+        found = self._connection.execute("SELECT updated_at FROM pages WHERE page_id = ?", (page_id,)).fetchone()
+        return str(found[0]) if found else ""
+
     def record(self, rows: Iterable[Row], model: str | None = None) -> None:
         """Write rows, and the model fingerprint if given, in one transaction."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")

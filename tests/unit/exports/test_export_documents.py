@@ -126,8 +126,8 @@ def test_a_result_that_is_missing_or_cut_is_pending_and_one_of_another_schema_as
     found = {name: load_page(row, output) for name, row in rows.items()}
     states = {name: page.state for name, page in found.items()}
     assert states == {"whole": "ok", "cut": "pending", "gone": "pending", "other": "ok", "failed": "failed"}
-    assert (found["whole"].schema, found["whole"].answer) == ("quintet.page/1", {})
-    assert (found["other"].schema, found["other"].page, found["other"].answer["legs"]) == ("zoo.animal/2", None, 4)
+    assert (found["whole"].schema, found["whole"].answer) == ("quintet.page/1", body)
+    assert (found["other"].schema, found["other"].page, found["other"].answer) == ("zoo.animal/2", None, other)
 
 
 def test_formats_come_once_and_in_one_order_and_unknown_ones_are_named():
