@@ -70,9 +70,8 @@ Rows = tuple[str, tuple[Row, ...]]
 
 
 def in_documents(rows: Iterable[Row]) -> Iterator[Rows]:
-    """Group the ledger's rows by document, sorted by name, the rows of each in page order."""
-    ordered = sorted(rows, key=lambda row: (page_place(row.page_id), row.page_id))
-    for name, group in groupby(ordered, key=lambda row: document_of(row.page_id)):
+    """Group rows that the ledger gives sorted by document and page."""
+    for name, group in groupby(rows, key=lambda row: document_of(row.page_id)):
         yield name, tuple(group)
 
 

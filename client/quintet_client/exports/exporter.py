@@ -158,7 +158,7 @@ class Exporter:
     def _documents(self, form: Format) -> Iterator[Document]:
         """Yield the documents that were read to their end, one in memory; what the format cannot show fails alone."""
         with Ledger.open(self.output.ledger) as ledger:
-            for name, rows in in_documents(ledger.all_rows()):
+            for name, rows in documents_of(self.output):
                 pages = tuple(load_page(row, self.output) for row in rows)
                 read_at = max(ledger.updated_at(row.page_id) for row in rows)
                 found = Document(name, pages, None, rows[0].size_bytes, rows[0].mtime_ns, read_at)
@@ -204,10 +204,10 @@ def _module_of(form: Format) -> ModuleType:
     return import_module(f"quintet_client.exports.{form.module}")
 
 
-def documents_of(output: Output) -> list[Rows]:
-    """All documents of the ledger with their rows, sorted by name."""
+def documents_of(output: Output) -> Iterator[Rows]:
+    """Yield all documents of the ledger with their rows, sorted by name, the rows of each in page order."""
     with Ledger.open(output.ledger) as ledger:
-        return list(in_documents(ledger.all_rows()))
+        yield from in_documents(ledger.rows_by_document())
 
 
 def export_results(settings: ExportSettings, cancellation: Cancellation) -> ExportTally:
@@ -226,9 +226,10 @@ def export_results(settings: ExportSettings, cancellation: Cancellation) -> Expo
     with output.claim():
         with Ledger.open(output.ledger) as ledger:
             inputs = list(map(Path, ledger.inputs())) if settings.input_path is None else [settings.input_path]
+            count = ledger.count_documents()
         originals = Originals(inputs, links_may_leave=True)
         exporter = Exporter(output, choose(settings.formats), originals, ExportTally(), cancellation)
-        documents = tqdm(documents_of(output), unit="document", file=sys.stderr, disable=not sys.stderr.isatty())
+        documents = tqdm(documents_of(output), unit="document", total=count, disable=not sys.stderr.isatty())
         # Decoding, compressing and writing release the GIL.
         with closing(BoundedPool(settings.writers, settings.writers, cancellation, "export")) as pool:
             for document in documents:

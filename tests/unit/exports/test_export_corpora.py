@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import re
+import tracemalloc
 from pathlib import Path
 
 import pyarrow.json
@@ -237,3 +238,15 @@ def test_the_keys_are_documented_in_their_order(output):
     for form, found in (("jsonl", list(rows[0])), ("dolma", [key.removesuffix(".") for key in keys])):
         section = OUTPUTS.split(f"\n## {form}\n", 1)[1].split("\n## ", 1)[0]
         assert re.findall(r"^\| `([\w.-]+)` \|", section, re.MULTILINE) == found
+
+
+def test_memory_does_not_grow_with_the_run(tmp_path):
+    output = Output(tmp_path)
+    record(output, *(Row(f"{at}.png", "failed", code="TIMEOUT", message="late") for at in range(10_000)))
+    tracemalloc.start()
+    try:
+        _, made = export(output, "jsonl")
+        assert tracemalloc.get_traced_memory()[1] < 2 * 2**20 + sum(map(len, made.values()))
+    finally:
+        tracemalloc.stop()
+    assert made[output.exports / "pages.jsonl"].count(b"\n") == 10_000
