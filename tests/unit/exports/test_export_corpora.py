@@ -200,6 +200,7 @@ def test_the_same_results_give_the_same_bytes(output):
     _, first = export(output, "jsonl", "dolma")
     _, second = export(output, "jsonl", "dolma")
     assert (len(first), first) == (2, second)
+    assert first[output.exports / "dolma/documents/0000.jsonl.gz"][3:8] == bytes(5)  # neither a name nor a time
 
 
 def test_a_result_that_json_cannot_hold_is_said_and_leaves_the_earlier_file(output):
