@@ -19,7 +19,7 @@ from quintet_client.service.documents import PAGE_SCHEMA
 from reading import CLIENT_ROOT, answers, read, report, rows
 from scripted_server import ScriptedServer
 
-ALL = ",".join(form.name for form in FORMATS if form.schema == PAGE_SCHEMA)
+ALL = ",".join(form.name for form in FORMATS if form.schema in {PAGE_SCHEMA, ""})
 
 
 def test_finished_results_are_exported_in_every_format_and_again_to_the_same_bytes(folder, output, capsys):
@@ -32,7 +32,7 @@ def test_finished_results_are_exported_in_every_format_and_again_to_the_same_byt
     first = exported(output)
     suffixes = {"txt": ".txt", "md": ".md", "hocr": ".hocr", "alto": ".alto.xml", "pdf": ".pdf"}
     documents = {f"{form}/{page}{suffix}" for form, suffix in suffixes.items() for page in answers(output)}
-    assert set(first) == documents | {f"{table}.{form}" for table in ("pages", "lines") for form in ("csv", "parquet")}
+    assert set(first) == documents | {path for form in FORMATS for path in form.files}
     for page, text in texts(output).items():
         assert first[f"txt/{page}.txt"].decode() == f"{text}\n"
         with closing(pypdfium2.PdfDocument(first[f"pdf/{page}.pdf"])) as pdf:
@@ -49,7 +49,7 @@ def test_exports_during_a_run_are_those_made_afterwards(folder, output):
     during = exported(output)
     counts = report(output)["exports"]
     assert counts == {"exported": 12, "unread": 0, "pending": 0, "failed_outputs": 0, "ended_early": ""}
-    assert len(during) == 12 * 5 + 4
+    assert len(during) == 12 * 5 + 6
     assert export(output, ALL) == 0
     assert exported(output) == during
 

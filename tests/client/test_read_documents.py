@@ -188,7 +188,7 @@ def sized(request):
 
 def test_a_documents_outputs_come_together_and_again_to_the_same_bytes(folder, output):
     write_documents(folder)
-    formats = "txt,md,hocr,alto,pdf,parquet,csv"
+    formats = "txt,md,hocr,alto,pdf,parquet,csv,jsonl,dolma"
     with ScriptedServer(sized) as server:
         assert read(folder, output, server.url, *DPI, "--formats", formats) == 0
     made = exported(output)

@@ -72,12 +72,12 @@ def test_a_photo_that_is_read_again_as_something_else_loses_its_redacted_one(run
 def test_formats_of_pages_and_of_photos_know_each_other_by_name(run, tmp_path, photos, caplog):
     assert export(run, "txt,csv,redacted") == 7
     assert "plain.jpg could not be exported as txt: it shows quintet.page/1" in caplog.text
-    assert "was read as quintet.photo/1; of that there are redacted" in caplog.text
+    assert "was read as quintet.photo/1; of that there are jsonl,redacted" in caplog.text
     assert {path.split("/")[0] for path in exported(run)} == {"redacted"}
     with ScriptedServer(page_answer) as server:
         assert read(photos, tmp_path / "pages", server.url, "--formats", "txt,redacted") == 7
     assert "it shows quintet.photo/1" in caplog.text
-    assert "was read as quintet.page/1; of that there are txt,md,hocr,alto,pdf,parquet,csv" in caplog.text
+    assert "was read as quintet.page/1; of that there are txt,md,hocr,alto,pdf,parquet,csv,jsonl,dolma" in caplog.text
     assert {path.split("/")[0] for path in exported(tmp_path / "pages")} == {"txt"}
 
 

@@ -1,4 +1,4 @@
-"""`quintet export`: finished results as text, Markdown, PDFs or tables."""
+"""`quintet export`: finished results as text, Markdown, PDFs, tables or corpora."""
 
 import argparse
 import sys
@@ -16,7 +16,7 @@ def add_to(commands: Subparsers) -> None:
     """Add `export`."""
     parser = commands.add_parser(
         "export",
-        help="make text, Markdown, PDFs or tables of finished results",
+        help="make text, Markdown, PDFs, tables or corpora of finished results",
         description="Convert the results in OUTPUT into OUTPUT/exports. No page is read again.",
         epilog="exit codes: 0 all made, 2 wrong usage, 6 output cannot be written, 7 an export is missing",
     )

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class DocumentPage:
     code: str = ""  # why there is no result, like the message
     message: str = ""
     schema: str = ""  # of its result; empty unless it is ok
-    answer: Mapping[str, Any] = field(default_factory=dict)  # a result of another schema, as JSON has it
+    answer: bytes = b""  # that result, as the service gave it
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,19 @@ class Document:
     pages: tuple[DocumentPage, ...]  # at least one, in order
     original: Path | None = None  # that file; None if it is unknown or no format needs it
     original_bytes: int = -1  # its size when it was read, -1 if unknown
+    original_mtime_ns: int = -1  # the time of its last change then, -1 if unknown
+    read_at: str = ""  # when the last of its pages was read (ISO 8601, UTC)
 
     @property
     def has_pages_of_its_own(self) -> bool:
         """Whether the file is a document with numbered pages, not an image."""
         return document_of(self.pages[0].page_id) != self.pages[0].page_id
+
+    @property
+    def state(self) -> str:
+        """What there is to show: "read", "unread" (no page was read) or "pending" (a page has no end yet)."""
+        states = {page.state for page in self.pages}
+        return "pending" if "pending" in states else "read" if "ok" in states else "unread"
 
     @property
     def models(self) -> list[str]:
@@ -62,9 +70,8 @@ Rows = tuple[str, tuple[Row, ...]]
 
 
 def in_documents(rows: Iterable[Row]) -> Iterator[Rows]:
-    """Group the ledger's rows by document, sorted by name, the rows of each in page order."""
-    ordered = sorted(rows, key=lambda row: (page_place(row.page_id), row.page_id))
-    for name, group in groupby(ordered, key=lambda row: document_of(row.page_id)):
+    """Group rows that the ledger gives sorted by document and page."""
+    for name, group in groupby(rows, key=lambda row: document_of(row.page_id)):
         yield name, tuple(group)
 
 
@@ -108,11 +115,11 @@ def _read(page_id: str, number: int, answer: bytes) -> DocumentPage:
     try:
         document = parsed(answer)
         if document.get("schema") == PAGE_SCHEMA:
-            return DocumentPage(page_id, number, "ok", clean_page(document), schema=PAGE_SCHEMA)
+            return DocumentPage(page_id, number, "ok", clean_page(document), schema=PAGE_SCHEMA, answer=answer)
         check_answer(document)
     except ValueError as error:
         raise PageError("BAD_ANSWER", f"the result is not as documented: {error}") from error
-    return DocumentPage(page_id, number, "ok", schema=document["schema"], answer=document)
+    return DocumentPage(page_id, number, "ok", schema=document["schema"], answer=answer)
 
 
 def clean_page(document: Mapping[str, Any]) -> PageResult:

@@ -49,7 +49,7 @@ class RunExports:
             self._submit(name)
 
     def finish(self) -> None:
-        """Finish what is under way; then, unless the run was cut short, make what is still missing, and the tables."""
+        """Finish what is under way; then, unless the run was cut short, what is missing and what holds all of it."""
         if not self._exporter.formats:
             return
         self._drain()
@@ -59,7 +59,7 @@ class RunExports:
                 if document[0] in self._names and self._exporter.lacks(document):
                     self._submit(document[0])
             self._drain()
-        self._guarded(self._exporter.tables)
+        self._guarded(self._exporter.export_run)
         if self._run.cancelled:
             self.tally.ended_early = "the run was cut short"
 

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -112,14 +112,14 @@ class Exporter:
             return
         name, rows = document
         pages = tuple(load_page(row, self.output) for row in rows)
-        states = {page.state for page in pages}
-        if "pending" in states:
+        found = Document(name, pages, original_bytes=rows[0].size_bytes)
+        if found.state == "pending":
             self.tally.count("pending")
-        elif "ok" not in states:
+        elif found.state == "unread":
             self.output.remove_exports(name)  # a failure is never an empty file
             self.tally.count("unread")
         else:
-            found = Document(name, pages, self._original(name), rows[0].size_bytes)
+            found = replace(found, original=self._original(name))
             for form in self.formats:
                 if self.cancellation.cancelled:
                     return
@@ -127,12 +127,12 @@ class Exporter:
                     self._make(form, found)
             self.tally.count("exported")
 
-    def tables(self) -> None:
-        """Make the tables of the whole run."""
+    def export_run(self) -> None:
+        """Make the files that hold the whole run."""
         for form in self.formats:
             if form.whole_run:
                 try:
-                    self._tabulate(form)
+                    self._write_run(form)
                 except ExportError as error:
                     self.tally.fail("the run", form.name, str(error))
 
@@ -146,12 +146,30 @@ class Exporter:
             for form in self.formats
         )
 
-    def _tabulate(self, form: Format) -> None:
-        pages, lines = (self.output.replaced(f"exports/{table}{form.suffix}") for table in ("pages", "lines"))
-        with pages as page_file, lines as line_file:
-            rows = (row for _name, rows in documents_of(self.output) for row in rows)
-            loaded = (load_page(row, self.output) for row in rows)
-            _module_of(form).write_tables(_shown_by(form, loaded), page_file, line_file)
+    def _write_run(self, form: Format) -> None:
+        with ExitStack() as opened:
+            files = [opened.enter_context(self.output.replaced(f"exports/{path}")) for path in form.files]
+            _module_of(form).write(self._documents(form) if form.by_document else self._pages(form), *files)
+
+    def _pages(self, form: Format) -> Iterator[DocumentPage]:
+        rows = (row for _name, rows in documents_of(self.output) for row in rows)
+        return _shown_by(form, (load_page(row, self.output) for row in rows))
+
+    def _documents(self, form: Format) -> Iterator[Document]:
+        """Yield the documents that were read to their end, one in memory; what the format cannot show fails alone."""
+        with Ledger.open(self.output.ledger) as ledger:
+            for name, rows in documents_of(self.output):
+                pages = tuple(load_page(row, self.output) for row in rows)
+                read_at = max(ledger.updated_at(row.page_id) for row in rows)
+                found = Document(name, pages, None, rows[0].size_bytes, rows[0].mtime_ns, read_at)
+                if found.state != "read":
+                    continue
+                try:
+                    shown = replace(found, pages=tuple(_shown_by(form, pages)))
+                except ExportError as error:
+                    self.tally.fail(name, form.name, str(error))
+                else:
+                    yield shown
 
     def _make(self, form: Format, document: Document) -> None:
         try:
@@ -174,10 +192,11 @@ class Exporter:
 def _shown_by(form: Format, pages: Iterable[DocumentPage]) -> Iterator[DocumentPage]:
     """Yield pages as they are; raises ExportError at one whose result is of another schema than the format shows."""
     for page in pages:
-        if page.schema not in {form.schema, ""}:
-            fitting = ",".join(other.name for other in FORMATS if other.schema == page.schema)
-            remedy = f"of that there are {fitting}" if fitting else "of that there is no format"
-            raise ExportError(f"it shows {form.schema}, and {page.page_id} was read as {page.schema}; {remedy}")
+        if form.schema and page.schema not in {form.schema, ""}:
+            fitting = ",".join(other.name for other in FORMATS if other.schema in {page.schema, ""})
+            raise ExportError(
+                f"it shows {form.schema}, and {page.page_id} was read as {page.schema}; of that there are {fitting}"
+            )
         yield page
 
 
@@ -185,10 +204,10 @@ def _module_of(form: Format) -> ModuleType:
     return import_module(f"quintet_client.exports.{form.module}")
 
 
-def documents_of(output: Output) -> list[Rows]:
-    """All documents of the ledger with their rows, sorted by name."""
+def documents_of(output: Output) -> Iterator[Rows]:
+    """Yield all documents of the ledger with their rows, sorted by name, the rows of each in page order."""
     with Ledger.open(output.ledger) as ledger:
-        return list(in_documents(ledger.all_rows()))
+        yield from in_documents(ledger.rows_by_document())
 
 
 def export_results(settings: ExportSettings, cancellation: Cancellation) -> ExportTally:
@@ -207,15 +226,16 @@ def export_results(settings: ExportSettings, cancellation: Cancellation) -> Expo
     with output.claim():
         with Ledger.open(output.ledger) as ledger:
             inputs = list(map(Path, ledger.inputs())) if settings.input_path is None else [settings.input_path]
+            count = ledger.count_documents()
         originals = Originals(inputs, links_may_leave=True)
         exporter = Exporter(output, choose(settings.formats), originals, ExportTally(), cancellation)
-        documents = tqdm(documents_of(output), unit="document", file=sys.stderr, disable=not sys.stderr.isatty())
+        documents = tqdm(documents_of(output), unit="document", total=count, disable=not sys.stderr.isatty())
         # Decoding, compressing and writing release the GIL.
         with closing(BoundedPool(settings.writers, settings.writers, cancellation, "export")) as pool:
             for document in documents:
                 pool.submit(exporter.export, document)
         if not cancellation.cancelled:
-            exporter.tables()
+            exporter.export_run()
     if cancellation.cause is not None:
         raise cancellation.cause
     return exporter.tally

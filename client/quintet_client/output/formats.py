@@ -18,9 +18,15 @@ class Format:
     suffix: str  # empty: the file has the name of the original
     module: str  # of `exports`, that makes it
     packages: tuple[str, ...] = ()  # imported by that module beyond the client's own dependencies
-    whole_run: bool = False  # tables of all pages instead of one file a document
+    files: tuple[str, ...] = ()  # below exports/, of the whole run; without them there is one file a document
+    by_document: bool = False  # those files hold documents, not pages
     needs_original: bool = False  # the file that was read has to be there
-    schema: str = PAGE_SCHEMA  # of the results that it shows
+    schema: str = PAGE_SCHEMA  # of the results that it shows; empty: any
+
+    @property
+    def whole_run(self) -> bool:
+        """Whether all that was read goes into the same files."""
+        return bool(self.files)
 
 
 FORMATS = (
@@ -29,8 +35,11 @@ FORMATS = (
     Format("hocr", ".hocr", "formats.hocr"),
     Format("alto", ".alto.xml", "formats.alto"),
     Format("pdf", ".pdf", "pdf.searchable", packages=("pikepdf", "PIL"), needs_original=True),
-    Format("parquet", ".parquet", "formats.parquet", packages=("pyarrow",), whole_run=True),
-    Format("csv", ".csv", "formats.tables", whole_run=True),
+    Format("parquet", ".parquet", "formats.parquet", packages=("pyarrow",), files=("pages.parquet", "lines.parquet")),
+    Format("csv", ".csv", "formats.tables", files=("pages.csv", "lines.csv")),
+    Format("jsonl", ".jsonl", "formats.jsonl", files=("pages.jsonl",), schema=""),
+    # Dolma's tools find attributes by putting another word in the place of "documents".
+    Format("dolma", ".jsonl.gz", "formats.dolma", files=("dolma/documents/0000.jsonl.gz",), by_document=True),
     Format("redacted", "", "photos.redacted", packages=("PIL",), needs_original=True, schema=PHOTO_SCHEMA),
 )
 NAMES = tuple(format_.name for format_ in FORMATS)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from quintet_client.errors import OutputUnwritableError
+from quintet_client.input.page_ids import document_of, page_place
 from quintet_client.service.page import FileStamp
 
 SCHEMA_VERSION = 1
@@ -63,6 +64,7 @@ class Row(NamedTuple):
 
 _COLUMNS = ", ".join(Row._fields)
 _SELECT = f"SELECT {_COLUMNS} FROM pages"  # noqa: S608 - a constant of this file
+_BY_DOCUMENT = "ORDER BY document(page_id), number(page_id), page_id"
 _UPSERT = f"INSERT OR REPLACE INTO pages ({_COLUMNS}, updated_at) VALUES (?{', ?' * len(Row._fields)})"  # noqa: S608
 
 
@@ -83,6 +85,8 @@ class Ledger:
         """
         try:
             with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+                connection.create_function("document", 1, document_of, deterministic=True)
+                connection.create_function("number", 1, _number_of, deterministic=True)
                 _prepare(connection, path)
                 yield cls(connection)
         except sqlite3.Error as error:
@@ -108,10 +112,24 @@ class Ledger:
         """All rows, sorted by id."""
         return self._select("ORDER BY page_id")
 
+    def rows_by_document(self) -> Iterator[Row]:
+        """All rows, sorted by document and page; SQLite sorts many of them on disk."""
+        return self._select(_BY_DOCUMENT)
+
+    def count_documents(self) -> int:
+        """Return how many documents there are."""
+        (count,) = self._connection.execute("SELECT count(DISTINCT document(page_id)) FROM pages").fetchone()
+        return int(count)
+
     def rows_of(self, name: str) -> list[Row]:
-        """Return the rows of a file: its own, and those of its pages `<name>#…`, sorted by id."""
-        among = "WHERE page_id = ? OR (page_id > ? AND page_id < ?) ORDER BY page_id"
+        """Return the rows of a file: its own, and those of its pages `<name>#…`, sorted by document and page."""
+        among = f"WHERE page_id = ? OR (page_id > ? AND page_id < ?) {_BY_DOCUMENT}"
         return list(self._select(among, name, name + "#", name + "$"))  # "$" comes after "#"
+
+    def updated_at(self, page_id: str) -> str:
+        """Return when a page's row was last written (ISO 8601, UTC); empty if there is none."""
+        found = self._connection.execute("SELECT updated_at FROM pages WHERE page_id = ?", (page_id,)).fetchone()
+        return str(found[0]) if found else ""
 
     def record(self, rows: Iterable[Row], model: str | None = None) -> None:
         """Write rows, and the model fingerprint if given, in one transaction."""
@@ -153,6 +171,10 @@ class Ledger:
 
     def _select(self, which: str, *values: str) -> Iterator[Row]:
         return starmap(Row, self._connection.execute(f"{_SELECT} {which}", values))
+
+
+def _number_of(page_id: str) -> int:
+    return page_place(page_id)[1]
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

@@ -28,7 +28,7 @@ PAGES = [
 
 def write(form, pages, *paths):
     with paths[0].open("wb") as page_file, paths[1].open("wb") as line_file:
-        form.write_tables(iter(pages), page_file, line_file)
+        form.write(iter(pages), page_file, line_file)
 
 
 @pytest.fixture(params=[parquet, comma_separated], ids=["parquet", "csv"])

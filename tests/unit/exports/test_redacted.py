@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 
 import numpy as np
@@ -45,7 +46,7 @@ def textured(size=SIZE, seed=0) -> Image.Image:
 
 
 def redacted(folder, body, answer, name="a.png") -> bytes:
-    page = DocumentPage(name, 1, "ok", schema=PHOTO_SCHEMA, answer=answer)
+    page = DocumentPage(name, 1, "ok", schema=PHOTO_SCHEMA, answer=json.dumps(answer).encode())
     return render(Document(name, (page,), *original(folder / name, body)))
 
 
@@ -199,8 +200,9 @@ def test_a_photo_that_cannot_be_redacted_is_said(tmp_path):
             redacted(tmp_path, body, photo_answer(size))
     with pytest.raises(ExportError, match="read it again"):
         redacted(tmp_path, body[: len(body) // 2], photo_answer())
-    pages = [DocumentPage(f"a.pdf#{number}", number, "ok", answer=photo_answer()) for number in (1, 2)]
+    answer = json.dumps(photo_answer()).encode()
+    pages = [DocumentPage(f"a.pdf#{number}", number, "ok", answer=answer) for number in (1, 2)]
     with pytest.raises(ExportError, match="several pages"):
         render(Document("a.pdf", tuple(pages), *original(tmp_path / "a.pdf", b"%PDF-")))
     with pytest.raises(ExportError, match="--input"):
-        render(Document("a.png", (DocumentPage("a.png", 1, "ok", answer=photo_answer()),)))
+        render(Document("a.png", (DocumentPage("a.png", 1, "ok", answer=answer),)))

@@ -14,7 +14,7 @@ _GROUP_ROWS = 16_384
 _KINDS = {"text": pa.string(), "integer": pa.int32(), "number": pa.float64()}
 
 
-def write_tables(pages: Iterable[DocumentPage], page_file: BinaryIO, line_file: BinaryIO) -> None:
+def write(pages: Iterable[DocumentPage], page_file: BinaryIO, line_file: BinaryIO) -> None:
     """Write both tables, row group by row group."""
     page_rows, lines = list[tuple[Value, ...]](), list[tuple[Value, ...]]()
     with _writer(page_file, PAGE_COLUMNS) as page_table, _writer(line_file, LINE_COLUMNS) as line_table:

@@ -61,7 +61,7 @@ def line_rows(page: DocumentPage) -> Iterator[tuple[Value, ...]]:
         yield (page.page_id, place, line.text, line.score, line.region, label, *corners)
 
 
-def write_tables(pages: Iterable[DocumentPage], page_file: BinaryIO, line_file: BinaryIO) -> None:
+def write(pages: Iterable[DocumentPage], page_file: BinaryIO, line_file: BinaryIO) -> None:
     """Write both tables as CSV in UTF-8, row by row; what a page has nothing to say about is empty."""
     texts = [io.TextIOWrapper(file, encoding="utf-8", newline="") for file in (page_file, line_file)]
     page_table, line_table = map(csv.writer, texts)

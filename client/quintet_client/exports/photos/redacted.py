@@ -21,6 +21,7 @@ from quintet.pixels.images import load_image, open_image
 from quintet_client.api.results import BoxPx, PointPx
 from quintet_client.exports.documents import Document, ExportError, original_body
 from quintet_client.exports.photos.photo import Photo, photo_of
+from quintet_client.service.documents import parsed
 from quintet_client.service.page import Limits
 
 # A detector's box ends at chin and forehead; hair and ears, which make a face known, lie a quarter of it beyond.
@@ -45,7 +46,7 @@ def render(document: Document) -> bytes:
     """Redact one photo; raises ExportError if its file is missing, no photo, or not what was read."""
     if document.has_pages_of_its_own:
         raise ExportError("it is a document of several pages; give photos as images")
-    photo = photo_of(document.pages[0].answer)
+    photo = photo_of(parsed(document.pages[0].answer))
     shown, form = _decoded(original_body(document), photo)
     redacted = Image.new("RGB", shown.size)  # and none of the metadata that Pillow carries along
     redacted.paste(shown)
