@@ -6,6 +6,7 @@ import sys
 import threading
 
 import pytest
+from exporting import export, exported
 from reading import answers, assert_adds_up, read, report, rows, write_pages
 from s3 import BUCKET, KEY_ID, SECRET, serving
 from scripted_server import ScriptedServer, page_answer
@@ -170,9 +171,14 @@ def test_a_store_that_is_busy_for_some_seconds_costs_time_and_no_page(store, fol
     assert assert_adds_up(output)["ok"] == 40
 
 
-def test_formats_that_need_originals_say_that_these_are_not_looked_for_in_stores(store, output):
-    store.put("scans/a.jpg", b"image")
+def test_formats_that_need_originals_are_made_from_a_copy(store, folder, output):
+    drawn("scan", (120, 160)).save(folder / "a.png")
+    store.put_folder(folder, "scans")
     with ScriptedServer() as server:
-        code, said = read_address(store, ADDRESS, output, server.url, "--formats", "pdf")
-    assert code == 7
-    assert "give the folder of a copy with --input" in " ".join(said.split())
+        code, said = read_address(store, ADDRESS, output, server.url, "--formats", "txt,pdf")
+        assert (code, "--formats pdf needs the original files" in said) == (2, True)
+        assert not output.exists()
+        assert read_address(store, ADDRESS, output, server.url, "--formats", "txt")[0] == 0
+    assert set(exported(output)) == {"txt/a.png.txt"}
+    assert export(output, "pdf") == 7
+    assert export(output, "pdf", "--input", folder) == 0

@@ -101,7 +101,9 @@ def load_page(row: Row, output: Output) -> DocumentPage:
 def original_body(document: Document) -> bytes:
     """The file that a document was read from; raises ExportError if it is missing, or not what was read."""
     if document.original is None:
-        raise ExportError("the file it was read from is not known; say where it is with --input")
+        raise ExportError(
+            "the file it was read from is not known, or in a store; say where it or a copy is with --input"
+        )
     try:
         body = read_regular(str(document.original))
     except (OSError, ValueError) as error:

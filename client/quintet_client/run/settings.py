@@ -87,6 +87,7 @@ class ReadSettings:
             ("shared_memory_mb", LEAST_SHARED_MEMORY_MB),
         ):
             _at_least(name, getattr(self, name), least)
+        self._needs_no_originals_of_a_store()
         _at_least("pack", 1 if self.pack is None else self.pack, 1)
         if self.pack is not None and self.pack > MAX_ITEMS:
             raise UsageError(f"--pack is {self.pack}; a request holds at most {MAX_ITEMS} pages")
@@ -97,6 +98,15 @@ class ReadSettings:
         for name in ("timeout_s", "give_up_s"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; give seconds above 0")
+
+    def _needs_no_originals_of_a_store(self) -> None:
+        if isinstance(self.input_path, Address):
+            for form in choose(self.formats):
+                if form.needs_original:
+                    raise UsageError(
+                        f"--formats {form.name} needs the original files, which are not looked for in stores: leave it "
+                        f"out, then `quintet export OUTPUT --to {form.name} --input COPY`"
+                    )
 
     @property
     def input_place(self) -> str:

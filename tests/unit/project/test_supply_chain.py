@@ -51,8 +51,11 @@ def declared(name: str) -> set[str]:
     """The families of licences that an installed package declares."""
     package = metadata.metadata(name)
     classifiers = [line for line in package.get_all("Classifier", []) if line.startswith("License")]
-    said = package["License-Expression"] or package["License"] or " ".join(classifiers)
-    return {family.upper() for family in FAMILY.findall(said.replace("Mozilla Public License", "MPL"))}
+    for said in (package["License-Expression"], package["License"], " ".join(classifiers)):
+        # "Dual License" says no family, and is not the last word.
+        if families := FAMILY.findall((said or "").replace("Mozilla Public License", "MPL")):
+            return {family.upper() for family in families}
+    return set()
 
 
 def test_no_installed_package_declares_a_licence_that_the_notice_does_not_name() -> None:
