@@ -6,7 +6,7 @@ import sys
 import threading
 
 import pytest
-from exporting import export, exported
+from exporting import export, exported, two_words, write_images
 from reading import answers, assert_adds_up, read, report, rows, write_pages
 from s3 import BUCKET, KEY_ID, SECRET, serving
 from scripted_server import ScriptedServer, page_answer
@@ -65,10 +65,16 @@ def test_two_hundred_images_give_what_the_folder_gives_and_again_only_what_has_c
         store.gets.clear()
         assert read_address(store, ADDRESS + "/", output, server.url)[0] == 0
         assert store.gets == {}
-        store.put("scans/part1/page0001.jpg", b"page 1 "[::-1] * 50 + b" " * 0)
+        store.put("scans/part1/page0001.jpg", b"PAGE 1 " * 50)
         assert read_address(store, ADDRESS, output, server.url)[0] == 0
-    assert store.gets == {"scans/part1/page0001.jpg": 1}
-    assert assert_adds_up(output)["skipped"] == 199
+        assert store.gets == {"scans/part1/page0001.jpg": 1}
+        assert assert_adds_up(output)["skipped"] == 199
+
+        store.ask("DELETE", f"/{BUCKET}/scans/part1/page0001.jpg")
+        assert read_address(store, ADDRESS, output, server.url)[0] == 0
+        assert report(output)["vanished"] == 1
+        assert read_address(store, ADDRESS, output, server.url, "--prune")[0] == 0
+    assert set(answers(output)) == set(pages) - {"part1/page0001.jpg"}
 
 
 def test_documents_are_copied_for_the_renderer_and_nothing_is_left_of_the_copies(store, folder, output, tmp_path):
@@ -172,13 +178,30 @@ def test_a_store_that_is_busy_for_some_seconds_costs_time_and_no_page(store, fol
 
 
 def test_formats_that_need_originals_are_made_from_a_copy(store, folder, output):
-    drawn("scan", (120, 160)).save(folder / "a.png")
+    write_images(folder, 1)
     store.put_folder(folder, "scans")
-    with ScriptedServer() as server:
+    with ScriptedServer(two_words) as server:
         code, said = read_address(store, ADDRESS, output, server.url, "--formats", "txt,pdf")
         assert (code, "--formats pdf needs the original files" in said) == (2, True)
         assert not output.exists()
         assert read_address(store, ADDRESS, output, server.url, "--formats", "txt")[0] == 0
-    assert set(exported(output)) == {"txt/a.png.txt"}
+    assert set(exported(output)) == {"txt/part0/page00.png.txt"}
     assert export(output, "pdf") == 7
     assert export(output, "pdf", "--input", folder) == 0
+
+
+def test_without_obstore_an_address_ends_with_words_and_a_folder_is_read_as_ever(folder, output):
+    write_pages(folder, 3)
+    lacking = "import sys; sys.modules['obstore'] = None; from quintet_client.cli import main; sys.exit(main())"
+    with ScriptedServer() as server:
+        ended = [
+            subprocess.run(
+                [sys.executable, "-c", lacking, "read", place, str(output), "--server", server.url],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            for place in (ADDRESS, str(folder))
+        ]
+    assert [done.returncode for done in ended] == [2, 0]
+    assert "pip install 'quintet[stores]'" in ended[0].stderr

@@ -73,7 +73,7 @@ def place_of(text: str) -> Path | Address:
             "an address has no user, query or fragment, which could be credentials: give these as the store's own "
             f"tools take them, and {scheme}://BUCKET/KEY alone; a prefix also reads keys with '?' and '#'"
         )
-    address = Address.of(text)
+    address = Address.of(text.rstrip("/") if rest.strip("/") else text)
     if "//" in f"/{address.key}":
         raise UsageError(f"no part of a key may be empty: {scheme}://BUCKET/KEY")
     if not _BUCKET.fullmatch(address.bucket):

@@ -17,7 +17,9 @@ from typing import NamedTuple
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from quintet_client.errors import ServerUnreachableError
 from quintet_client.input.addresses import Address
+from quintet_client.input.documents.codes import DocumentCode
 from quintet_client.input.documents.renderer import Renderer
 from quintet_client.input.regular_files import open_regular, why_not
 from quintet_client.input.sources import Source
@@ -122,7 +124,9 @@ def read_object_pages(sources: Sequence[Source], limits: Limits) -> Iterator[Pag
     bodies = iter(read_objects([Address.of(source.path) for source in small], most_bytes)) if small else iter(())
     for source in sources:
         read = (b"", source.stamp) if source.stamp.size_bytes > most_bytes else next(bodies)
-        if isinstance(read, OSError):
+        if isinstance(read, ServerUnreachableError):
+            yield Page(source.page_id, b"", UNKNOWN, DocumentCode.STORE_UNREACHABLE, str(read))
+        elif isinstance(read, OSError):
             yield Page(source.page_id, b"", UNKNOWN, "UNREADABLE_FILE", why_not(read))
         else:
             yield _page(source, *read, most_bytes)

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from quintet_client.cancellation import BoundedPool, Cancellation
-from quintet_client.errors import ExitCode, QuintetError
+from quintet_client.errors import ExitCode, QuintetError, ServerUnreachableError
 from quintet_client.exports.during_run import RunExports
+from quintet_client.input.documents.codes import DocumentCode
 from quintet_client.input.loader import PageLoader
 from quintet_client.input.sources import find_sources
 from quintet_client.output.folder import Output, write_atomically
@@ -152,6 +153,9 @@ class _Reading:
             if page is None:
                 return
             self._run.clock.load.add(time.monotonic() - begin)
+            if page.code == DocumentCode.STORE_UNREACHABLE:  # the others would wait as long, each
+                self._run.cancellation.cancel(ServerUnreachableError(f"{page.message}; run again to go on"))
+                return
             yield page
 
     def _pages_a_request(self) -> int:

@@ -14,7 +14,7 @@ from quintet_client.input.addresses import Address, is_address, place_of, was_ad
     [
         ("s3://bucket/a/b.jpg", Address("s3", "bucket", "a/b.jpg")),
         ("s3://bucket", Address("s3", "bucket", "")),
-        ("gs://bucket.example.com/a%20b/", Address("gs", "bucket.example.com", "a%20b/")),
+        ("gs://bucket.example.com/a%20b/", Address("gs", "bucket.example.com", "a%20b")),
         ("az://$web/a b", Address("az", "$web", "a b")),
         ("file:///scans/a%20b.jpg", Path("/scans/a b.jpg")),
         ("file://localhost/scans", Path("/scans")),

@@ -6,6 +6,7 @@ from enum import StrEnum
 class DocumentCode(StrEnum):
     """Codes of failed documents and pages; docs/reliability.md says what each is."""
 
+    STORE_UNREACHABLE = "STORE_UNREACHABLE"  # ends the run: no page has it for long
     UNREADABLE_FILE = "UNREADABLE_FILE"
     DOCUMENT_ENCRYPTED = "DOCUMENT_ENCRYPTED"
     DOCUMENT_DAMAGED = "DOCUMENT_DAMAGED"

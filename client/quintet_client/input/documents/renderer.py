@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from typing import IO, cast
 
+from quintet_client.errors import ServerUnreachableError
 from quintet_client.input.addresses import is_address
 from quintet_client.input.documents.codes import DocumentCode
 from quintet_client.input.documents.messages import Answer, answer_unpacked, packed
@@ -89,6 +90,8 @@ class Renderer:
                 copy, stamp = self._copies.of(path)
             except OSError as error:
                 return Answer(code=DocumentCode.UNREADABLE_FILE, message=why_not(error))
+            except ServerUnreachableError as error:
+                return Answer(code=DocumentCode.STORE_UNREACHABLE, message=str(error))
             answer = self._render(copy, page, dpi)
             return answer if answer.stamp == UNKNOWN else answer._replace(stamp=stamp)
 

@@ -26,7 +26,7 @@ class Copies:
         self._held: tuple[str, str, FileStamp] | None = None
 
     def of(self, address: str) -> tuple[str, FileStamp]:
-        """Return the path of a copy, and the state of its object; raises OSError if there can be none."""
+        """Return the path of a copy, and the state of its object; raises as `copy_object` does."""
         if self._held is None or self._held[0] != address:
             self.close()
             handle, path = tempfile.mkstemp(prefix="quintet-", suffix=os.path.splitext(address)[1], dir=self._folder)  # noqa: PTH122 - a string

@@ -27,7 +27,7 @@ CONNECTIONS = 16
 # A store that answers 429 or 5xx, or not at all, is asked again for so long.
 RETRY_S = 60
 _RETRIES: "RetryConfig" = {
-    "max_retries": 60,
+    "max_retries": 1000,  # more than fit into that time
     "retry_timeout": timedelta(seconds=RETRY_S),
     "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
 }
@@ -86,14 +86,21 @@ def stamps_of(addresses: Sequence[Address]) -> list[FileStamp]:
         return list(threads.map(_stamp_of, addresses))
 
 
-def read_objects(addresses: Sequence[Address], most_bytes: int) -> list[tuple[bytes, FileStamp] | OSError]:
+def read_objects(
+    addresses: Sequence[Address], most_bytes: int
+) -> list[tuple[bytes, FileStamp] | OSError | ServerUnreachableError]:
     """Read objects whole, at the same time; those that are larger are empty, those that cannot be read an error."""
     with ThreadPoolExecutor(min(CONNECTIONS, len(addresses))) as threads:
         return list(threads.map(_read, addresses, [most_bytes] * len(addresses)))
 
 
 def copy_object(address: Address, file: BinaryIO, most_bytes: int) -> FileStamp:
-    """Copy an object into a file; nothing of one that is larger. Raises OSError if it cannot be read."""
+    """Copy an object into a file; nothing of one that is larger.
+
+    Raises:
+        OSError: it cannot be read.
+        ServerUnreachableError: the store was away or busy for `RETRY_S`.
+    """
     import obstore  # noqa: PLC0415 - as above
 
     try:
@@ -105,7 +112,7 @@ def copy_object(address: Address, file: BinaryIO, most_bytes: int) -> FileStamp:
     return stamp
 
 
-def _read(address: Address, most_bytes: int) -> tuple[bytes, FileStamp] | OSError:
+def _read(address: Address, most_bytes: int) -> tuple[bytes, FileStamp] | OSError | ServerUnreachableError:
     import obstore  # noqa: PLC0415 - as above
 
     try:
@@ -194,12 +201,12 @@ def _fault(error: Exception, address: Address) -> QuintetError:
     return UsageError(f"{place} does not take the request{_of(status)}: are bucket, region and credentials right?")
 
 
-def _why_not(error: Exception, address: Address) -> OSError:
+def _why_not(error: Exception, address: Address) -> OSError | ServerUnreachableError:
     """Why one object cannot be read, likewise."""
     if isinstance(error, FileNotFoundError):
         return error
     fault = error if isinstance(error, QuintetError) else _fault(error, address)
-    return OSError(0, str(fault))
+    return fault if isinstance(fault, ServerUnreachableError) else OSError(0, str(fault))
 
 
 def _status(error: Exception) -> int:
