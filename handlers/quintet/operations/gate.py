@@ -250,9 +250,7 @@ class _Exchange:
         """Hand the answer on; it is read to its end also when nobody takes it."""
         taken = True
         while True:
-            event = await _within(ANSWERED_WITHIN_S, upstream.next_event())
-            if isinstance(event, h11.ConnectionClosed):
-                raise ConnectionResetError("TorchServe closed the connection")
+            event = await _within(ANSWERED_WITHIN_S, _next_of_answer(upstream))
             if isinstance(event, h11.InformationalResponse):
                 continue
             if isinstance(event, h11.Response):
@@ -287,6 +285,17 @@ class _Exchange:
             while left > 0 and self._client.http.their_state is h11.SEND_BODY:
                 event = await self._client.next_event()
                 left -= len(event.data) if isinstance(event, h11.Data) else 0
+
+
+async def _next_of_answer(upstream: _Peer) -> h11.Event:
+    """What TorchServe says next. Its end, or its fault, is no fault of the client, whom a 400 would tell to give up."""
+    try:
+        event = await upstream.next_event()
+    except h11.RemoteProtocolError as error:
+        raise ConnectionResetError(f"TorchServe broke off: {error}") from error
+    if isinstance(event, h11.ConnectionClosed):
+        raise ConnectionResetError("TorchServe closed the connection")
+    return event
 
 
 def _for_client(answer: h11.Response) -> h11.Response:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from PIL import Image
 from quintet.engine.settings import EngineSettings, between
@@ -134,8 +135,8 @@ class Grows(KeepsAll):
         self.kept = []
 
     def __call__(self, bodies):
-        if len(bodies) == 8:  # those whose memory is measured: 32 MB each
-            self.kept.append(torch.ones(8 << 20))
+        if len(bodies) == 8:  # those whose memory is measured: a sixteenth of what the process has, 64 MB at least
+            self.kept.append(torch.ones(max(16 << 20, psutil.Process().memory_info().rss // 64)))
         return super().__call__(bodies)
 
 
