@@ -1,4 +1,4 @@
-"""What to read: files found and named, their pages counted, and loaded by torch's DataLoader.
+"""What to read: files and objects in stores found and named, their pages counted, and loaded by torch's DataLoader.
 
 Only `loader` needs torch. Imports `service.page` and, for pages that are decoded here, `shared_memory.slabs`.
 """

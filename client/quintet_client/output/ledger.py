@@ -141,7 +141,7 @@ class Ledger:
             self._connection.executemany(_UPSERT, ((*row, now) for row in rows))
 
     def fact(self, name: str) -> str | None:
-        """Return what was noted about the results as a whole: `model`, `served_model`, `dpi` or `inputs`."""
+        """Return what was noted: `model`, `served_model`, `dpi`, `inputs`, or that a document was cut short."""
         found = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return str(found[0]) if found else None
 

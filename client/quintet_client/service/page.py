@@ -7,7 +7,7 @@ class FileStamp(NamedTuple):
     """What tells one state of a file from another; -1 where the file could not be read."""
 
     size_bytes: int
-    mtime_ns: int
+    mtime_ns: int  # of an object in a store 63 bits of a digest of its ETag, see `input.stores.objects`
 
 
 UNKNOWN = FileStamp(-1, -1)
