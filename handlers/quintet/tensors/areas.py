@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from quintet.tensors.records import Raster
-from quintet.tensors.sampling import Normalisation, strips
+from quintet.tensors.sampling import Normalisation, in_eighths, strips
 
 
 def area_sums(pages: Raster, sizes_px: Tensor, to_device: Callable[[Tensor], Tensor]) -> Raster:
@@ -88,12 +88,6 @@ def area_means(
             means[:, channel, rows] = (summed[..., byte] / pixels).sub_(255 * mean).div_(255 * std)
     filled = (across < sizes_px[:, 0, None])[:, None] & (down < sizes_px[:, 1, None])[:, :, None]
     return means.mul_(filled[:, None])
-
-
-def in_eighths(lengths: Tensor, least_step: int = 1) -> Tensor:
-    """(N,) lengths rounded up to an eighth of the power of two below them: few different ones, at most 12.5 % more."""
-    step = torch.exp2(lengths.double().log2().floor() - 3).long().clamp(min=least_step)
-    return (lengths + step - 1) // step * step
 
 
 def _fill(block: Tensor, pages: Raster, group: Tensor, heights: Tensor, to_device: Callable[[Tensor], Tensor]) -> None:

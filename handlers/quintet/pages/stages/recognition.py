@@ -9,6 +9,7 @@ from quintet.pages.budgets import Budgets
 from quintet.pages.records import Readings, Texts, UprightPages
 from quintet.pages.settings import Settings
 from quintet.pages.stages.line_crops import HEIGHT_PX, crop_lines
+from quintet.tensors.sampling import in_eighths
 
 STEP_PX = 8  # one time step of the network
 BLANK = 0
@@ -68,9 +69,7 @@ def bucket_widths(widths_px: Tensor, settings: Settings) -> Tensor:
 
     Nothing is narrower than the least bucket: receipts read at 64 pixels as at 192 (word F1 0.964 and 0.962).
     """
-    widths = widths_px.clamp(min=settings.min_bucket_px)
-    step = torch.exp2(widths.double().log2().floor() - 3).long().clamp(min=STEP_PX)
-    return (widths + step - 1) // step * step
+    return in_eighths(widths_px.clamp(min=settings.min_bucket_px), STEP_PX)
 
 
 def all_bucket_widths(settings: Settings) -> list[int]:

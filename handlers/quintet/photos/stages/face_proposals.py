@@ -12,8 +12,9 @@ from quintet.photos.budgets import Budgets
 from quintet.photos.records import Candidates, Photos
 from quintet.photos.settings import PhotoSettings
 from quintet.photos.stages.face_boxes import SIGNED, moved, squared
-from quintet.tensors.areas import area_means, in_eighths
+from quintet.tensors.areas import area_means
 from quintet.tensors.boxes import best_of_each, nms
+from quintet.tensors.sampling import in_eighths
 
 # What one cell of the network's maps looks at, how far the next one is, and how much more a canvas is than its cells.
 FIELD_PX, STRIDE_PX, MARGIN_CELLS = 12, 2, 5
