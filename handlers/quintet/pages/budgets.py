@@ -5,10 +5,9 @@ from dataclasses import astuple, dataclass
 from typing import Self
 
 from quintet.pages.settings import Settings
+from quintet.stages import text_detection
 
-# OpenVINO keeps what it prepared for each shape, 5,000 operators a network and stream. Canvases come in hundreds of
-# sizes, at 4 MB each: 1,000 operators are 13 of them, and preparing anew costs 2 % of a call.
-OPENVINO_OPTIONS = {"text_detection": {"CPU_RUNTIME_CACHE_CAPACITY": "1000"}}
+OPENVINO_OPTIONS = {"text_detection": text_detection.OPENVINO_OPTIONS}
 
 
 @dataclass(frozen=True)

