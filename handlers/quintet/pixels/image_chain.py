@@ -1,46 +1,110 @@
-"""Bodies in, outcomes out: what every chain over images does around its networks."""
+"""A chain over images without its stages: started from options, bodies decoded in batches, failures in their places."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
 
 import torch
 
 from quintet.engine.calls import in_batches
-from quintet.engine.engine import Engine
+from quintet.engine.engine import Engine, Options
 from quintet.engine.stage_timer import StageTimer
+from quintet.engine.weights import NetworkStore, Source
 from quintet.errors import Failure
 from quintet.pixels.decoder import AnyPage, Decoder, aligned_pixels
 from quintet.pixels.settings import ImageSettings
 from quintet.tensors.records import Images
 
+logger = logging.getLogger(__name__)
+
 Result = dict[str, Any]
-Read = Callable[[Images], list[Result]]
+# Well below the time that TorchServe gives a worker to start (startupTimeout, 300 s).
+RECORD_WITHIN_S = 90.0
 
 
-class ImageBatches:
-    """Decodes bodies, has them read in batches that fit, and puts failures back in their places.
+class ImageChain(ABC):
+    """What every chain over images is around its stages, which a chain makes in its constructor and calls in `read`.
 
-    The stage timer counts all of it but the reading as `decode`.
+    Knows no server: whoever hosts it hands it bodies and gets JSON-ready results. Times what it does as `decode`.
+
+    Attributes:
+        schema: name and version of the results' form; a changed meaning is another version.
+        sources: where the networks' weights are from.
+        settings: the class of its settings.
+        fingerprint: of weights and settings; results of equal fingerprints can be mixed.
+        engine: what its networks run on.
     """
 
-    def __init__(self, engine: Engine, settings: ImageSettings, timer: StageTimer) -> None:
-        decoder = Decoder(engine, settings)
-        self._batch_pixels = settings.batch_pixels
+    schema: str
+    sources: Sequence[Source]
+    settings: type[ImageSettings]
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any], model_store: Path, device_index: int | None = None) -> Self:
+        """The chain that a service's configuration describes: `options` are the keys of its `settings`."""
+        return cls(cls.settings.from_options(options), model_store, device_index)
+
+    def __init__(
+        self,
+        settings: ImageSettings,
+        model_store: Path,
+        device_index: int | None = None,
+        openvino_options: Options | None = None,
+    ) -> None:
+        """Load the networks onto the device; `openvino_options` go by network.
+
+        Raises:
+            WeightsError: a weight file is missing or is not what its provenance says.
+            SettingsError: the settings ask for what this machine does not have.
+        """
+        self._store = NetworkStore(model_store, self.sources)
+        self.engine = Engine(settings, self._store, device_index, openvino_options)
+        self.fingerprint = f"{self._store.fingerprint()}-{settings.fingerprint()}"
+        self._settings = settings
+        self._timer = StageTimer(self.engine.device)
+        decoder = Decoder(self.engine, settings)
         self._open = decoder.open
-        self._decode = timer.timed("decode", decoder, on_host=True)
-        self._to_images = timer.timed("decode", decoder.to_images, on_host=True)
+        self._decode = self._timer.timed("decode", decoder, on_host=True)
+        self._to_images = self._timer.timed("decode", decoder.to_images, on_host=True)
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """What an encoded image may be."""
+        return self._settings.limits()
 
     @torch.inference_mode()
-    def __call__(self, bodies: Sequence[bytes | memoryview], read: Read) -> list[Result | Failure]:
-        """One outcome a body, in order: encoded images of any sizes, or raw pictures in memoryviews.
-
-        `read` gets at least one image, at most `batch_pixels` of them together, and returns a result for each.
-        """
+    def __call__(self, bodies: Sequence[bytes | memoryview]) -> list[Result | Failure]:
+        """One outcome a body, in order: encoded images of any sizes, or raw pictures in memoryviews."""
         opened = self._open(bodies)
-        batches = in_batches([aligned_pixels(image) for image in opened], self._batch_pixels)
-        return [outcome for batch in batches for outcome in self._outcomes(opened[batch], read)]
+        batches = in_batches([aligned_pixels(image) for image in opened], self._settings.batch_pixels)
+        return [outcome for batch in batches for outcome in self._outcomes(opened[batch])]
 
-    def _outcomes(self, opened: Sequence[AnyPage], read: Read) -> list[Result | Failure]:
+    @abstractmethod
+    def read(self, images: Images) -> list[Result]:
+        """The networks over at least one decoded image, together at most `batch_pixels`: a result for each."""
+
+    @abstractmethod
+    def samples(self) -> list[bytes]:
+        """Encoded images that are read before the first real one."""
+
+    def warm_up(self) -> None:
+        """Read samples, so that the first real image does not pay for what first calls cost.
+
+        CUDA graphs, where they are on, are recorded for all shapes, as far as time allows; the others are recorded when
+        they come a second time.
+        """
+        self(self.samples())
+        left = self.engine.record_graphs(RECORD_WITHIN_S)
+        if left:
+            logger.warning("%d shapes are not recorded as CUDA graphs yet", left)
+
+    def take_stage_seconds(self) -> dict[str, float]:
+        """Seconds of each stage since the last time this was asked; see `StageTimer`."""
+        return self._timer.take()
+
+    def _outcomes(self, opened: Sequence[AnyPage]) -> list[Result | Failure]:
         decoded = self._decode(opened)
         failures = [picture if isinstance(picture, Failure) else None for picture in decoded]
         pictures = [picture for picture in decoded if not isinstance(picture, Failure)]
@@ -48,5 +112,5 @@ class ImageBatches:
             return [failure for failure in failures if failure]
         images = self._to_images(pictures)
         del decoded, pictures  # their memory is the networks' now
-        results = iter(read(images))
+        results = iter(self.read(images))
         return [failure or next(results) for failure in failures]

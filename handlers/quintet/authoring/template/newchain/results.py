@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from quintet.engine.engine import Engine
-from quintet.pixels.image_batches import Result
+from quintet.pixels.image_chain import Result
 from quintet.tensors.levels import slices
 from quintet.tensors.records import Views
 from torch import Tensor
