@@ -29,7 +29,7 @@ class ReadSettings:
 
     Attributes:
         input_path: folder, file, `.txt` list or address to read; `-` is a list on standard input.
-        output_path: folder to write.
+        output_path: folder to write, or an address, which is written as parts.
         server: base URL of the inference address.
         model: name of the served model that reads them; results of several are not mixed in one OUTPUT.
         token_file: plain token or TorchServe's key_file.json; None sends no token.
@@ -55,7 +55,7 @@ class ReadSettings:
     """
 
     input_path: Path | Address
-    output_path: Path
+    output_path: Path | Address
     server: str = DEFAULT_SERVER
     model: str = DEFAULT_MODEL
     token_file: Path | None = None
