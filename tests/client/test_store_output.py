@@ -59,7 +59,7 @@ def reading(folder, url, *options):
 
 def part_rows(store):
     """All rows of all parts, in the order of their names."""
-    keys = [key for key in store.keys("read/2026/parts/")]
+    keys = store.keys("read/2026/parts/")
     return [row for key in keys for row in parquet.read_table(io.BytesIO(store.get(key))).to_pylist()]
 
 
