@@ -121,9 +121,11 @@ def _folder_of(root: Path, path: str, *, make: bool = False) -> Iterator[tuple[i
     """Open the folder of a file, making it if asked to; yields its descriptor and the file's name.
 
     Raises:
-        OSError: a folder on the way is missing, a link, or no folder.
+        OSError: a folder on the way is missing, a link, or no folder; or the path leads upwards.
     """
     *folders, name = path.split("/")
+    if ".." in {*folders, name}:
+        raise FileNotFoundError(0, "'..' is no name of a file or folder below OUTPUT")
     here = os.open(root, _FOLDER)
     try:
         for folder in folders:
