@@ -1,5 +1,6 @@
 """One thing to read: a file or an object, a part of one, or a page of a document."""
 
+import os
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -41,6 +42,11 @@ class Source(NamedTuple):
     def is_at_address(self) -> bool:
         """Whether it is an object in a store, not a file, or lies in one."""
         return is_address(self.path)
+
+    @property
+    def place(self) -> tuple[str, Part | None]:
+        """What tells it from others: where it is, however that is written."""
+        return (self.path if self.is_at_address else os.path.abspath(self.path)), self.part  # noqa: PTH100 - a string
 
     @property
     def is_shard(self) -> bool:

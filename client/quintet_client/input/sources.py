@@ -92,7 +92,7 @@ class _Unique(dict[str, Source]):
         """Add items; raises UsageError for two with one id, unless they are the same."""
         for item in items:
             other = self.setdefault(item.page_id, item)
-            if other is not item and (other.path, other.part) != (item.path, item.part):
+            if other is not item and other.place != item.place:
                 raise UsageError(
                     f"the id {item.page_id} would be given to an item of {other.path} and one of {item.path}; "
                     "rename one, or read them into different OUTPUTs"

@@ -13,7 +13,7 @@ import pytest
 from quintet_client.errors import UsageError
 from quintet_client.input.reader import Reader
 from quintet_client.input.shards import parquet
-from quintet_client.input.shards.tar import DamagedTarError, members
+from quintet_client.input.shards.tar import members
 from quintet_client.input.sources import find_sources
 from quintet_client.input.stores.copies import Copies
 from quintet_client.service.page import USUAL_LIMITS
@@ -35,8 +35,14 @@ def read(input_path):
     sources = find_sources(input_path)
     with closing(Reader(72, USUAL_LIMITS, Copies())) as reader:
         pages = reader.read(sources)
-    assert [page.page_id for page in pages] == [source.page_id for source in sources] == sorted(s.page_id for s in sources)
-    assert all(page.stamp == source.stamp for page, source in zip(pages, sources, strict=True) if page.code != "UNREADABLE_FILE")
+    assert (
+        [page.page_id for page in pages] == [source.page_id for source in sources] == sorted(s.page_id for s in sources)
+    )
+    assert all(
+        page.stamp == source.stamp
+        for page, source in zip(pages, sources, strict=True)
+        if page.code != "UNREADABLE_FILE"
+    )
     return {page.page_id: page.code or page.body for page in pages}
 
 
@@ -116,8 +122,8 @@ GOOD = tar_of([("good.jpg", b"good")])[: 2 * BLOCK]
         (b"", "it is empty"),
         (b"no tar" * 1000, "no header at byte 0"),
         (gzip.compress(GOOD), "packed with gzip"),
-        (GOOD + header("liar.jpg", 10**9), "ends beyond the tar's end"),
-        (GOOD + header("liar.jpg", 2**62), "ends beyond the tar's end"),
+        (GOOD + header("liar.jpg", 10**9), "which end beyond the tar's end"),
+        (GOOD + header("liar.jpg", 2**62), "which end beyond the tar's end"),
         (GOOD + header("x", 2 * 1024**2, b"x") + bytes(2 * 1024**2), "bytes of headers"),
         (GOOD + header("x", 2**40, b"L"), "bytes of headers"),
         (GOOD + header("x", 19, b"x") + b"19 path=hidden.jpg\n".ljust(BLOCK, b"\0"), ""),
@@ -150,21 +156,20 @@ def test_sparse_members_and_sizes_that_pax_tells_are_passed_over_as_tarfile_does
         assert [member.name for member in opened][-1] == "good.jpg"
 
 
-def test_a_million_headers_are_listed_within_stated_memory(tmp_path):
+def test_what_is_kept_of_a_tar_are_its_images_alone(tmp_path):
     code = (
-        "import resource, sys; from pathlib import Path; from quintet_client.input.sources import find_sources; "
-        "print(len(find_sources(Path(sys.argv[1])))); "
-        "print(max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))"
+        "import re, sys; from pathlib import Path; from quintet_client.input.shards.listing import list_shards\n"
+        "from quintet_client.input.source import Source\n"
+        "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])\n"
+        "before = peak(); (listed,) = list_shards([Source('a.tar', sys.argv[1])]); print(len(listed.items), peak() - before)"
     )
-    with (tmp_path / "a.tar").open("wb") as file:
-        for number in range(100_000):
-            file.write(header(f"{number:06}.txt", 0) + header(f"{number % 20_000:06}.jpg", 0))
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True, timeout=120
-    )
-    count, peak_kb = map(int, done.stdout.split())
-    assert count == 20_000
-    assert peak_kb < 200_000
+    text, image = header("words.txt", 0), header("page.jpg", 0)
+    put(tmp_path, "a.tar", (text * 1000 + image) * 100)
+    arguments = [sys.executable, "-c", code, str(tmp_path / "a.tar")]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=60)
+    count, grown_kb = map(int, done.stdout.split())
+    assert count == 1
+    assert grown_kb < 8_000, "of 50 MB"
 
 
 @pytest.mark.parametrize("name", ["a.tar.gz", "A.TGZ"])
@@ -185,8 +190,6 @@ def test_offsets_that_are_asked_for_only_grow_and_all_members_of_tarfile_are_fou
     found = {member.name.decode(): content[member.offset :][: member.length] for member in members(take, len(content))}
     assert asked == sorted(asked)
     assert found == {f"{'d' * (number % 200)}/{number}.jpg": b"x" * number for number in range(300)}
-    with pytest.raises(DamagedTarError):
-        list(members(take, BLOCK))
 
 
 @pytest.mark.parametrize(
@@ -230,7 +233,9 @@ def test_a_manifest_names_files_by_paths_and_addresses_with_ids_of_its_own_or_wi
     assert read(plain) == {"a.jpg": b"a", elsewhere: b"b", "missing.png": "UNREADABLE_FILE"}
     named = put(tmp_path, "in/named.parquet", parquet_of({"uri": uris[:2] + uris[3:4], "id": ["x/1", "../2", None]}))
     assert read(named) == {"x/1": b"a", "%2E%2E/2": b"a", elsewhere: b"b"}
-    assert read(tmp_path) == {"in/a.jpg": b"a", "other/b c.jpg": b"b"} | read(named) | {"in/missing.png": "UNREADABLE_FILE"}
+    assert read(tmp_path) == {"in/a.jpg": b"a", "other/b c.jpg": b"b"} | read(named) | {
+        "in/missing.png": "UNREADABLE_FILE"
+    }
 
 
 def test_a_manifest_may_name_documents_and_shards_but_no_other_manifest(tmp_path):
@@ -246,7 +251,7 @@ def test_a_manifest_may_name_documents_and_shards_but_no_other_manifest(tmp_path
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ({"uri": ["a.jpg", "b.jpg"], "id": ["x", "x"]}, "the id x is given to"),
+        ({"uri": ["a.jpg", "b.jpg"], "id": ["x", "x"]}, "gives the id x to"),
         ({"uri": ["a.jpg", None]}, "row 1 has no uri"),
         ({"uri": ["http://host/a.jpg"]}, "addresses begin with"),
         ({"a": [b"1"], "b": [b"2"], "c": [3]}, r"2 columns of bytes \(of a \(binary\), b \(binary\), c \(int64\)\)"),
@@ -272,7 +277,8 @@ def test_in_a_folder_parquet_files_without_images_are_left_out_and_damaged_ones_
             "empty.parquet": "SHARD_DAMAGED",
             "pipe.tar": "UNREADABLE_FILE",
         }
-    assert "00000.parquet" in caplog.text and "part.parquet" in caplog.text
+    assert "00000.parquet" in caplog.text
+    assert "part.parquet" in caplog.text
 
 
 def test_two_items_with_one_id_are_refused(tmp_path):

@@ -148,7 +148,7 @@ def _parquet(shard: Source) -> Listed:
         names = [name for name in (columns.uri, columns.key) if name]
         rows = rows_of(file, names)
         if columns.uri:
-            return Listed(list(_manifest(shard, rows)), is_manifest=True)
+            return Listed(_manifest(shard, rows), is_manifest=True)
         return Listed(list(_images(shard._replace(stamp=stamp), rows, columns)))
 
 
@@ -164,10 +164,10 @@ def _images(shard: Source, rows: Iterator[tuple[Part, list[Any]]], columns: Colu
         yield Source(page_id, shard.path, stamp_of_part(shard.stamp, part, -1), part=part)
 
 
-def _manifest(shard: Source, rows: Iterator[tuple[Part, list[Any]]]) -> Iterator[Source]:
+def _manifest(shard: Source, rows: Iterator[tuple[Part, list[Any]]]) -> list[Source]:
     """The files that a manifest names, each once; their states are not known yet."""
     folder = shard.page_id.rpartition("/")[0]
-    seen = dict[str, str]()
+    seen = dict[str, Source]()
     for number, (_part, (uri, *ids)) in enumerate(rows):
         if not uri:
             raise UsageError(f"{shard.path}: row {number} has no uri; give each row one")
@@ -175,9 +175,11 @@ def _manifest(shard: Source, rows: Iterator[tuple[Part, list[Any]]]) -> Iterator
         named = bool(ids and _text(ids[0]))
         if named:
             page_id = _with_extension(page_id_of(_text(ids[0])), path)
-        if seen.setdefault(page_id, path) != path:
-            raise UsageError(f"{shard.path}: the id {page_id} is given to {seen[page_id]} and {path}; make ids unique")
-        yield Source(page_id, path, named=named)
+        item = Source(page_id, path, named=named)
+        other = seen.setdefault(page_id, item)
+        if other.place != item.place:
+            raise UsageError(f"{shard.path} gives the id {page_id} to {other.path} and to {path}; make ids unique")
+    return list(seen.values())
 
 
 def _text(value: object) -> str:

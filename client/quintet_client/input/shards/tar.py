@@ -130,12 +130,12 @@ def _records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """The records of a pax header, `LENGTH KEY=VALUE` and a newline each; as far as they are sound."""
     start = 0
     while start < len(data):
-        space = data.find(b" ", start, start + 10)
-        digits = data[start:space] if space > 0 else b""
-        end = start + int(digits) if digits.isdigit() else 0
-        if end <= space or end > len(data):
+        digits, space, _ = data[start : start + 10].partition(b" ")
+        begin = start + len(digits) + 1
+        end = start + int(digits) if space and digits.isdigit() else 0
+        if not begin < end <= len(data):
             return
-        key, _, value = data[space + 1 : end - 1].partition(b"=")
+        key, _, value = data[begin : end - 1].partition(b"=")
         yield key, value
         start = end
 
