@@ -65,10 +65,10 @@ class Store:
             if path.is_file():
                 self.put(f"{prefix}/{path.relative_to(folder)}", path.read_bytes())
 
-    def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
+    def ask(self, method: str, path: str, body: bytes = b"", span: str = "") -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self._port)
         try:
-            connection.request(method, path, body, _SIGNED)
+            connection.request(method, path, body, {**_SIGNED, "Range": span} if span else _SIGNED)
             answer = connection.getresponse()
             return answer.status, dict(answer.getheaders()), answer.read()
         finally:
@@ -89,7 +89,7 @@ class Store:
                 if status:
                     store.refused += 1
                 else:
-                    status, headers, body = store.ask(self.command, self.path)
+                    status, headers, body = store.ask(self.command, self.path, span=self.headers.get("Range", ""))
                 if key and self.command == "GET":
                     store.gets[key] += 1
                 self.send_response(status)

@@ -28,6 +28,11 @@ def header(name, size, kind=b"0"):
     return head.tobuf(tarfile.GNU_FORMAT)
 
 
+def member(name, content):
+    """A member as it stands in a tar."""
+    return header(name, len(content)) + content + bytes(-len(content) % 512)
+
+
 def parquet_of(columns, schema=None, **options):
     target = io.BytesIO()
     pq.write_table(pa.table(columns, schema=schema), target, **options)

@@ -161,7 +161,8 @@ def test_what_is_kept_of_a_tar_are_its_images_alone(tmp_path):
         "import re, sys; from pathlib import Path; from quintet_client.input.shards.listing import list_shards\n"
         "from quintet_client.input.source import Source\n"
         "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])\n"
-        "before = peak(); (listed,) = list_shards([Source('a.tar', sys.argv[1])]); print(len(listed.items), peak() - before)"
+        "before = peak(); (listed,) = list_shards([Source('a.tar', sys.argv[1])])\n"
+        "print(len(listed.items), peak() - before)"
     )
     text, image = header("words.txt", 0), header("page.jpg", 0)
     put(tmp_path, "a.tar", (text * 1000 + image) * 100)
