@@ -257,9 +257,9 @@ class Round:
         return client.alive
 
     @contextmanager
-    def struck(self, *, latest: float = 0.7, counted: bool = True) -> Iterator[Client]:
+    def struck(self, *options: object, latest: float = 0.7, counted: bool = True) -> Iterator[Client]:
         """A client at a random moment of its run; the fault is the body, and the client sees it through."""
-        client = self.start()
+        client = self.start(*options)
         alive = self.await_moment(client, latest)
         yield client
         self.injected += alive and counted

@@ -85,35 +85,27 @@ def test_a_service_that_is_killed_costs_no_page_and_is_used_again_when_it_is_bac
 
 
 @pytest.mark.slow
-def test_a_service_that_is_not_up_at_the_start_is_taken_in_when_it_comes(both, folder, output):
-    pages = write_pages(folder, PAGES)
-    fast, slow = both
-    fast.kill()
-    starter = threading.Thread(target=lambda: wait_until(lambda: count_answers(output) > 0) or fast.start())
-    starter.start()
-    assert read_at((fast, slow), folder, output, "--in-flight", 48) == 0
-    starter.join()
-    assert_each_page_once(pages, output)
-    assert pages_read(fast) > 0
+def test_one_comes_late_then_both_go_and_the_next_run_goes_on(both, folder, output):
+    pages = write_pages(folder, 2 * PAGES)
+    late, there = both
+    late.kill()
 
-
-@pytest.mark.slow
-def test_when_all_have_been_killed_the_run_ends_with_4_and_goes_on_with_one(both, folder, output):
-    pages = write_pages(folder, PAGES)
-
-    def kill() -> None:
+    def start_and_kill() -> None:
+        wait_until(lambda: count_answers(output) > 0)
+        late.start()
+        wait_until(lambda: pages_read(late) > 50)
         for server in both:
-            wait_until(lambda: count_answers(output) > 50)
             server.kill()
 
-    killer = threading.Thread(target=kill)
-    killer.start()
-    assert read_at(both, folder, output, "--in-flight", 48, "--give-up-s", 2) == 4
-    killer.join()
-    assert 0 < report(output)["left"] < PAGES
-    both[0].start()
-    assert read_at(both[:1], folder, output) == 0
+    playing = threading.Thread(target=start_and_kill)
+    playing.start()
+    assert read_at((late, there), folder, output, "--in-flight", 48, "--give-up-s", 2) == 4
+    playing.join()
+    assert 0 < report(output)["left"] < len(pages)
+    late.start()
+    assert read_at([late], folder, output) == 0
     assert set(answers(output)) == set(pages)
+    assert_adds_up(output)
 
 
 @pytest.mark.slow
