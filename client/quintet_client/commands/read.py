@@ -12,9 +12,10 @@ from types import FrameType
 from quintet_client.cancellation import Cancellation
 from quintet_client.commands import Subparsers
 from quintet_client.commands.connection import add_connection_options
+from quintet_client.commands.places import place
 from quintet_client.commands.terminal import coloured
 from quintet_client.errors import ExitCode, InterruptedRunError, QuintetError, UsageError
-from quintet_client.input.addresses import Address, place_of
+from quintet_client.input.addresses import Address
 from quintet_client.input.sources import STANDARD_INPUT
 from quintet_client.output.formats import NAMES, split_names
 from quintet_client.run.events import Events
@@ -30,6 +31,7 @@ examples:
   quintet read page.jpg results/ --overwrite       one page, whatever results/ holds
   find scans -name '*.jpg' -mtime -1 -print0 | quintet read - results/ -0
   quintet read s3://bucket/scans results/          every image, PDF and TIFF below a prefix
+  quintet read s3://bucket/scans s3://bucket/read  the same, results as Parquet parts below a prefix
   quintet read scans/ results/ --json | jq -c 'select(.event == "page_failed")'
 
 exit codes:
@@ -57,7 +59,12 @@ def add_to(commands: Subparsers) -> None:
         help="folder (recursive), image, PDF, .txt list of files, - for a list on standard input, or an address: "
         "s3://, gs://, az:// or file://",
     )
-    add("output_path", metavar="OUTPUT", type=Path, help="folder for pages/, ledger and report.json")
+    add(
+        "output_path",
+        metavar="OUTPUT",
+        type=place,
+        help="folder for pages/, ledger and report.json, or an address, for parts in Parquet",
+    )
     # The settings' own defaults are the options'; the paths are placeholders, since both arguments have to be given.
     parser.set_defaults(**asdict(ReadSettings(Path(), Path())))
     add_connection_options(parser)
@@ -124,10 +131,7 @@ def cancelled_by_signals() -> Cancellation:
 
 def _input_path(text: str) -> Path | Address:
     """INPUT as a path; a file that is really called "-" is given as "./-", which `Path` would fold into "-"."""
-    try:
-        path = place_of(text)
-    except UsageError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    path = place(text)
     return Path.cwd() / path if path == STANDARD_INPUT and text != "-" else path
 
 

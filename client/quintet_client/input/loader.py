@@ -17,15 +17,10 @@ from typing import NamedTuple
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from quintet_client.errors import ServerUnreachableError
-from quintet_client.input.addresses import Address
-from quintet_client.input.documents.codes import DocumentCode
-from quintet_client.input.documents.renderer import Renderer
-from quintet_client.input.regular_files import open_regular, why_not
+from quintet_client.input.bodies import Bodies
 from quintet_client.input.sources import Source
 from quintet_client.input.stores.copies import Copies
-from quintet_client.input.stores.objects import read_objects
-from quintet_client.service.page import UNKNOWN, FileStamp, Limits, Page
+from quintet_client.service.page import Limits, Page
 from quintet_client.shared_memory.slabs import Slab, Slabs
 
 # Rendering takes a hundred times as long as reading: the first pages must not wait for 63 others.
@@ -62,22 +57,19 @@ class Task(NamedTuple):
 
 
 class PageFiles(Dataset[Page]):
-    """The files of the sources; reading one never raises, because that would end the worker process."""
+    """The pages of the sources, for torch; reading one never raises, because that would end the worker process."""
 
     def __init__(
         self, sources: Sequence[Source], memory: memoryview | None, dpi: int, limits: Limits, copies: Copies
     ) -> None:
         self._sources = sources
         self._memory = memory
-        self._dpi = dpi
         self._limits = limits
-        # Starts its process with the first page of a document, in whatever process that is.
-        self._renderer = Renderer(limits=limits, copies=copies)
+        # Its renderer's process starts with the first page of a document, in whatever process that is.
+        self._bodies = Bodies(dpi, limits, copies)
 
     def __getitems__(self, task: Task) -> LoadedBatch:
-        sources = self._sources[task.first : task.first + task.pages]
-        fetched = read_object_pages([source for source in sources if _is_object(source)], self._limits)
-        pages = [next(fetched) if _is_object(source) else self._load(source) for source in sources]
+        pages = self._bodies.read(self._sources[task.first : task.first + task.pages])
         if self._memory is None or task.slab is None:
             return pack(pages)
         from quintet_client.shared_memory.pictures import decode_into  # noqa: PLC0415 - only this needs Pillow
@@ -88,55 +80,7 @@ class PageFiles(Dataset[Page]):
 
     def close(self) -> None:
         """End the renderer of this process."""
-        self._renderer.close()
-
-    def _load(self, source: Source) -> Page:
-        if source.code:
-            return Page(source.page_id, b"", source.stamp, source.code, source.message)
-        if not source.page:
-            return read_page(source, self._limits.largest_body_bytes)
-        answer = self._renderer.render(source.path, source.page, self._dpi)
-        if answer.note:
-            _log.warning("%s: %s", source.page_id, answer.note)
-        return Page(source.page_id, answer.body, answer.stamp, answer.code, answer.message)
-
-
-def read_page(source: Source, most_bytes: int) -> Page:
-    """Read one regular file whole; anything else, and any error, becomes the page's error."""
-    try:
-        file, stamp = open_regular(source.path)
-        with file:
-            body = file.read() if stamp.size_bytes <= most_bytes else b""
-    except (OSError, ValueError) as error:  # ValueError: a NUL byte in a name from a list
-        return Page(source.page_id, b"", UNKNOWN, "UNREADABLE_FILE", why_not(error))
-    return _page(source, body, stamp, most_bytes)
-
-
-def _is_object(source: Source) -> bool:
-    """Whether it is an image in a store."""
-    return source.is_at_address and not source.page and not source.code
-
-
-def read_object_pages(sources: Sequence[Source], limits: Limits) -> Iterator[Page]:
-    """Read images in stores, all at the same time, as `read_page` reads a file; what is too large is not asked for."""
-    most_bytes = limits.largest_body_bytes
-    small = [source for source in sources if source.stamp.size_bytes <= most_bytes]
-    bodies = iter(read_objects([Address.of(source.path) for source in small], most_bytes)) if small else iter(())
-    for source in sources:
-        read = (b"", source.stamp) if source.stamp.size_bytes > most_bytes else next(bodies)
-        if isinstance(read, ServerUnreachableError):
-            yield Page(source.page_id, b"", UNKNOWN, DocumentCode.STORE_UNREACHABLE, str(read))
-        elif isinstance(read, OSError):
-            yield Page(source.page_id, b"", UNKNOWN, "UNREADABLE_FILE", why_not(read))
-        else:
-            yield _page(source, *read, most_bytes)
-
-
-def _page(source: Source, body: bytes, stamp: FileStamp, most_bytes: int) -> Page:
-    if stamp.size_bytes > most_bytes:
-        reason = f"{stamp.size_bytes} bytes; the service takes at most {most_bytes}"
-        return Page(source.page_id, b"", stamp, "IMAGE_TOO_LARGE", reason)
-    return Page(source.page_id, body, stamp)
+        self._bodies.close()
 
 
 def pack(pages: list[Page], needed_bytes: int = 0) -> LoadedBatch:

@@ -25,8 +25,10 @@ EXTENSIONS = (".bmp", ".jpeg", ".jpg", PDF_EXTENSION, ".png", *TIFF_EXTENSIONS, 
 LIST_EXTENSION = ".txt"
 STANDARD_INPUT = Path("-")
 # What `quintet read` writes into OUTPUT, and what tells an OUTPUT from other folders.
-RESULTS = ("exports", "pages")
+RESULTS = ("exports", "pages", "parts")
 LEDGER = "ledger.sqlite"
+# Beside the parts of an OUTPUT of parts, whose ledger is elsewhere.
+RUNS = "runs"
 _MOST_NAMED = 5
 _log = logging.getLogger(__name__)
 
@@ -194,7 +196,8 @@ class _Walk:
 
     def _files(self, entries: list[os.DirEntry[str]], place: str) -> Iterator[str]:
         """Yield the files of a folder, and keep its folders for later, but for a run's results."""
-        written = RESULTS if any(entry.name == LEDGER for entry in entries) else ()
+        names = {entry.name for entry in entries}
+        written = RESULTS if LEDGER in names or {RUNS, "parts"} <= names else ()
         for entry in entries:
             if not _is_folder(entry):
                 if entry.name.lower().endswith(EXTENSIONS):

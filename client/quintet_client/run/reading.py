@@ -11,14 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from quintet_client.cancellation import BoundedPool, Cancellation
-from quintet_client.errors import ExitCode, QuintetError, ServerUnreachableError
+from quintet_client.errors import ExitCode, QuintetError, ServerUnreachableError, UsageError
 from quintet_client.exports.during_run import RunExports
 from quintet_client.input.documents.codes import DocumentCode
 from quintet_client.input.loader import PageLoader
 from quintet_client.input.sources import find_sources
-from quintet_client.output.folder import Output, write_atomically
-from quintet_client.output.ledger import Ledger, Row
+from quintet_client.output.folder import Output
+from quintet_client.output.ledger import Ended, Ledger, Row
 from quintet_client.output.ledger_writer import LedgerWriter
+from quintet_client.output.opening import open_output
 from quintet_client.run.events import Events
 from quintet_client.run.plan import Plan, make_plan
 from quintet_client.run.progress import Progress
@@ -61,15 +62,21 @@ def read_all(
         QuintetError: the run could not begin.
     """
     clock = Clock()
-    output = Output(settings.output_path)
+    output = open_output(settings.output_path)
+    if settings.formats and output.in_parts:
+        raise UsageError(
+            "--formats writes beside a file a page, and OUTPUT is of parts: leave it out, then `quintet export`"
+        )
     files = find_sources(settings.input_path, null_names=settings.null_names, output=output.folder)
     with output.claim():
+        output.sync(forked=True)
         plan = make_plan(files, output, settings)
         tally = Tally(plan.inputs, plan.skipped_ok, plan.skipped_failed, plan.vanished)
         _log.info("%d pages: %d to read, %d done earlier", tally.inputs, len(plan.todo), tally.skipped)
         events.start(tally, plan.model)
         with Ledger.open(output.ledger) as ledger:
             ledger.add_input(settings.input_place)
+        output.begin(forked=True)
         exports = RunExports(output, settings.formats, files, cancellation)
         run = _Run(settings, cancellation, output, tally, clock, events, exports)
         delivery, limit = _delivery(run, transports, plan.model)
@@ -155,6 +162,7 @@ class _Reading:
                     break
             self._sender.close(GRACE_S)
             self._writers.close()
+            self._flush()
             self._ledger.close()
         return self._ledger.model
 
@@ -204,15 +212,20 @@ class _Reading:
     def _write(self, row: Row, outcome: Final) -> None:
         """Put one answer in place, then enter the page's end."""
         if isinstance(outcome, PageFailed):
-            self._run.output.remove_page(row.page_id)  # an earlier answer is not this file's answer any more
             _log.info("%s failed: %s: %s (request %s)", row.page_id, row.code, row.message, row.request_id or "none")
-        else:
-            begin = time.monotonic()
-            self._ledger.claim(outcome.model)
-            self._run.output.write_page(row.page_id, outcome.document)
-            self._run.clock.write.add(time.monotonic() - begin)
-            _log.debug("%s ok (request %s)", row.page_id, row.request_id)
-        self._ledger.record(row)
+            self._run.output.write(Ended(row), self._ledger.record)
+            return
+        begin = time.monotonic()
+        self._ledger.claim(outcome.model)
+        self._run.output.write(Ended(row, outcome.model, outcome.document), self._ledger.record)
+        self._run.clock.write.add(time.monotonic() - begin)
+        _log.debug("%s ok (request %s)", row.page_id, row.request_id)
+
+    def _flush(self) -> None:
+        try:
+            self._run.output.flush()
+        except QuintetError as error:
+            self._run.cancellation.cancel(error)
 
 
 def _row(page: Page, outcome: Final) -> Row:
@@ -233,9 +246,7 @@ def _close(run: _Run, model: str | None, page_ids: Set[str]) -> Report:
     report = Report(run.tally, run.clock, run.clock.seconds, model, run.settings, exit_code, reason, exports)
     with Ledger.open(run.output.ledger) as ledger:
         failed = [_failure_line(row) for row in ledger.rows("failed") if row.page_id in page_ids]
-    write_atomically(run.output.failed, b"".join(failed))
-    write_atomically(run.output.report, report.to_json())
-    run.output.settle()
+    run.output.write_account(report.to_json(), b"".join(failed))
     return report
 
 

@@ -30,7 +30,7 @@ class ReadSettings:
 
     Attributes:
         input_path: folder, file, `.txt` list or address to read; `-` is a list on standard input.
-        output_path: folder to write.
+        output_path: folder to write, or an address, which is written as parts.
         servers: base URLs of the inference addresses of one service or several.
         model: name of the served model that reads them; results of several are not mixed in one OUTPUT.
         token_files: plain tokens or TorchServe's key_file.json: one for all servers or one for each; None sends no
@@ -57,7 +57,7 @@ class ReadSettings:
     """
 
     input_path: Path | Address
-    output_path: Path
+    output_path: Path | Address
     servers: tuple[str, ...] = (DEFAULT_SERVER,)
     model: str = DEFAULT_MODEL
     token_files: tuple[Path, ...] | None = None
