@@ -50,6 +50,14 @@ def loopback_properties() -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Ledgers of parts are kept in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def model_store() -> Path:
     if not (MODEL_STORE / "provenance.json").exists():

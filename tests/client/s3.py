@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -65,10 +66,22 @@ class Store:
             if path.is_file():
                 self.put(f"{prefix}/{path.relative_to(folder)}", path.read_bytes())
 
-    def ask(self, method: str, path: str, body: bytes = b"", span: str = "") -> tuple[int, dict[str, str], bytes]:
+    def keys(self, prefix: str = "") -> list[str]:
+        """The keys of all objects below a prefix, sorted."""
+        found = self.ask("GET", f"/{BUCKET}?prefix={quote(prefix)}&max-keys=100000")[2].decode()
+        return sorted(unquote(key) for key in re.findall(r"<Key>([^<]*)</Key>", found))
+
+    def get(self, key: str) -> bytes:
+        status, _headers, body = self.ask("GET", f"/{BUCKET}/{quote(key)}")
+        assert status == 200, status
+        return body
+
+    def ask(
+        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] = _SIGNED
+    ) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self._port)
         try:
-            connection.request(method, path, body, {**_SIGNED, "Range": span} if span else _SIGNED)
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
             return answer.status, dict(answer.getheaders()), answer.read()
         finally:
@@ -86,10 +99,11 @@ class Store:
                 parts = urlsplit(self.path)
                 key = unquote(parts.path).removeprefix(f"/{BUCKET}").removeprefix("/")
                 status, headers, body = store.fails_with, {}, b"<Error><Code>SlowDown</Code></Error>"
+                sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 if status:
                     store.refused += 1
                 else:
-                    status, headers, body = store.ask(self.command, self.path, span=self.headers.get("Range", ""))
+                    status, headers, body = store.ask(self.command, self.path, sent, dict(self.headers))
                 if key and self.command == "GET":
                     store.gets[key] += 1
                 self.send_response(status)
@@ -101,7 +115,7 @@ class Store:
                 self.end_headers()
                 self.wfile.write(b"" if self.command == "HEAD" else body)
 
-            do_HEAD = do_GET  # noqa: N815 - as http.server calls it
+            do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815 - as http.server calls them
 
             def log_message(self, *_arguments):
                 pass

@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from quintet_client.commands import Subparsers
+from quintet_client.commands.places import place
 from quintet_client.commands.read import cancelled_by_signals
 from quintet_client.errors import ExitCode
 from quintet_client.exports.exporter import ExportSettings, export_results
@@ -17,13 +18,14 @@ def add_to(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "export",
         help="make text, Markdown, PDFs, tables or corpora of finished results",
-        description="Convert the results in OUTPUT into OUTPUT/exports. No page is read again.",
+        description="Convert the results in OUTPUT into OUTPUT/exports, or FOLDER/exports. No page is read again.",
         epilog="exit codes: 0 all made, 2 wrong usage, 6 output cannot be written, 7 an export is missing",
     )
     add = parser.add_argument
-    add("output_path", metavar="OUTPUT", type=Path, help="folder that `quintet read` wrote")
+    add("output_path", metavar="OUTPUT", type=place, help="folder or address that was written")
     add("--to", dest="formats", type=split_names, required=True, metavar="F,…", help=f"of {','.join(NAMES)}")
     add("--input", dest="input_path", type=Path, default=None, metavar="INPUT", help="where the files are, if moved")
+    add("--into", type=Path, default=None, metavar="FOLDER", help="for exports/ of an OUTPUT at an address")
     add("--writers", type=int, default=4, metavar="N", help="threads that export")
     parser.set_defaults(run=run)
 

@@ -12,15 +12,16 @@ from types import FrameType
 from quintet_client.cancellation import Cancellation
 from quintet_client.commands import Subparsers
 from quintet_client.commands.connection import add_connection_options
+from quintet_client.commands.places import place
 from quintet_client.commands.terminal import coloured
 from quintet_client.errors import ExitCode, InterruptedRunError, QuintetError, UsageError
-from quintet_client.input.addresses import Address, place_of
+from quintet_client.input.addresses import Address
 from quintet_client.input.sources import STANDARD_INPUT
 from quintet_client.output.formats import NAMES, split_names
 from quintet_client.run.events import Events
 from quintet_client.run.report import Report
 from quintet_client.run.settings import ReadSettings
-from quintet_client.service.tokens import tokens_of
+from quintet_client.service.addresses import services_of
 from quintet_client.service.transport import HttpTransport
 
 _EPILOG = """\
@@ -30,6 +31,7 @@ examples:
   quintet read page.jpg results/ --overwrite       one page, whatever results/ holds
   find scans -name '*.jpg' -mtime -1 -print0 | quintet read - results/ -0
   quintet read s3://bucket/scans results/          every image, PDF and TIFF below a prefix
+  quintet read s3://bucket/scans s3://bucket/read  the same, results as Parquet parts below a prefix
   quintet read scans/ results/ --json | jq -c 'select(.event == "page_failed")'
 
 exit codes:
@@ -54,10 +56,15 @@ def add_to(commands: Subparsers) -> None:
         "input_path",
         metavar="INPUT",
         type=_input_path,
-        help="folder (recursive), image, PDF, .txt list of files, - for a list on standard input, or an address: "
-        "s3://, gs://, az:// or file://",
+        help="folder (recursive), image, PDF, .txt list or Parquet manifest of files, .tar or .parquet of images, - for a "
+        "list on standard input, or an address of any of these: s3://, gs://, az:// or file://",
     )
-    add("output_path", metavar="OUTPUT", type=Path, help="folder for pages/, ledger and report.json")
+    add(
+        "output_path",
+        metavar="OUTPUT",
+        type=place,
+        help="folder for pages/, ledger and report.json, or an address, for parts in Parquet",
+    )
     # The settings' own defaults are the options'; the paths are placeholders, since both arguments have to be given.
     parser.set_defaults(**asdict(ReadSettings(Path(), Path())))
     add_connection_options(parser)
@@ -93,13 +100,19 @@ def _read(settings: ReadSettings, events: Events) -> Report:
             raise
         raise UsageError("`quintet read` needs torch, which is not installed: pip install 'quintet[bulk]'") from error
     cancellation = cancelled_by_signals()
-    http = HttpTransport(settings.server, tokens_of(settings.token_file), settings.timeout_s, settings.model)
+    services = {
+        str(place): HttpTransport(place, tokens, settings.timeout_s, settings.model)
+        for place, tokens in services_of(settings.servers, settings.token_files or ())
+    }
     if not settings.shared_memory:
-        return read_all(settings, http, cancellation, events)
+        return read_all(settings, services, cancellation, events)
+    (name, http), *others = services.items()
+    if others:
+        raise UsageError(f"--shared-memory works with one service, and {settings.servers[0]} has several addresses")
     from quintet_client.shared_memory.transport import shared_memory  # noqa: PLC0415 - needs an operating system that has it
 
     with shared_memory(http, settings.shared_memory_mb, settings.loaders, cancellation) as (transport, slabs):
-        return read_all(settings, transport, cancellation, events, slabs)
+        return read_all(settings, {name: transport}, cancellation, events, slabs)
 
 
 def cancelled_by_signals() -> Cancellation:
@@ -118,10 +131,7 @@ def cancelled_by_signals() -> Cancellation:
 
 def _input_path(text: str) -> Path | Address:
     """INPUT as a path; a file that is really called "-" is given as "./-", which `Path` would fold into "-"."""
-    try:
-        path = place_of(text)
-    except UsageError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    path = place(text)
     return Path.cwd() / path if path == STANDARD_INPUT and text != "-" else path
 
 

@@ -9,7 +9,9 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from quintet_client.commands import Subparsers
+from quintet_client.commands.places import place
 from quintet_client.errors import ExitCode, UsageError
+from quintet_client.input.addresses import Address
 from quintet_client.viewer.data.run import Run
 from quintet_client.viewer.data.summary import shown
 from quintet_client.viewer.report import DEFAULT_SAMPLE, write_report
@@ -46,7 +48,7 @@ def add_report(commands: Subparsers) -> None:
 
 
 def _add_folders(command: argparse.ArgumentParser) -> None:
-    command.add_argument("output_path", metavar="OUTPUT", type=Path, help="the OUTPUT folder of a `quintet read`")
+    command.add_argument("output_path", metavar="OUTPUT", type=place, help="a folder or an address that was written")
     command.add_argument(
         "--input", type=Path, default=None, metavar="DIR", dest="input_path", help="where its INPUT is now, if moved"
     )
@@ -72,6 +74,8 @@ def _view(parsed: argparse.Namespace) -> int:
 
 
 def _report(parsed: argparse.Namespace) -> int:
+    if parsed.html is None and isinstance(parsed.output_path, Address):
+        raise UsageError("--html FILE has to be given where OUTPUT is an address")
     target = parsed.html or parsed.output_path / "report.html"
     if parsed.sample < 0:
         raise UsageError(f"--sample is {parsed.sample}; the least allowed is 0")

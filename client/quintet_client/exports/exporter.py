@@ -29,10 +29,12 @@ from quintet_client.exports.documents import (
     in_documents,
     load_page,
 )
+from quintet_client.input.addresses import Address
 from quintet_client.input.originals import NoOriginalError, Originals
 from quintet_client.output.folder import Output
 from quintet_client.output.formats import FORMATS, NAMES, Format, choose
 from quintet_client.output.ledger import Ledger
+from quintet_client.output.opening import open_results
 
 _log = logging.getLogger(__name__)
 
@@ -41,14 +43,17 @@ _log = logging.getLogger(__name__)
 class ExportSettings:
     """The settings of one `quintet export`."""
 
-    output_path: Path  # with the results of `quintet read`
+    output_path: Path | Address  # with the results
     formats: tuple[str, ...]  # see `output.formats`
     input_path: Path | None = None  # where the files that were read are now, if they were moved
+    into: Path | None = None  # folder for the exports, if OUTPUT is an address
     writers: int = 4  # threads
 
     def __post_init__(self) -> None:
         if not choose(self.formats):
             raise UsageError(f"--to names no format; give some of {','.join(NAMES)}")
+        if (self.into is None) is isinstance(self.output_path, Address):
+            raise UsageError("--into FOLDER goes with an OUTPUT at an address, and with no other")
         if self.writers < 1:
             raise UsageError(f"--writers is {self.writers}; the least allowed is 1")
         if self.input_path is not None and not self.input_path.exists():
@@ -218,11 +223,7 @@ def export_results(settings: ExportSettings, cancellation: Cancellation) -> Expo
         OutputUnwritableError: a file could not be written, or another client is at work in OUTPUT.
         InterruptedRunError: by a signal.
     """
-    output = Output(settings.output_path)
-    if not output.ledger.is_file():
-        raise UsageError(
-            f"{output.folder} holds no results (no {output.ledger.name}); give a folder `quintet read` wrote"
-        )
+    output = open_results(settings.output_path, settings.into)
     with output.claim():
         with Ledger.open(output.ledger) as ledger:
             inputs = list(map(Path, ledger.inputs())) if settings.input_path is None else [settings.input_path]

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from quintet_client.input.reader import Reader
+from quintet_client.input.bodies import Bodies
 from quintet_client.input.source import Source
 from quintet_client.input.stores.copies import Copies
 from quintet_client.service.page import Limits, Page
@@ -57,7 +57,7 @@ class Task(NamedTuple):
 
 
 class PageFiles(Dataset[Page]):
-    """The pages of the sources."""
+    """The pages of the sources, for torch; reading one never raises, because that would end the worker process."""
 
     def __init__(
         self, sources: Sequence[Source], memory: memoryview | None, dpi: int, limits: Limits, copies: Copies
@@ -65,11 +65,11 @@ class PageFiles(Dataset[Page]):
         self._sources = sources
         self._memory = memory
         self._limits = limits
-        self._reader = Reader(dpi, limits, copies)
+        # Its renderer's process starts with the first page of a document, in whatever process that is.
+        self._bodies = Bodies(dpi, limits, copies)
 
     def __getitems__(self, task: Task) -> LoadedBatch:
-        sources = self._sources[task.first : task.first + task.pages]
-        pages = self._reader.read(sources)
+        pages = self._bodies.read(self._sources[task.first : task.first + task.pages])
         if self._memory is None or task.slab is None:
             return pack(pages)
         from quintet_client.shared_memory.pictures import decode_into  # noqa: PLC0415 - only this needs Pillow
@@ -80,7 +80,7 @@ class PageFiles(Dataset[Page]):
 
     def close(self) -> None:
         """End the renderer of this process."""
-        self._reader.close()
+        self._bodies.close()
 
 
 def pack(pages: list[Page], needed_bytes: int = 0) -> LoadedBatch:

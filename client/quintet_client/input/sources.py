@@ -9,7 +9,6 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import starmap
-from operator import attrgetter
 from pathlib import Path
 
 from quintet_client.errors import UsageError
@@ -24,14 +23,16 @@ from quintet_client.input.stores.objects import list_objects, stamps_of
 LIST_EXTENSION = ".txt"
 STANDARD_INPUT = Path("-")
 # What `quintet read` writes into OUTPUT, and what tells an OUTPUT from other folders.
-RESULTS = ("exports", "pages")
+RESULTS = ("exports", "pages", "parts")
 LEDGER = "ledger.sqlite"
+# Beside the parts of an OUTPUT of parts, whose ledger is elsewhere.
+RUNS = "runs"
 _MOST_NAMED = 5
 _log = logging.getLogger(__name__)
 
 
 def find_sources(input_path: Path | Address, *, null_names: bool = False, output: Path | None = None) -> list[Source]:
-    """List what INPUT holds, sorted by id, with its state: files (see `find_paths`), and what shards among them hold.
+    """List what INPUT holds, with its state: files (see `find_paths`) by their ids, the items of a shard in its order.
 
     INPUT may be an address: of all images, documents and shards below a prefix, or of one object. Ids are keys relative
     to it.
@@ -47,7 +48,7 @@ def find_sources(input_path: Path | Address, *, null_names: bool = False, output
     else:
         files = _with_stamps(starmap(Source, find_paths(input_path, null_names=null_names, output=output).items()))
         is_folder = input_path.is_dir()
-    return sorted(_unpacked(files, is_folder=is_folder), key=attrgetter("page_id"))
+    return _unpacked(files, is_folder=is_folder)
 
 
 def _with_stamps(files: Iterable[Source]) -> list[Source]:
@@ -59,15 +60,16 @@ def _with_stamps(files: Iterable[Source]) -> list[Source]:
 
 
 def _unpacked(files: Sequence[Source], *, is_folder: bool) -> list[Source]:
-    """Files with the items of shards instead of the shards; a manifest may name shards, but no manifest.
+    """Files in order, with the items of shards instead of the shards; a manifest may name shards, but no manifest.
 
     Shards are listed by another process: neither obstore nor Arrow is at its best after a fork.
     """
-    shards, named = [file for file in files if file.is_shard], False
+    shards, named, ids = [file for file in files if file.is_shard], False, dict[str, str]()
     found = _Unique((file.page_id, file) for file in files if not file.is_shard)
     left_out, irregular = list[str](), 0
     while shards:
         listed = apart(list_shards, shards)
+        ids |= {shard.path: shard.page_id for shard in shards}
         manifests = list[Source]()
         for shard, listing in zip(shards, listed, strict=True):
             if (listing.fault and not is_folder) or (listing.is_manifest and named):
@@ -82,7 +84,8 @@ def _unpacked(files: Sequence[Source], *, is_folder: bool) -> list[Source]:
         _log.warning("left out of INPUT, Parquet files with neither images nor URIs: %s", _some(left_out))
     if irregular:
         _log.warning("left out of INPUT: %d members of tars that are no regular files", irregular)
-    return list(found.values())
+    # Neighbours are read together: a row with its row group, members with one request.
+    return sorted(found.values(), key=lambda item: (ids[item.path], item.part) if item.part else (item.page_id, ()))
 
 
 class _Unique(dict[str, Source]):
@@ -218,7 +221,8 @@ class _Walk:
 
     def _files(self, entries: list[os.DirEntry[str]], place: str) -> Iterator[str]:
         """Yield the files of a folder, and keep its folders for later, but for a run's results."""
-        written = RESULTS if any(entry.name == LEDGER for entry in entries) else ()
+        names = {entry.name for entry in entries}
+        written = RESULTS if LEDGER in names or {RUNS, "parts"} <= names else ()
         for entry in entries:
             if not _is_folder(entry):
                 if entry.name.lower().endswith(EXTENSIONS):

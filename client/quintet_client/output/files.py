@@ -6,14 +6,20 @@ out of it, so every folder on the way is opened by its descriptor, and nothing c
 Each function takes a root, which may be a link itself, and a path below it such as "pages/a/b.json".
 """
 
+import errno
 import hashlib
 import os
+import secrets
+import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# Without O_NONBLOCK, opening a named pipe would wait for a writer for ever.
+_OLD_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -41,18 +47,47 @@ def replaced(root: Path, path: str) -> Iterator[BinaryIO]:
             raise
 
 
+def create_file(root: Path, path: str, content: bytes) -> bool:
+    """Write a file that is not there yet, whole or not at all; returns False if it is there.
+
+    Of several that write it at a time, from whatever process or machine, one does.
+    """
+    with _folder_of(root, path, make=True) as (folder, name):
+        partial = f".{name}.{secrets.token_hex(8)}.partial"
+        try:
+            with os.fdopen(os.open(partial, _NEW_FILE, 0o666, dir_fd=folder), "wb") as file:
+                file.write(content)
+            os.link(partial, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+        except FileExistsError:
+            return False
+        finally:
+            with suppress(OSError):
+                os.unlink(partial, dir_fd=folder)
+    return True
+
+
 def write_file(root: Path, path: str, content: bytes) -> None:
     """Write a file whole or not at all, as `replaced` does."""
     with replaced(root, path) as file:
         file.write(content)
 
 
-def read_file(root: Path, path: str) -> bytes:
-    """Return the content of a file; raises OSError if there is none, or a link in its place."""
-    with (
-        _folder_of(root, path) as (folder, name),
-        os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder), "rb") as file,
-    ):
+def open_file(root: Path, path: str) -> BinaryIO:
+    """Open a regular file to read; raises OSError if there is none, or something else in its place."""
+    with _folder_of(root, path) as (folder, name):
+        file = os.fdopen(os.open(name, _OLD_FILE, dir_fd=folder), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(0, "not a regular file")
+    return file
+
+
+def read_file(root: Path, path: str, most_bytes: int = sys.maxsize) -> bytes:
+    """Return the content of a file; raises OSError as `open_file` does, and (EFBIG) if it is longer."""
+    with open_file(root, path) as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        if size_bytes > most_bytes:
+            raise OSError(errno.EFBIG, f"{size_bytes} bytes; at most {most_bytes} are read")
         return file.read()
 
 
@@ -60,6 +95,16 @@ def remove_file(root: Path, path: str) -> None:
     """Remove a file, or the link in its place, if there is one."""
     with suppress(FileNotFoundError), _folder_of(root, path) as (folder, name):
         os.unlink(name, dir_fd=folder)
+
+
+def names_below(root: Path, path: str) -> dict[str, str]:
+    """The names of the files in a folder, each with its size and time; none if there is no folder."""
+    try:
+        with _folder_of(root, f"{path}/.") as (folder, _), os.scandir(folder) as entries:
+            files = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries if entry.is_file()]
+    except FileNotFoundError:
+        return {}
+    return {name: f"{status.st_size}-{status.st_mtime_ns}" for name, status in files}
 
 
 def size_of_file(root: Path, path: str) -> int:
@@ -76,9 +121,11 @@ def _folder_of(root: Path, path: str, *, make: bool = False) -> Iterator[tuple[i
     """Open the folder of a file, making it if asked to; yields its descriptor and the file's name.
 
     Raises:
-        OSError: a folder on the way is missing, a link, or no folder.
+        OSError: a folder on the way is missing, a link, or no folder; or the path leads upwards.
     """
     *folders, name = path.split("/")
+    if ".." in {*folders, name}:
+        raise FileNotFoundError(0, "'..' is no name of a file or folder below OUTPUT")
     here = os.open(root, _FOLDER)
     try:
         for folder in folders:

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from itertools import starmap
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from quintet_client.errors import OutputUnwritableError
 from quintet_client.input.page_ids import document_of, page_place
@@ -62,21 +62,37 @@ class Row(NamedTuple):
         return FileStamp(self.size_bytes, self.mtime_ns)
 
 
+class Ended(NamedTuple):
+    """An item that came to its end."""
+
+    row: Row
+    model: str = ""  # fingerprint of what read it, like the result
+    document: bytes = b""  # as canonical JSON; empty if it failed
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes of the memory, about."""
+        return len(self.document) + 512
+
+
 _COLUMNS = ", ".join(Row._fields)
 _SELECT = f"SELECT {_COLUMNS} FROM pages"  # noqa: S608 - a constant of this file
 _BY_DOCUMENT = "ORDER BY document(page_id), number(page_id), page_id"
-_UPSERT = f"INSERT OR REPLACE INTO pages ({_COLUMNS}, updated_at) VALUES (?{', ?' * len(Row._fields)})"  # noqa: S608
+UPSERT = f"INSERT OR REPLACE INTO pages ({_COLUMNS}, updated_at) VALUES (?{', ?' * len(Row._fields)})"  # noqa: S608
 
 
 class Ledger:
     """One connection to the ledger of one OUTPUT; belongs to the thread that opened it."""
 
+    _more_schema = ""  # of derived classes
+
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._connection.executescript(self._more_schema)
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path) -> Iterator["Ledger"]:
+    def open(cls, path: Path) -> Iterator[Self]:
         """Open or make the ledger.
 
         Raises:
@@ -138,7 +154,7 @@ class Ledger:
             self._connection.execute("BEGIN IMMEDIATE")
             if model is not None:
                 self.note("model", model)
-            self._connection.executemany(_UPSERT, ((*row, now) for row in rows))
+            self._connection.executemany(UPSERT, ((*row, now) for row in rows))
 
     def fact(self, name: str) -> str | None:
         """Return what was noted: `model`, `served_model`, `dpi`, `inputs`, or that a document was cut short."""

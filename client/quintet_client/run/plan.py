@@ -17,7 +17,7 @@ from quintet_client.input.paging import count_apart, has_pages, pages_of
 from quintet_client.input.source import TIFF_EXTENSIONS, Source
 from quintet_client.input.sources import names_files
 from quintet_client.output.folder import Output
-from quintet_client.output.ledger import Ledger, Row, UnusableLedgerError
+from quintet_client.output.ledger import Ledger, Row
 from quintet_client.run.settings import ReadSettings
 from quintet_client.service.page import UNKNOWN
 from quintet_client.service.transport import DEFAULT_MODEL
@@ -70,23 +70,9 @@ def make_plan(files: Sequence[Source], output: Output, settings: ReadSettings) -
         UsageError: the results there are of another model, or pages of PDFs were read at another resolution.
     """
     if settings.overwrite:
-        _start_anew(output)
+        output.start_anew()
     with Ledger.open(output.ledger) as ledger, closing(Renderer()) as renderer:
         return _Planner(ledger, output, settings, renderer).plan(files)
-
-
-def _start_anew(output: Output) -> None:
-    """Remove the earlier results; those that no sound ledger accounts for are set aside."""
-    try:
-        if output.lacks_its_ledger:
-            raise UnusableLedgerError(f"{output.ledger} is missing or empty")
-        with Ledger.open(output.ledger) as ledger:
-            ledger.check()
-            for row in ledger.rows("ok"):
-                output.remove_page(row.page_id)
-            ledger.forget()
-    except UnusableLedgerError as error:
-        _log.warning("the earlier results were moved to %s: %s", output.set_aside(), error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ class Site:
     def answer(self, path: str, query: Query) -> Response:
         """Answer one request: a path below the viewer's root, without a leading slash; "" is the start page."""
         if path in self._routes:
+            self._run.refresh()
             return self._routes[path](query)
         return self._files.get(path or "index.html") or _error(404, "there is no such page")
 

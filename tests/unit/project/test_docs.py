@@ -131,7 +131,12 @@ def test_every_option_of_the_viewer_is_documented(command: str) -> None:
 
 def test_every_option_of_quintet_export_is_documented() -> None:
     section = SETTINGS.split("quintet export OUTPUT", 1)[1].split("\n## ", 1)[0]
-    assert set(options_of("export")) - {"--help"} == set(table_rows(section)) & {"--to", "--input", "--writers"}
+    assert set(options_of("export")) - {"--help"} == set(table_rows(section)) & {
+        "--to",
+        "--input",
+        "--into",
+        "--writers",
+    }
 
 
 def test_every_format_is_documented_with_where_it_goes() -> None:

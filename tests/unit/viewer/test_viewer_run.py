@@ -83,7 +83,7 @@ def test_an_answer_outside_of_output_is_refused(tmp_path):
     (out / "pages" / "link.json").symlink_to(tmp_path / "secret.json")
     run = Run(out)
     for page_id in ("../../secret", "link", "%2E%2E/%2E%2E/secret"):
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(OSError, match=r"no name|symbolic link|No such"):
             run.answer(page_id)
         assert run.page(page_id) is None
 

@@ -59,7 +59,7 @@ def list_objects(address: Address, extensions: tuple[str, ...]) -> list[Found]:
         NotAuthorisedError: the store refused the credentials.
         ServerUnreachableError: the store was away or busy for `RETRY_S`.
     """
-    _need_obstore()
+    need_obstore()
     import obstore  # noqa: PLC0415 - only addresses need it
 
     try:
@@ -68,11 +68,11 @@ def list_objects(address: Address, extensions: tuple[str, ...]) -> list[Found]:
             if stamp != UNKNOWN:
                 return [Found(address.key, stamp)]
         found, empty = [], True
-        for chunk in obstore.list(_store(address.scheme, address.bucket), address.key.rstrip("/"), chunk_size=1000):
+        for chunk in obstore.list(store_of(address.scheme, address.bucket), address.key.rstrip("/"), chunk_size=1000):
             empty = False
             found += [Found(meta["path"], _stamp(meta)) for meta in chunk if meta["path"].lower().endswith(extensions)]
     except (ValueError, obstore.exceptions.BaseError) as error:
-        raise _fault(error, address) from None
+        raise fault(error, address) from None
     if empty:
         raise UsageError(f"{address} does not exist: there is no object of that name, and none below it")
     return found
@@ -84,7 +84,7 @@ def stamps_of(addresses: Sequence[Address]) -> list[FileStamp]:
     Raises:
         QuintetError: as `list_objects`, for a store that cannot be asked.
     """
-    _need_obstore()
+    need_obstore()
     with ThreadPoolExecutor(CONNECTIONS) as threads:
         return list(threads.map(_stamp_of, addresses))
 
@@ -187,7 +187,7 @@ def _get(wanted: Wanted) -> tuple["GetResult", FileStamp]:
     address, start, length = wanted
     options: GetOptions = {} if length == WHOLE else {"range": (start, start + length)}
     try:
-        found = obstore.get(_store(address.scheme, address.bucket), address.key, options=options)
+        found = obstore.get(store_of(address.scheme, address.bucket), address.key, options=options)
     except FileNotFoundError:
         raise FileNotFoundError(0, "there is no such object") from None
     return found, _stamp(found.meta)
@@ -197,11 +197,11 @@ def _stamp_of(address: Address) -> FileStamp:
     import obstore  # noqa: PLC0415 - as above
 
     try:
-        return _stamp(obstore.head(_store(address.scheme, address.bucket), address.key))
+        return _stamp(obstore.head(store_of(address.scheme, address.bucket), address.key))
     except (ValueError, FileNotFoundError):  # ValueError: a key that obstore has no words for
         return UNKNOWN
     except obstore.exceptions.BaseError as error:
-        raise _fault(error, address) from None
+        raise fault(error, address) from None
 
 
 def _stamp(meta: "ObjectMeta") -> FileStamp:
@@ -213,7 +213,8 @@ def _stamp(meta: "ObjectMeta") -> FileStamp:
     return FileStamp(meta["size"], int.from_bytes(sha256(etag.encode()).digest()[:8]) >> 1)
 
 
-def _need_obstore() -> None:
+def need_obstore() -> None:
+    """Raise UsageError, in words for the user, if obstore is not installed."""
     if find_spec("obstore") is None:
         raise UsageError("addresses need obstore, which is not installed: pip install 'quintet[stores]'")
 
@@ -224,7 +225,7 @@ def _first_process() -> int:
 
 
 @cache
-def _store(scheme: str, bucket: str) -> "ObjectStore":
+def store_of(scheme: str, bucket: str) -> "ObjectStore":
     """Connect to a bucket. Raises UsageError if the environment lacks what that takes."""
     from obstore.exceptions import BaseError  # noqa: PLC0415 - as above
     from obstore.store import AzureStore, GCSStore, S3Store  # noqa: PLC0415 - as above
@@ -243,7 +244,7 @@ def _store(scheme: str, bucket: str) -> "ObjectStore":
     return connected
 
 
-def _fault(error: Exception, address: Address) -> QuintetError:
+def fault(error: Exception, address: Address) -> QuintetError:
     """What ends a run before anything is read, in words that hold nothing of the store's or obstore's."""
     place = f"{address.scheme}://{address.bucket}"
     if isinstance(error, ValueError) or "path segment" in str(error):
@@ -266,8 +267,8 @@ def _why_not(error: Exception, address: Address) -> Fault:
     """Why one object cannot be read, likewise."""
     if isinstance(error, FileNotFoundError):
         return error
-    fault = error if isinstance(error, QuintetError) else _fault(error, address)
-    return fault if isinstance(fault, ServerUnreachableError) else OSError(0, str(fault))
+    found = error if isinstance(error, QuintetError) else fault(error, address)
+    return found if isinstance(found, ServerUnreachableError) else OSError(0, str(found))
 
 
 def _status(error: Exception) -> int:

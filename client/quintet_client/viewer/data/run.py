@@ -1,40 +1,57 @@
 """One OUTPUT folder, read-only: its ledger, its report.json, its answers, and the images they were read from."""
 
 import json
+import logging
 import re
+import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from quintet_client.api.results import PageResult, page_of
-from quintet_client.errors import PageError
+from quintet_client.errors import PageError, QuintetError
+from quintet_client.input.addresses import Address
 from quintet_client.input.originals import Originals
-from quintet_client.input.regular_files import read_regular
-from quintet_client.output.folder import Output
+from quintet_client.output.opening import open_results
 from quintet_client.service.documents import PAGE_SCHEMA, parsed
 from quintet_client.viewer.data.ledger import LedgerReader
 from quintet_client.viewer.data.pictures import PagePictures
 
 # An answer of ten thousand lines has two million bytes; what is larger is no page.
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
+# A store is asked for new parts so often, if anybody looks.
+_FRESH_S = 5.0
 # Of a result that is shown as text; longer ones are cut, and not indented.
 _MOST_CHARS = 100_000
 # A list of numbers in indented JSON, which is read more easily in one line; no string holds a line break.
 _NUMBERS = re.compile(r"\[\n +([-+.eE\d, \n]+?)\n *\]")
+_log = logging.getLogger(__name__)
 
 
 class Run:
     """A run, finished or going on."""
 
-    def __init__(self, output_path: Path, input_path: Path | None = None) -> None:
+    def __init__(self, output_path: Path | Address, input_path: Path | None = None) -> None:
         """Take INPUT from the run itself without `input_path`; raises UsageError if OUTPUT holds no ledger."""
-        self.folder = output_path
-        self._output = Output(output_path)
-        self._pages = (output_path / "pages").resolve()
+        self.place = output_path.absolute() if isinstance(output_path, Path) else output_path
+        self._output = open_results(output_path)
+        self._refreshing = threading.Lock()
+        self._fresh_until = time.monotonic() + _FRESH_S
         self.ledger = LedgerReader(self._output.ledger)
         self.originals = Originals([input_path] if input_path else self._inputs_of_the_run())
         self.pictures = PagePictures(self.originals)
+
+    def refresh(self) -> None:
+        """Take in what came to OUTPUT meanwhile, where the ledger does not tell by itself; at most now and then."""
+        with self._refreshing:
+            if time.monotonic() > self._fresh_until:
+                try:
+                    self._output.sync()
+                except QuintetError as error:
+                    _log.warning("what is shown may be old: %s", error)
+                self._fresh_until = time.monotonic() + _FRESH_S
 
     def close(self) -> None:
         """End the background work."""
@@ -43,17 +60,14 @@ class Run:
     def report(self) -> dict[str, Any]:
         """Return report.json; empty while the first run goes on, or if it is damaged."""
         try:
-            report = json.loads(self._output.report.read_bytes())
+            report = json.loads(self._output.read_report())
         except (OSError, ValueError, RecursionError):
             return {}
         return report if isinstance(report, dict) else {}
 
     def answer(self, page_id: str) -> bytes:
         """Return the JSON of a page that was read; raises OSError if there is none, or it would be outside OUTPUT."""
-        path = (self._pages / f"{page_id}.json").resolve()
-        if not path.is_relative_to(self._pages):
-            raise FileNotFoundError(0, "the page's name leads out of OUTPUT")
-        return read_regular(str(path), MAX_ANSWER_BYTES)
+        return self._output.read_page(page_id, MAX_ANSWER_BYTES)
 
     def document(self, page_id: str) -> dict[str, Any]:
         """Return a result of any schema; empty if there is none, or it is no JSON object."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from quintet_client.input.addresses import Address
 from quintet_client.viewer.data.run import Run
 from quintet_client.viewer.data.speed import Sitting, sittings_of
 
@@ -57,7 +58,7 @@ def summarise(run: Run) -> Summary:
     counts = run.ledger.counts()
     sittings = sittings_of(run.ledger.ends_by_second(), _text(report.get("started_at")))
     return Summary(
-        name=shown(run.folder.absolute()).rsplit("/", 1)[-1] or "/",
+        name=shown(run.place).rsplit("/", 1)[-1] or "/",
         counts=counts,
         codes=tuple(run.ledger.codes()),
         sittings=tuple(sittings),
@@ -67,7 +68,7 @@ def summarise(run: Run) -> Summary:
     )
 
 
-def shown(path: Path) -> str:
+def shown(path: Path | Address) -> str:
     """Write a path that may hold bytes that are no UTF-8."""
     return str(path).encode("utf-8", "backslashreplace").decode()
 
@@ -75,16 +76,20 @@ def shown(path: Path) -> str:
 def _facts(run: Run, report: Mapping[str, Any]) -> list[tuple[str, str]]:
     settings = report.get("settings")
     settings = settings if isinstance(settings, dict) else {}
-    chosen = ("server", "model", "batch", "in_flight", "pack", "loaders", "writers")
+    chosen = ("servers", "model", "batch", "in_flight", "pack", "loaders", "writers")
     return [
         ("Model", run.ledger.facts().get("model", "")),
         ("Client", _text(report.get("version"))),
         ("Last run began", _moment(report.get("started_at"))),
         ("Last run ended", _moment(report.get("finished_at"))),
         ("Input", ", ".join(map(shown, run.originals.inputs))),
-        ("Output", shown(run.folder.absolute())),
-        ("Settings", ", ".join(f"{name} {settings[name]}" for name in chosen if name in settings)),
+        ("Output", shown(run.place)),
+        ("Settings", ", ".join(f"{name} {_listed(settings[name])}" for name in chosen if name in settings)),
     ]
+
+
+def _listed(value: object) -> object:
+    return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _stages(stages: object) -> list[Amount]:

@@ -1,4 +1,4 @@
-"""Reads sources: files, objects, members of tars, rows of Parquet files, and pages of documents, which are rendered."""
+"""The bytes of pages: files, objects and items of shards read, pages of documents rendered. Faults become failures."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -17,27 +17,26 @@ from quintet_client.service.page import UNKNOWN, FileStamp, Limits, Page
 _log = logging.getLogger(__name__)
 
 
-class Reader:
-    """Reads sources; reading one never raises, because that would end the worker process that does it.
+class Bodies:
+    """Reads pages; nothing it meets raises, because that would end the process that reads.
 
-    A reader that has read nothing yet may be copied into another process by a fork.
+    Pages of documents are rendered by a process that starts with the first of them.
     """
 
     def __init__(self, dpi: int, limits: Limits, copies: Copies) -> None:
-        """Render pages of PDFs at `dpi` pixels an inch; what the service would not take, by its limits, is not read."""
+        """Prepare: `dpi` is that of PDFs' pages, `limits` those of the service, `copies` of documents to be opened."""
         self._dpi = dpi
         self._limits = limits
-        # Starts its process with the first page of a document, in whatever process that is.
         self._renderer = Renderer(limits=limits, copies=copies)
         self._rows = Rows()
 
     def read(self, sources: Sequence[Source]) -> list[Page]:
-        """Read sources, in order; what is in stores at the same time."""
+        """Read pages, in order; those that are objects, or in tars in stores, all at the same time."""
         fetched = read_object_pages([source for source in sources if _is_object(source)], self._limits)
         return [next(fetched) if _is_object(source) else self._read(source) for source in sources]
 
     def close(self) -> None:
-        """End the renderer."""
+        """End the renderer's process."""
         self._renderer.close()
 
     def _read(self, source: Source) -> Page:
