@@ -41,8 +41,8 @@ def answers_of_all(service, workers):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("workers", "keys", "indices"),
-    [(3, {}, [0, 1, 1]), (2, {"deviceIds": [1]}, [1, 1])],
-    ids=["in turn, beginning with the second", "those that are named"],
+    [(3, {}, [0, 1, 1]), (1, {"deviceIds": [0, 1]}, [0])],
+    ids=["in turn, beginning with the second", "those that are named, from the first"],
 )
 def test_each_worker_has_a_gpu_and_its_successor_the_same(tmp_path, two_gpus, workers, keys, indices):
     options = {"batchSize": 1, "maxBatchDelay": 0, "minWorkers": workers, "maxWorkers": workers, **keys}
