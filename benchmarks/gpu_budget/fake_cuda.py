@@ -58,7 +58,7 @@ class DeviceTensor(torch.Tensor):
         """Refuse: there is no device any more."""
         raise RuntimeError(f"{func} on a tensor of the device, outside of fake_cuda")
 
-    def __repr__(self, **_: Any) -> str:  # noqa: ANN401 - PyTorch's own options
+    def __repr__(self) -> str:  # type: ignore[override]
         return f"DeviceTensor({tuple(self.shape)}, {self.dtype})"
 
     def tolist(self) -> Any:  # noqa: ANN401 - as deep as the tensor
@@ -130,7 +130,7 @@ class FakeCuda(TorchDispatchMode):
         source = args[name == "copy_"] if name in _COPIES else None
         if source is not None and not stays:
             self._account.to_host(source.nbytes)
-            if not operator.kwargs.get("non_blocking"):
+            if not (operator.kwargs.get("non_blocking") or args[2:] == (True,)):
                 self._account.wait(f"{name} to the host{_where()}")
         elif source is not None and not isinstance(source, DeviceTensor):
             self._account.to_device(source.nbytes, page_locked=self._page_locked.holds(source))

@@ -71,6 +71,16 @@ def test_copies_from_memory_that_is_not_page_locked_are_told_apart(account: Acco
     assert (account.now.to_device_bytes, account.now.pageable_bytes) == (12 * 4, 4 * 4)
 
 
+def test_a_copy_to_the_host_that_runs_beside_it_is_no_wait_but_what_waits_for_it_is(account: Account) -> None:
+    numbers, place = torch.ones(3, device=CUDA), torch.empty(3, pin_memory=True)
+    place.copy_(numbers, non_blocking=True)
+    assert not account.now.waits
+    torch.cuda.Event().synchronize()
+    place.copy_(numbers)
+    assert account.now.waits.total() == 2
+    assert account.now.to_host_bytes == 2 * 12
+
+
 def test_a_convolution_and_its_bias_are_two_passes_and_a_linear_layer_is_one(account: Account) -> None:
     batch, weight = torch.ones(2, 8, 5, 5, device=CUDA).half(), torch.ones(4, 8, 1, 1, device=CUDA).half()
     bias = torch.ones(4, device=CUDA).half()
