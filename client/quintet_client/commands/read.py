@@ -56,8 +56,8 @@ def add_to(commands: Subparsers) -> None:
         "input_path",
         metavar="INPUT",
         type=_input_path,
-        help="folder (recursive), image, PDF, .txt list of files, - for a list on standard input, or an address: "
-        "s3://, gs://, az:// or file://",
+        help="folder (recursive), image, PDF, .tar or .parquet of images, .txt list or Parquet manifest of files, - for"
+        " a list on standard input, or an address of any of these: s3://, gs://, az:// or file://",
     )
     add(
         "output_path",
