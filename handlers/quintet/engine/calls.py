@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from torch import Tensor
 
-# Which parts of a full call are sizes that calls are filled up to. Halves leave less empty, quarters go further down. An
-# eighth of a full call of recognition keeps a GPU no longer than its launches do: smaller ones would save nothing.
+# Which parts of a full call are sizes that calls are filled up to. Halves leave less empty, quarters go further down.
+# An eighth of a full call of recognition keeps a GPU no longer than its launches do: smaller ones would save nothing.
 Parts = tuple[int, ...]
 HALVES: Parts = (1, 2, 4, 8)
 QUARTERS: Parts = (1, 4, 16, 64)
