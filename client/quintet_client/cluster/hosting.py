@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 import yaml
 from quintet.frame.chain import Chain, find_chain
@@ -20,7 +20,7 @@ from quintet_client.service.page import Limits
 
 _CONFIG = "model-config.yaml"
 # Record locks of this process, which end with it or when one of these is closed.
-_HELD: list[TextIO] = []
+_HELD: list[int] = []
 
 
 class Hosted(NamedTuple):
@@ -70,7 +70,7 @@ def unpack_archive(folder: Path, digest: str, fetch: Callable[[], bytes]) -> Pat
         fetch: gives its bytes.
     """
     place = folder / digest[:16]
-    with _locked(folder / "archives.lock"):
+    with _locked(folder / "archives.lock", fcntl.LOCK_EX):
         _remove_others(folder, place)
         if not place.is_dir():
             partial = folder / f"{place.name}.partial"
@@ -88,7 +88,7 @@ def _remove_others(folder: Path, place: Path) -> None:
         if used.stem == place.name:
             continue
         try:
-            with _lock(used, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            with _locked(used, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 shutil.rmtree(used.with_suffix(""), ignore_errors=True)
                 used.unlink()
         except OSError:
@@ -124,17 +124,20 @@ def visible_gpu(assigned: list[int]) -> int | None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with _lock(path, fcntl.LOCK_EX):
-        yield
-
-
-def _lock(path: Path, how: int) -> TextIO:
-    """Open and lock a file, by a record lock: unlike flock's it is not inherited by processes that outlive this one."""
-    file = path.open("a+", encoding="ascii")
+def _locked(path: Path, how: int) -> Iterator[None]:
+    descriptor = _lock(path, how)
     try:
-        fcntl.lockf(file, how)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(path: Path, how: int) -> int:
+    """Open and lock a file, by a record lock: unlike flock's it is not inherited by processes that outlive this one."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.lockf(descriptor, how)
     except OSError:
-        file.close()
+        os.close(descriptor)
         raise
-    return file
+    return descriptor

@@ -3,9 +3,11 @@
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing import Pipe
@@ -18,6 +20,7 @@ from quintet_client.errors import QuintetError
 _SHORT_FOLDER_BYTES = 24
 # Ray's own shutting down has 15 s.
 _LEAVE_S = 25.0
+_POLL_S = 0.05
 # Of a cluster on this machine for one run: nobody else joins, nothing listens beyond loopback, nothing is told.
 _PRIVATE = {
     "RAY_AUTH_MODE": "token",
@@ -88,18 +91,40 @@ class RayJob:
     def close(self) -> None:
         """End it, with its cluster or its actors there."""
         self._connection.close()
-        try:
-            self._process.wait(_LEAVE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()  # what Ray has started on this machine ends with its parent
-            self._process.wait()
+        ends_at = time.monotonic() + _LEAVE_S
+        while self._alive() and time.monotonic() < ends_at:
+            time.sleep(_POLL_S)
+        self._kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _died(self) -> JobDiedError:
-        status = None
-        with suppress(subprocess.TimeoutExpired):
-            status = self._process.wait(5)
-        return JobDiedError(f"the process that talks to Ray has ended ({status})")
+        self._kill()
+        return JobDiedError("the process that talks to Ray has died")
+
+    def _alive(self) -> bool:
+        """Whether it runs; it is not reaped, and nobody else gets its number."""
+        if self._process.returncode is not None:
+            return False
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None
+
+    def _kill(self) -> None:
+        """Kill it, and all that Ray started on this machine."""
+        if self._process.returncode is None:
+            kill_session(self.pid)
+            self._process.wait()
+
+
+def kill_session(leader: int) -> None:
+    """Kill all processes of a session, its leader last.
+
+    Whatever Ray starts stays in it, though in groups of its own; its agents would outlive the rest by minutes. No
+    process elsewhere gets the session's number while the leader, or anybody in it, is there.
+    """
+    members = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    for pid in [*(member for member in members if member != leader), leader]:
+        with suppress(ProcessLookupError, PermissionError):
+            if os.getsid(pid) == leader:
+                os.kill(pid, signal.SIGKILL)
 
 
 def _environment(given: Mapping[str, str], *, local: bool) -> dict[str, str]:

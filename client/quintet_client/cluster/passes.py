@@ -26,8 +26,10 @@ BLOCKS_A_TASK = 4
 SMALL_BLOCK = 8
 # What is handed to Ray at a time; it keeps about 100 bytes an item.
 WINDOW_BLOCKS = 4096
-# Without a part and without a row for so many times what one call may take, a pass is over.
-_QUIET_CALLS = 3
+# Without a part and without a row for twice as long as a call may take, and as long as actors may take to start, a pass
+# is over.
+_QUIET_CALLS = 2
+START_S = 300.0
 _POLL_S = 0.5
 # Taking in new parts may take one second in so many.
 _SYNC_SHARE = 20
@@ -149,7 +151,7 @@ class Passes:
     def _watch(self, job: RayJob, order: Pass) -> PassEnded | None:
         """Take in what comes until the pass ends; None if it was ended here, as the run's end or for silence."""
         job.send(order)
-        most_s = _QUIET_CALLS * call_s(self._stall_s, len(order.blocks[0]) * order.blocks_a_task)
+        most_s = START_S + _QUIET_CALLS * call_s(self._stall_s, len(order.blocks[0]))
         heard_at = time.monotonic()
         while not self._cancellation.cancelled:
             match job.receive(_POLL_S):

@@ -17,10 +17,10 @@ from typing import Any
 
 import ray
 import ray.data
-from quintet.errors import SettingsError, WeightsError
 from ray.data import ActorPoolStrategy, DataContext
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from quintet_client.cluster.job import kill_session
 from quintet_client.cluster.messages import BlockRead, Facts, Pass, PassEnded, Setup, Share, Trouble, packed
 from quintet_client.cluster.reader import BlockReader, Task, hosted_here
 from quintet_client.cluster.shares import Node, share_out
@@ -127,7 +127,7 @@ def _start(setup: Setup, archive_bytes: int) -> None:
 def _describe(setup: Setup, share: Share, archive: list[Any]) -> Facts | Trouble:
     try:
         hosted = hosted_here(setup, share, archive)
-    except (SettingsError, WeightsError, ImportError, OSError, KeyError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - the process's outermost boundary: said in the command's
         text = f"the chain of {setup.archive} cannot be loaded ({type(error).__name__}: {error}): pack it again"
         return Trouble.of(UsageError(text))
     chain = hosted.chain
@@ -140,12 +140,15 @@ def _witness() -> Any:  # noqa: ANN401 - Ray's handles have no type
 
 
 def _leave(folder: os.PathLike[str]) -> None:
-    """End this process and what Ray started for it, whatever else is under way here."""
-    threading.Timer(_LEAVE_S, os._exit, (1,)).start()
+    """End this process and what Ray started for it, whatever else is under way here.
+
+    Returns never.
+    """
+    threading.Timer(_LEAVE_S, kill_session, (os.getpid(),)).start()
     with suppress(Exception):
         ray.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
-    os._exit(0)
+    kill_session(os.getpid())
 
 
 def main(descriptor: int) -> None:
