@@ -18,10 +18,10 @@ class NoEngine(ChainEngine):
 
 class EchoChain(Chain):
     schema = "echo/1"
-    fingerprint = "echo"
     engine = NoEngine()
 
-    def __init__(self, s_per_call=0.0, s_per_page=0.0):
+    def __init__(self, s_per_call=0.0, s_per_page=0.0, fingerprint="echo"):
+        self.fingerprint = fingerprint
         self._s_per_call = s_per_call
         self._s_per_page = s_per_page
 

@@ -12,7 +12,7 @@ from quintet_client.output.formats import NAMES, split_names
 from quintet_client.run.events import Events
 from quintet_client.run.report import Report
 from quintet_client.run.settings import ReadSettings
-from quintet_client.service.tokens import tokens_of
+from quintet_client.service.addresses import services_of
 from quintet_client.service.transport import HttpTransport
 
 _EPILOG = """\
@@ -62,13 +62,19 @@ def _read(options: argparse.Namespace, events: Events) -> Report:
             raise
         raise UsageError("`quintet read` needs torch, which is not installed: pip install 'quintet[bulk]'") from error
     cancellation = cancelled_by_signals()
-    http = HttpTransport(settings.server, tokens_of(settings.token_file), settings.timeout_s, settings.model)
+    services = {
+        str(place): HttpTransport(place, tokens, settings.timeout_s, settings.model)
+        for place, tokens in services_of(settings.servers, settings.token_files or ())
+    }
     if not settings.shared_memory:
-        return read_all(settings, http, cancellation, events)
+        return read_all(settings, services, cancellation, events)
+    (name, http), *others = services.items()
+    if others:
+        raise UsageError(f"--shared-memory works with one service, and {settings.servers[0]} has several addresses")
     from quintet_client.shared_memory.transport import shared_memory  # noqa: PLC0415 - needs an operating system that has it
 
     with shared_memory(http, settings.shared_memory_mb, settings.loaders, cancellation) as (transport, slabs):
-        return read_all(settings, transport, cancellation, events, slabs)
+        return read_all(settings, {name: transport}, cancellation, events, slabs)
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
