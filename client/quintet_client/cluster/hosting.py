@@ -5,9 +5,10 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from quintet.frame.settings import FrameSettings
 from quintet_client.service.page import Limits
 
 _CONFIG = "model-config.yaml"
+_POLL_S = 0.1
 # Record locks of this process, which end with it or when one of these is closed.
 _HELD: list[int] = []
 
@@ -95,20 +97,23 @@ def _remove_others(folder: Path, place: Path) -> None:
             continue
 
 
-def keep_to_cores(count: int, folder: Path) -> list[int]:
+def keep_to_cores(count: int, folder: Path, within_s: float = 20.0) -> list[int]:
     """Keep this thread, and what it starts, to so many cores that no other actor of this node has; returns them.
 
-    The engine has as many threads as it is given cores. With fewer free ones than that, those; with none, all.
+    The engine has as many threads as it is given cores. Ray gives away what a process has had a moment before that
+    ends: cores that are held are waited for, `within_s`; then it is those that were free, or all if none was.
     """
     mine: list[int] = []
-    for core in sorted(os.sched_getaffinity(0)):
-        if len(mine) == count:
+    ends_at = time.monotonic() + within_s
+    while len(mine) < count:
+        for core in sorted(os.sched_getaffinity(0) - set(mine)):
+            if len(mine) < count:
+                with suppress(BlockingIOError, PermissionError):
+                    _HELD.append(_lock(folder / f"core-{core}.lock", fcntl.LOCK_EX | fcntl.LOCK_NB))
+                    mine.append(core)
+        if time.monotonic() > ends_at:
             break
-        try:
-            _HELD.append(_lock(folder / f"core-{core}.lock", fcntl.LOCK_EX | fcntl.LOCK_NB))
-            mine.append(core)
-        except OSError:
-            continue
+        time.sleep(0.0 if len(mine) == count else _POLL_S)
     if mine:
         os.sched_setaffinity(0, mine)
     return mine

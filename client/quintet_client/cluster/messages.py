@@ -1,6 +1,6 @@
-"""What the processes of a run tell one another, as records that are pickled: they are one user's, of one version."""
+"""What the processes of a run tell one another, as records; they are one user's, of one version."""
 
-import pickle
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from quintet_client import errors
 from quintet_client.errors import QuintetError
 from quintet_client.input.sources import Source
 from quintet_client.output.parts.place import PartsPlace
-from quintet_client.service.page import Limits
+from quintet_client.service.page import FileStamp, Limits
 
 
 class Setup(NamedTuple):
@@ -68,7 +68,7 @@ class Pass(NamedTuple):
 
 
 class Trouble(NamedTuple):
-    """An error that ends the run, on its way between processes."""
+    """An error that ends the run, on its way between processes; one without a kind leaves a block to the next pass."""
 
     kind: str
     message: str
@@ -107,12 +107,11 @@ class PassEnded(NamedTuple):
 Message = Facts | Trouble | BlockRead | PassEnded
 
 
-def packed(block: Sequence[Source]) -> bytes:
-    """A block for a row of Ray's: names may hold bytes that are no text."""
-    return pickle.dumps(list(block))
+def packed(block: Sequence[Source]) -> str:
+    """A block for a row of Ray's: in ASCII, as names may hold bytes that are no text."""
+    return json.dumps(block)
 
 
-def unpacked(block: bytes) -> list[Source]:
+def unpacked(block: str) -> list[Source]:
     """The block again."""
-    sources: list[Source] = pickle.loads(block)  # noqa: S301 - of `packed`, out of Ray's store, which unpickles itself
-    return sources
+    return [Source(page_id, path, FileStamp(*stamp), *more) for page_id, path, stamp, *more in json.loads(block)]

@@ -70,6 +70,7 @@ class Passes:
         self._died: Counter[str] = Counter()
         self._stalled: Counter[str] = Counter()
         self._number = 0
+        self._said = ""
         self._job: RayJob | None = None
         self.pages = 0
         self.requests = 0
@@ -160,15 +161,23 @@ class Passes:
                 case BlockRead(trouble=trouble):
                     heard_at = time.monotonic()
                     if trouble is not None:
-                        raise trouble.error()
+                        self._note(trouble)
                 case Trouble() as trouble:
-                    raise trouble.error()
+                    self._note(trouble)
             if time.monotonic() >= self._sync_at and self._take_in():
                 heard_at = time.monotonic()
             if time.monotonic() - heard_at > most_s:
                 _log.warning("pass %d has been silent for %.0f s and is ended", order.number, most_s)
                 return None
         return None
+
+    def _note(self, trouble: Trouble) -> None:
+        """Raise what ends the run; keep what may have to be said at its end."""
+        if trouble.kind:
+            raise trouble.error()
+        if not self._said:
+            _log.warning("a block is left to the next pass: %s", trouble.message)
+        self._said = f" ({trouble.message})"
 
     def _take_in(self) -> int:
         """Have the ledger know the new parts; returns how many items came to their end."""
@@ -196,7 +205,7 @@ class Passes:
         if self._left:
             raise QuintetError(
                 f"{len(self._left)} pages have no end, such as {next(iter(self._left))}: Ray lost them, or its "
-                "processes were lost; run again to go on"
+                f"processes were lost{self._said}; run again to go on"
             )
 
     def _failure(self, page_id: str) -> Row:

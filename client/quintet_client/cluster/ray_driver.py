@@ -93,7 +93,7 @@ class _Job:
             max_task_retries=0,
         )
         for row in read.iter_rows():
-            trouble = Trouble(row["kind"], row["message"]) if row["kind"] else None
+            trouble = Trouble(row["kind"], row["message"]) if row["message"] else None
             self._send(BlockRead(int(row["number"]), trouble))
 
 

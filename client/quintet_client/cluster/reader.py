@@ -96,11 +96,10 @@ class BlockReader:
     def __call__(self, blocks: Mapping[str, Any]) -> Iterator[dict[str, list[Any]]]:
         """Read the blocks of a task; yields one row a block, with what ends the run if something does."""
         numbers = [int(number) for number in blocks["number"]]
-        sources = [unpacked(block) for block in blocks["block"]]
-        pages = self._pages([group for block in sources for group in groups_of(block)])
-        for number, block in zip(numbers, sources, strict=True):
-            trouble = self._mismatch or self._finish(number, [next(pages) for _ in groups_of(block)])
-            kind, message = trouble or ("", "")
+        grouped = [groups_of(unpacked(str(block))) for block in blocks["block"]]
+        pages = self._pages([group for groups in grouped for group in groups])
+        for number, groups in zip(numbers, grouped, strict=True):
+            kind, message = self._mismatch or self._tried(number, [next(pages) for _ in groups]) or ("", "")
             yield {"number": [number], "kind": [kind], "message": [message]}
 
     def _pages(self, groups: Sequence[Sequence[Source]]) -> Iterator[list[Page]]:
@@ -111,6 +110,14 @@ class BlockReader:
             if group is not None:
                 ahead.append(self._ahead.submit(self._bodies.read, group))
             yield pages
+
+    def _tried(self, number: int, groups: Sequence[Sequence[Page]]) -> Trouble | None:
+        """Bring a block to its end; what is no page's fault nor the run's leaves the block to the next pass."""
+        try:
+            return self._finish(number, groups)
+        except Exception as error:  # noqa: BLE001 - Ray would drop it with the block, and tell nobody
+            _log.exception("block %d has no end", number)
+            return Trouble("", f"{type(error).__name__}: {error}")
 
     def _finish(self, number: int, groups: Sequence[Sequence[Page]]) -> Trouble | None:
         """Bring the items of a block to their end, and commit them; what ends the run is returned."""

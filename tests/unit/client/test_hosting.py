@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from quintet_client.cluster.hosting import node_folder, unpack_archive, visible_gpu
-from quintet_client.cluster.messages import Share
+from quintet_client.cluster.messages import Share, packed, unpacked
 from quintet_client.cluster.settings import BatchSettings
 from quintet_client.cluster.shares import Node, share_out
 from quintet_client.errors import UsageError
+from quintet_client.input.sources import Source
+from quintet_client.service.page import FileStamp
 
 _NODES = st.lists(st.builds(Node, st.integers(0, 64), st.integers(0, 8)), min_size=1, max_size=6)
 
@@ -77,6 +79,12 @@ print(unpack_archive(folder, "a" * 64, lambda: sys.exit("it is there")), flush=T
 print(*keep_to_cores(1, folder), flush=True)
 sys.stdin.read()
 """
+_ASK = """
+import sys
+from pathlib import Path
+from quintet_client.cluster.hosting import keep_to_cores
+print(*keep_to_cores(int(sys.argv[1]), Path(sys.argv[2])))
+"""
 
 
 @pytest.fixture
@@ -108,6 +116,17 @@ def test_actors_of_a_node_have_different_cores(actor, tmp_path):
     assert other.stdout.split()[-1] != core
 
 
+def test_a_core_that_is_not_free_yet_is_waited_for(actor, tmp_path):
+    process, _place, core = actor
+    count = len(os.sched_getaffinity(0))
+    command = [sys.executable, "-c", _ASK, str(count), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(2)
+        process.communicate("")
+        assert core in other.communicate()[0].split()
+
+
 def test_a_folder_that_is_open_to_others_is_not_used(tmp_path):
     shared = tmp_path / "shared"
     shared.mkdir(mode=0o755)
@@ -122,3 +141,13 @@ def test_a_gpu_is_known_by_its_number_among_those_that_a_process_sees(monkeypatc
     assert visible_gpu([]) is None
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert visible_gpu([2]) == 2
+
+
+def test_a_block_crosses_to_an_actor_as_it_is():
+    block = [
+        Source("a", "/in/\udce9.jpg", FileStamp(1, 2)),
+        Source("b.pdf#2", "s3://bucket/b.pdf", FileStamp(3, 2**62), page=2),
+        Source("c", "/in/c.pdf", code="DOCUMENT_EMPTY", message="no page"),
+    ]
+    assert packed(block).isascii()
+    assert unpacked(packed(block)) == block

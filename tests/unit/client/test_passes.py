@@ -48,7 +48,7 @@ class ScriptedJob:
         begun = {}
         for number, block in enumerate(order.blocks, order.first):
             said = [self._script(order, source.page_id) for source in block]
-            if order.alone and said[0] is not None:
+            if order.alone and isinstance(said[0], str):
                 begun[block[0].page_id] = said[0] == "stalls"
             if all(word == "read" for word in said):
                 self.commit(order, number, block)
@@ -130,6 +130,16 @@ def test_what_ray_loses_silently_is_read_in_the_next_pass(run):
     rows, jobs, cause = run(300, lambda order, page_id: "read" if order.number == 3 else None, block=8)
     assert (len(rows), cause) == (300, None)
     assert [order.number for order in jobs[0].orders] == [1, 3]
+
+
+def test_a_block_that_is_left_for_another_reason_is_read_again_or_the_reason_is_said(run):
+    def script(order, page_id):
+        return Trouble("", "OSError: no room") if order.number < 4 or page_id == "p0003" else "read"
+
+    rows, _jobs, cause = run(10, script)
+    assert (len(rows), failed(rows)) == (9, {})
+    assert "such as p0003" in str(cause)
+    assert "(OSError: no room)" in str(cause)
 
 
 def test_what_never_comes_has_no_end_and_no_blame(run):
