@@ -64,12 +64,15 @@ class Batch:
     """One `quintet batch` under way; what it says goes into a file."""
 
     def __init__(self, source, output, archive, *options, environment=None):
+        """Start it in the folder of both, so that their names are relative."""
+        assert source.parent == output.parent
         self.output = output
         self.log = output.parent / f"{output.name}.log"
         self.cache = output.parent / "cache"
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [QUINTET, "batch", source, output, "--archive", archive, *map(str, options)],
+                [QUINTET, "batch", source.name, output.name, "--archive", archive, *map(str, options)],
+                cwd=output.parent,
                 stdout=log,
                 stderr=log,
                 env={**(environment or os.environ), "XDG_CACHE_HOME": str(self.cache)},

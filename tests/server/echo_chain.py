@@ -57,6 +57,19 @@ class SteadyChain(EchoChain):
         return [answer if isinstance(answer, Failure) else answer | {"pages_in_call": None} for answer in answers]
 
 
+class PlacedChain(SteadyChain):
+    """Says as well which device it was given, and in which process it runs."""
+
+    @classmethod
+    def from_options(cls, options, model_store, device_index=None):
+        chain = cls(**options)
+        chain._place = {"device_index": device_index, "pid": os.getpid()}
+        return chain
+
+    def __call__(self, bodies):
+        return [answer if isinstance(answer, Failure) else answer | self._place for answer in super().__call__(bodies)]
+
+
 class PixelChain(EchoChain):
     """Decodes its pages, as the real one does on a host, and says what it saw: the same however a page came."""
 

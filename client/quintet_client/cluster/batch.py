@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from quintet_client.cluster.passes import Passes
 from quintet_client.cluster.settings import BatchSettings
 from quintet_client.errors import ModelMismatchError, UsageError
 from quintet_client.input.addresses import Address
+from quintet_client.input.source import Source
 from quintet_client.input.sources import find_sources
 from quintet_client.output.ledger import Ledger, Row
 from quintet_client.output.parts.output import PartsOutput
@@ -61,7 +63,9 @@ def batch_all(settings: BatchSettings, cancellation: Cancellation, events: Event
                     _log.info("%s failed: %s: %s", row.page_id, row.code, row.message)
 
         starter = _Starter(settings, digest, output, plan, cancellation)
-        passes = Passes(output, run, plan.todo, settings.stall_s, cancellation, enter)
+        passes = Passes(
+            output, run, [_from_anywhere(source) for source in plan.todo], settings.stall_s, cancellation, enter
+        )
         with Progress(tally, clock, events, passes):
             passes.read(settings.block, starter.start)
         return Account(output, settings, tally, clock, plan.page_ids).close(cancellation, starter.model)
@@ -128,6 +132,12 @@ class _Starter:
                 "OUTPUT, or --overwrite to start anew"
             )
         return facts
+
+
+def _from_anywhere(source: Source) -> Source:
+    """The same source, found from another working folder."""
+    # Path would fold "..", which may pass through a link.
+    return source if source.is_at_address else source._replace(path=os.path.join(os.getcwd(), source.path))  # noqa: PTH109, PTH118
 
 
 def archive_digest(archive: Path) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from quintet_client import errors
 from quintet_client.errors import QuintetError
-from quintet_client.input.sources import Source
+from quintet_client.input.source import Part, Source
 from quintet_client.output.parts.place import PartsPlace
 from quintet_client.service.page import FileStamp, Limits
 
@@ -114,4 +114,8 @@ def packed(block: Sequence[Source]) -> str:
 
 def unpacked(block: str) -> list[Source]:
     """The block again."""
-    return [Source(page_id, path, FileStamp(*stamp), *more) for page_id, path, stamp, *more in json.loads(block)]
+    sources = [Source(*fields) for fields in json.loads(block)]
+    return [
+        source._replace(stamp=FileStamp(*source.stamp), part=Part(*source.part) if source.part else None)
+        for source in sources
+    ]

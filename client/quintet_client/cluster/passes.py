@@ -14,7 +14,7 @@ from quintet_client.cluster.job import JobDiedError, RayJob
 from quintet_client.cluster.messages import BlockRead, Facts, Pass, PassEnded, Trouble
 from quintet_client.cluster.settings import TRIES, call_s
 from quintet_client.errors import QuintetError
-from quintet_client.input.sources import Source
+from quintet_client.input.source import Source
 from quintet_client.output.ledger import Ended, Row
 from quintet_client.output.parts.index import PartsLedger
 from quintet_client.output.parts.output import PartsOutput

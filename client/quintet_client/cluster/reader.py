@@ -31,7 +31,7 @@ from quintet_client.cluster.settings import TRIES, call_s
 from quintet_client.errors import ModelMismatchError, QuintetError, ServerUnreachableError
 from quintet_client.input.bodies import Bodies
 from quintet_client.input.documents.codes import DocumentCode
-from quintet_client.input.sources import Source
+from quintet_client.input.source import Source
 from quintet_client.input.stores.copies import Copies
 from quintet_client.output.ledger import Ended, Row
 from quintet_client.output.parts.place import part_name
@@ -42,8 +42,9 @@ from quintet_client.service.page import Page
 
 # Of bodies that are given to the chain together; as many are read meanwhile.
 MOST_BYTES = 256 * 1024 * 1024
-# What a rendered page is taken for before it is there.
+# What a rendered page, and a row of a Parquet file, is taken for before it is there.
 _RENDERED_BYTES = 16 * 1024 * 1024
+_ROW_BYTES = 4 * 1024 * 1024
 # What is left to a process that ends itself before it is ended from outside Python.
 _LAST_WORDS_S = 10.0
 _log = logging.getLogger(__name__)
@@ -201,7 +202,8 @@ def groups_of(block: Sequence[Source]) -> list[list[Source]]:
     groups: list[list[Source]] = []
     held = MOST_BYTES
     for source in block:
-        size = _RENDERED_BYTES if source.page else max(0, source.stamp.size_bytes)
+        known = source.stamp.size_bytes
+        size = _RENDERED_BYTES if source.page else known if known >= 0 else _ROW_BYTES
         if not groups or held + size > MOST_BYTES:
             groups.append([])
             held = 0

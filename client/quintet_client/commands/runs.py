@@ -27,8 +27,8 @@ def add_places(parser: argparse.ArgumentParser, output: str) -> None:
         "input_path",
         metavar="INPUT",
         type=_input_path,
-        help="folder (recursive), image, PDF, .txt list of files, - for a list on standard input, or an address: "
-        "s3://, gs://, az:// or file://",
+        help="folder (recursive), image, PDF, .tar or .parquet of images, .txt list or Parquet manifest of files, - for"
+        " a list on standard input, or an address of any of these: s3://, gs://, az:// or file://",
     )
     parser.add_argument("output_path", metavar="OUTPUT", type=place, help=output)
 

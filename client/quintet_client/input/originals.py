@@ -9,7 +9,8 @@ from quintet_client.errors import QuintetError, UsageError
 from quintet_client.input.addresses import is_address, was_address
 from quintet_client.input.page_ids import is_shortened, path_of
 from quintet_client.input.regular_files import why_not
-from quintet_client.input.sources import Source, find_paths
+from quintet_client.input.source import Source
+from quintet_client.input.sources import find_paths
 
 _AT_AN_ADDRESS = "the image is in a store, where originals are not looked for; give the folder of a copy with --input"
 

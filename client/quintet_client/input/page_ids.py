@@ -32,6 +32,11 @@ def page_id_of(relative: str) -> str:
     return root + "/".join([*folders, _shortened(_file(_escaped(parts[-1])))]) if parts else root or "%2E"
 
 
+def page_id_within(shard: str, name: str) -> str:
+    """Name an item of a shard after what the items of a shard have before them, "" for nothing, and its own name."""
+    return f"{_folder(shard)}/{page_id_of(name)}" if shard else page_id_of(name)
+
+
 def page_id_in(document: str, number: int) -> str:
     """Name a page of a document after the document's id and its number, from 1."""
     return f"{document}#{number}"

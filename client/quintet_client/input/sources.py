@@ -1,27 +1,25 @@
-"""What to read: a folder, one file, a list of files, or an address in a store becomes a sorted list of sources.
+"""What to read: a folder, one file, a list, a manifest, a shard, or an address in a store becomes a list of sources.
 
-Files alone: which pages a document has is found by `paging`.
+Which pages a document has is found by `paging`.
 """
 
 import logging
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import starmap
 from pathlib import Path
-from typing import NamedTuple
 
 from quintet_client.errors import UsageError
 from quintet_client.input.addresses import Address, is_address, place_of
 from quintet_client.input.page_ids import page_id_of
 from quintet_client.input.regular_files import stamp_of
+from quintet_client.input.shards.listing import list_shards
+from quintet_client.input.source import EXTENSIONS, Source
 from quintet_client.input.stores.apart import apart
 from quintet_client.input.stores.objects import list_objects, stamps_of
-from quintet_client.service.page import UNKNOWN, FileStamp
 
-PDF_EXTENSION = ".pdf"
-TIFF_EXTENSIONS = (".tif", ".tiff")
-EXTENSIONS = (".bmp", ".jpeg", ".jpg", PDF_EXTENSION, ".png", *TIFF_EXTENSIONS, ".webp")
 LIST_EXTENSION = ".txt"
 STANDARD_INPUT = Path("-")
 # What `quintet read` writes into OUTPUT, and what tells an OUTPUT from other folders.
@@ -33,48 +31,75 @@ _MOST_NAMED = 5
 _log = logging.getLogger(__name__)
 
 
-class Source(NamedTuple):
-    """One page to read, or a file whose pages are not counted yet."""
-
-    page_id: str  # in OUTPUT and the ledger; see `page_ids.page_id_of`
-    path: str  # undecodable bytes as surrogates; or an address
-    stamp: FileStamp = UNKNOWN  # when the file was listed
-    page: int = 0  # number in a document, from 1; 0 if the file is an image, and travels as it is
-    code: str = ""  # why nothing of a document can be read, like the message
-    message: str = ""
-
-    @property
-    def is_at_address(self) -> bool:
-        """Whether it is an object in a store, not a file."""
-        return is_address(self.path)
-
-    @property
-    def is_pdf(self) -> bool:
-        """Whether the file is a PDF by its name."""
-        return self.path.lower().endswith(PDF_EXTENSION)
-
-    @property
-    def is_tiff(self) -> bool:
-        """Whether the file is a TIFF by its name."""
-        return self.path.lower().endswith(TIFF_EXTENSIONS)
-
-
 def find_sources(input_path: Path | Address, *, null_names: bool = False, output: Path | None = None) -> list[Source]:
-    """List the files of INPUT, sorted by id, with their state; see `find_paths`.
+    """List what INPUT holds, with its state: files (see `find_paths`) by their ids, the items of a shard in its order.
 
-    INPUT may be an address: of all images and documents below a prefix, or of one object. Ids are keys relative to it.
+    INPUT may be an address: of all images, documents and shards below a prefix, or of one object. Ids are keys relative
+    to it.
 
     Raises:
-        UsageError: INPUT does not exist, or the list or the store cannot be read.
+        UsageError: INPUT does not exist, a list, a manifest or the store cannot be read, or two items have one id.
         NotAuthorisedError: a store refused the credentials.
         ServerUnreachableError: a store was away for longer than is waited.
     """
     if isinstance(input_path, Address):
-        return sorted(_below(input_path))
-    paths = find_paths(input_path, null_names=null_names, output=output)
-    remote = [path for path in paths.values() if is_address(path)]
+        files = list(_below(input_path))
+        is_folder = [file.path for file in files] != [str(input_path)]
+    else:
+        files = _with_stamps(starmap(Source, find_paths(input_path, null_names=null_names, output=output).items()))
+        is_folder = input_path.is_dir()
+    return _unpacked(files, is_folder=is_folder)
+
+
+def _with_stamps(files: Iterable[Source]) -> list[Source]:
+    """Files with their present state."""
+    files = list(files)
+    remote = [file.path for file in files if file.is_at_address]
     stamps = dict(zip(remote, apart(stamps_of, list(map(Address.of, remote))), strict=True)) if remote else {}
-    return [Source(page_id, path, stamps.get(path) or stamp_of(path)) for page_id, path in sorted(paths.items())]
+    return [file._replace(stamp=stamps.get(file.path) or stamp_of(file.path)) for file in files]
+
+
+def _unpacked(files: Sequence[Source], *, is_folder: bool) -> list[Source]:
+    """Files in order, with the items of shards instead of the shards; a manifest may name shards, but no manifest.
+
+    Shards are listed by another process: neither obstore nor Arrow is at its best after a fork.
+    """
+    shards, named, ids = [file for file in files if file.is_shard], False, dict[str, str]()
+    found = _Unique((file.page_id, file) for file in files if not file.is_shard)
+    left_out, irregular = list[str](), 0
+    while shards:
+        listed = apart(list_shards, shards)
+        ids |= {shard.path: shard.page_id for shard in shards}
+        manifests = list[Source]()
+        for shard, listing in zip(shards, listed, strict=True):
+            if (listing.fault and not is_folder) or (listing.is_manifest and named):
+                raise UsageError(f"{shard.path} has {listing.fault or 'a manifest, and another manifest names it'}")
+            left_out += [shard.path] if listing.fault else []
+            irregular += listing.irregular
+            (manifests.extend if listing.is_manifest else found.add)(listing.items)
+        manifests = _with_stamps(manifests)
+        found.add(file for file in manifests if not file.is_shard)
+        shards, named, is_folder = [file for file in manifests if file.is_shard], True, False
+    if left_out:
+        _log.warning("left out of INPUT, Parquet files with neither images nor URIs: %s", _some(left_out))
+    if irregular:
+        _log.warning("left out of INPUT: %d members of tars that are no regular files", irregular)
+    # Neighbours are read together: a row with its row group, members with one request.
+    return sorted(found.values(), key=lambda item: (ids[item.path], item.part) if item.part else (item.page_id, ()))
+
+
+class _Unique(dict[str, Source]):
+    """Items by their ids."""
+
+    def add(self, items: Iterable[Source]) -> None:
+        """Add items; raises UsageError for two with one id, unless they are the same."""
+        for item in items:
+            other = self.setdefault(item.page_id, item)
+            if other is not item and other.place != item.place:
+                raise UsageError(
+                    f"the id {item.page_id} would be given to an item of {other.path} and one of {item.path}; "
+                    "rename one, or read them into different OUTPUTs"
+                )
 
 
 def _below(address: Address) -> Iterator[Source]:
@@ -86,7 +111,7 @@ def _below(address: Address) -> Iterator[Source]:
 
 
 def find_paths(input_path: Path, *, null_names: bool = False, output: Path | None = None) -> dict[str, str]:
-    """Find the files of INPUT by their ids; what cannot be read is found too, so that it fails by name.
+    """Find the files of INPUT by their ids, shards as they are; what cannot be read is found too, and fails by name.
 
     INPUT is a folder (searched recursively, links followed), one file, a `.txt` list of files, or `-` for a list on
     standard input. Names in a list are relative to its folder, those on standard input to the working one, or
@@ -126,7 +151,7 @@ def _listed(input_path: Path, end: bytes) -> Iterator[tuple[str, str]]:
 
 def names_files(place: Path) -> bool:
     """Whether a path is that of a file or a list, by its name: INPUT may be gone."""
-    return place.name == STANDARD_INPUT.name or place.suffix.lower() in {LIST_EXTENSION, *EXTENSIONS}
+    return place.name == STANDARD_INPUT.name or place.name.lower().endswith((LIST_EXTENSION, *EXTENSIONS))
 
 
 class _Results:

@@ -14,7 +14,7 @@ from quintet_client.cluster.messages import Share, packed, unpacked
 from quintet_client.cluster.settings import BatchSettings
 from quintet_client.cluster.shares import Node, share_out
 from quintet_client.errors import UsageError
-from quintet_client.input.sources import Source
+from quintet_client.input.source import Part, Source
 from quintet_client.service.page import FileStamp
 
 _NODES = st.lists(st.builds(Node, st.integers(0, 64), st.integers(0, 8)), min_size=1, max_size=6)
@@ -148,6 +148,7 @@ def test_a_block_crosses_to_an_actor_as_it_is():
         Source("a", "/in/\udce9.jpg", FileStamp(1, 2)),
         Source("b.pdf#2", "s3://bucket/b.pdf", FileStamp(3, 2**62), page=2),
         Source("c", "/in/c.pdf", code="DOCUMENT_EMPTY", message="no page"),
+        Source("d.tar/d.png", "s3://bucket/d.tar", FileStamp(5, 6), part=Part(512, 5)),
     ]
     assert packed(block).isascii()
     assert unpacked(packed(block)) == block

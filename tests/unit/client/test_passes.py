@@ -8,7 +8,7 @@ from quintet_client.cluster import passes as passes_module
 from quintet_client.cluster.messages import BlockRead, Facts, PassEnded, Share, Trouble
 from quintet_client.cluster.passes import Passes
 from quintet_client.errors import OutputUnwritableError
-from quintet_client.input.sources import Source
+from quintet_client.input.source import Source
 from quintet_client.output.ledger import Ended, Ledger, Row
 from quintet_client.output.parts.output import PartsOutput
 from quintet_client.output.parts.place import part_name

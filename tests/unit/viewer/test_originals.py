@@ -5,7 +5,7 @@ import os
 import pytest
 from quintet_client.input.originals import NoOriginalError, Originals
 from quintet_client.input.page_ids import page_id_of
-from quintet_client.input.sources import Source
+from quintet_client.input.source import Source
 
 
 def test_an_image_is_found_by_its_page_id(tmp_path):
