@@ -90,7 +90,6 @@ class ReadSettings:
         ):
             _at_least(name, getattr(self, name), least)
         self._check_servers()
-        self._needs_no_originals_of_a_store()
         _at_least("pack", 1 if self.pack is None else self.pack, 1)
         if self.pack is not None and self.pack > MAX_ITEMS:
             raise UsageError(f"--pack is {self.pack}; a request holds at most {MAX_ITEMS} pages")
@@ -108,15 +107,6 @@ class ReadSettings:
                 "--shared-memory works with the one service on this machine; give one --server, or leave it out"
             )
         check_servers(self.servers, self.token_files or ())
-
-    def _needs_no_originals_of_a_store(self) -> None:
-        if isinstance(self.input_path, Address):
-            for form in choose(self.formats):
-                if form.needs_original:
-                    raise UsageError(
-                        f"--formats {form.name} needs the original files, which are not looked for in stores: leave it "
-                        f"out, then `quintet export OUTPUT --to {form.name} --input COPY`"
-                    )
 
     @property
     def input_place(self) -> str:
