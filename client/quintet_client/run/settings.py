@@ -111,7 +111,6 @@ class ReadSettings(RunSettings):
         ):
             at_least(name, getattr(self, name), least)
         self._check_servers()
-        self._needs_no_originals_of_a_store()
         at_least("pack", 1 if self.pack is None else self.pack, 1)
         if self.pack is not None and self.pack > MAX_ITEMS:
             raise UsageError(f"--pack is {self.pack}; a request holds at most {MAX_ITEMS} pages")
@@ -126,15 +125,6 @@ class ReadSettings(RunSettings):
                 "--shared-memory works with the one service on this machine; give one --server, or leave it out"
             )
         check_servers(self.servers, self.token_files or ())
-
-    def _needs_no_originals_of_a_store(self) -> None:
-        if isinstance(self.input_path, Address):
-            for form in choose(self.formats):
-                if form.needs_original:
-                    raise UsageError(
-                        f"--formats {form.name} needs the original files, which are not looked for in stores: leave it "
-                        f"out, then `quintet export OUTPUT --to {form.name} --input COPY`"
-                    )
 
 
 def at_least(name: str, value: int, least: int) -> None:
