@@ -25,7 +25,7 @@ SUM_photos    := benchmarks.demo_photos
 # What chaos, soak and cost-curve read with another chain than pages: a folder.
 ITEMS ?= build/samples-photos
 
-.PHONY: help setup models archive serve stop demo demo-missing test test-parts test-whole test-all chaos fuzz bench bench-gpu cost-curve soak audit sbom check format lock clean
+.PHONY: help setup models archive serve stop demo demo-missing test test-parts test-whole test-all chaos fuzz bench bench-gpu gpu-budget cost-curve soak audit sbom check format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the tasks
@@ -102,6 +102,9 @@ bench: model_store/quintet.mar ## peers, habits one by one, the service and its 
 	$(PY) -m benchmarks.bench $(BENCH)
 	$(PY) -m quintet.operations.models --chain photos >/dev/null
 	$(PY) -m benchmarks.bench_photos $(BENCH_PHOTOS)
+
+gpu-budget: model_store/provenance.json ## what a batch asks of a GPU, counted without one, and the speed that predicts: make gpu-budget GPU_BUDGET="--pages 8"
+	$(PY) -m benchmarks.gpu_budget $(GPU_BUDGET)
 
 cost-curve: archive $(if $(OTHERS),$(ITEMS)) ## speed and memory at 100, 1,000 and 5,000 small pages (CHAIN=photos)
 	$(PY) -m benchmarks.cost_curve $(CHAINS) $(if $(OTHERS),--items $(ITEMS)) $(COST_CURVE)

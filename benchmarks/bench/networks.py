@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest.mock import patch
@@ -15,7 +15,8 @@ from unittest.mock import patch
 import torch
 from quintet.engine.calls import plan_calls
 from quintet.engine.engine import Engine
-from quintet.engine.networks import Network, Shrink
+from quintet.engine.networks import Network, Shrink, Shrinking
+from quintet.engine.stage_timer import StageTimer
 from quintet.frame.chain import Chain
 from quintet.pages.budgets import Budgets
 from quintet.pages.chain import PageChain
@@ -29,13 +30,17 @@ __all__ = [
     "MODEL_STORE",
     "STAGES",
     "Call",
+    "Engine",
     "Network",
     "PageChain",
     "Settings",
+    "Shrink",
+    "Shrinking",
     "bucket_widths",
     "budgets_of",
     "canvas_sizes",
     "load_alphabet",
+    "named_stages",
     "network_of",
     "networks_in",
     "plan_calls",
@@ -44,6 +49,7 @@ __all__ = [
     "run_each",
     "synchronise",
     "timed_parts",
+    "wrapped_networks",
 ]  # fmt: skip
 
 MODEL_STORE = Path(__file__).resolve().parents[2] / "model_store"
@@ -105,6 +111,36 @@ def recorded_calls() -> Iterator[list[Call]]:
     with patch.object(Engine, "network", network):
         yield calls
     recording = False
+
+
+@contextmanager
+def wrapped_networks(wrap: Callable[[str, Shrinking], Shrinking]) -> Iterator[None]:
+    """Engines made within run what `wrap` makes of each network's name and of what runs it."""
+    original = Engine._load
+
+    def load(engine: Engine, *arguments: Any) -> dict[str, Shrinking]:  # noqa: ANN401 - passed on as they are
+        return {name: wrap(name, run) for name, run in original(engine, *arguments).items()}
+
+    with patch.object(Engine, "_load", load):
+        yield
+
+
+@contextmanager
+def named_stages(within: Callable[[str], AbstractContextManager[None]]) -> Iterator[None]:
+    """Chains made within run each stage in what `within` makes of its name."""
+    original = StageTimer.timed
+
+    def timed(timer: StageTimer, stage: str, work: Callable[..., Result], **options: bool) -> Callable[..., Result]:
+        run = original(timer, stage, work, **options)
+
+        def named(*values: Any, **rest: Any) -> Result:  # noqa: ANN401 - passed on as they are
+            with within(stage):
+                return run(*values, **rest)
+
+        return named
+
+    with patch.object(StageTimer, "timed", timed):
+        yield
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import psutil
 
 from tests.chaos.networks import CuttingProxy, silent_server
-from tests.chaos.stage import RESPONSE_TIMEOUT_S, Round, wait_until
+from tests.chaos.stage import RESPONSE_TIMEOUT_S, Round, Server, wait_until
 
 Fault = Callable[[Round], None]
 
@@ -44,6 +44,16 @@ def server_killed(played: Round) -> None:
     """SIGKILL of the server with its workers; it is started again at once."""
     with played.struck():
         played.server.kill()
+        played.server.start()
+
+
+def one_of_two_killed(played: Round) -> None:
+    """SIGKILL of one of the two servers that read the pages; it is started again a while later."""
+    other = Server(played.folder / "other")
+    played.undo.callback(other.kill)
+    with played.struck("--server", other.service.inference_url, "--token-file", other.service.token_file):
+        played.server.kill()
+        time.sleep(played.dice.uniform(0.0, 2.0))
         played.server.start()
 
 
@@ -162,6 +172,7 @@ FAULTS: dict[str, Fault] = {
     "worker killed": worker_killed,
     "worker stopped, goes on": worker_stopped,
     "server killed": server_killed,
+    "one of two servers killed": one_of_two_killed,
     "server stopped with a drain": server_stopped,
     "server gone for a while": server_gone,
     "server accepts, never answers": server_silent,
@@ -179,8 +190,9 @@ FAULTS: dict[str, Fault] = {
 }
 
 
-# They need pages that the cheap chain alone obeys, a document, or answers that fill a disk.
+# They need pages that the cheap chain alone obeys, a document, answers that fill a disk, or a server more.
 OF_THE_CHEAP_CHAIN = {
+    "one of two servers killed",
     "document renderer killed",
     "disk of OUTPUT full",
     "page that kills its worker",

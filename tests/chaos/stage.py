@@ -7,7 +7,7 @@ import random
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,8 +49,17 @@ BEGIN INSERT INTO entered VALUES (NEW.page_id, NEW.state); END;
 class Server:
     """One TorchServe that can be killed and started again under the same addresses."""
 
-    def __init__(self, folder: Path, chain: str = "", **torchserve_options: int) -> None:
-        """Start it with a chain as `make archive` has packed it; without one, with a cheap chain and these options."""
+    def __init__(
+        self, folder: Path, chain: str = "", cheap: Mapping[str, object] | None = None, **torchserve_options: int
+    ) -> None:
+        """Start it with a chain as `make archive` has packed it; without one, with a cheap chain and these options.
+
+        Args:
+            folder: for what it needs and writes.
+            chain: name of the packed one.
+            cheap: options of the cheap chain.
+            torchserve_options: that it is served with.
+        """
         self._run_dir = folder / "run"
         self._store = folder / "store"
         self._store.mkdir(parents=True)
@@ -60,8 +69,8 @@ class Server:
             for name in (f"{self.model}.mar", f"{self.model}.mar.sha256"):
                 shutil.copy2(MODEL_STORE / name, self._store)
         else:
-            cheap = {"chain": "echo_chain:SteadyChain", "s_per_page": S_PER_PAGE}
-            pack_echo(self._store, {**_TORCHSERVE, **torchserve_options}, **cheap)
+            options = {"chain": "echo_chain:SteadyChain", "s_per_page": S_PER_PAGE, **(cheap or {})}
+            pack_echo(self._store, {**_TORCHSERVE, **torchserve_options}, **options)
         # A chain with networks loads them, on a busy machine for a minute.
         self._environment, self._ready_within_s = ({}, 300) if chain else (without_torch(folder), 60)
         self._properties = loopback_properties()
@@ -248,9 +257,9 @@ class Round:
         return client.alive
 
     @contextmanager
-    def struck(self, *, latest: float = 0.7, counted: bool = True) -> Iterator[Client]:
+    def struck(self, *options: object, latest: float = 0.7, counted: bool = True) -> Iterator[Client]:
         """A client at a random moment of its run; the fault is the body, and the client sees it through."""
-        client = self.start()
+        client = self.start(*options)
         alive = self.await_moment(client, latest)
         yield client
         self.injected += alive and counted

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import ssl
 import sys
 import threading
 import time
@@ -84,24 +85,36 @@ class ScriptedServer:
         packs: the pages of each request, in the order they came.
         knows_frames: False takes frames for images, as servers did before there were any.
         limits: what it says that it takes; who asks is not counted among the requests.
+        model: the fingerprint that it names with them.
         told: the answer to every GET.
         paths: what was asked for.
         connections: how many were opened.
     """
 
-    def __init__(self, script: Callable[[Request], Reply] = page_answer, port: int = 0, *, knows_frames: bool = True):
+    def __init__(
+        self,
+        script: Callable[[Request], Reply] = page_answer,
+        port: int = 0,
+        *,
+        knows_frames: bool = True,
+        host: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
+    ):
         self.script = script
         self.knows_frames = knows_frames
         self.seen: Counter[bytes] = Counter()
         self.packs: list[list[bytes]] = []
         self.limits: dict[str, int] = {}
+        self.model = MODEL
         self.told = b"{}"
         self.paths: set[str] = set()
         self.connections = 0
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", port), self._handler())
+        self._server = _Server((host, port), self._handler())
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     def __enter__(self):
@@ -128,7 +141,7 @@ class ScriptedServer:
         return Reply(200, answers, (("Content-Type", frames.MEDIA_TYPE), *replies[-1].headers))
 
     def _tell_limits(self) -> Reply:
-        document = {"schema": "quintet.limits/1", "request_id": "r", "model": MODEL, **self.limits}
+        document = {"schema": "quintet.limits/1", "request_id": "r", "model": self.model, **self.limits}
         answer = frames.pack_answers([frames.Answer(200, json.dumps(document).encode())])
         return Reply(200, answer, (("Content-Type", frames.MEDIA_TYPE),))
 

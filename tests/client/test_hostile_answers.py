@@ -99,5 +99,5 @@ def test_a_connection_is_kept_for_the_next_page():
 def test_limits_that_no_service_can_have_are_not_believed():
     with ScriptedServer() as server:
         server.limits = {"max_page_pixels": 10**30, "max_body_bytes": 1 << 20, "min_page_side_px": True}
-        limits = HttpTransport(server.url, tokens_of(None), 5).ask_limits()
+        limits = HttpTransport(server.url, tokens_of(None), 5).ask_limits().limits
     assert limits == USUAL_LIMITS._replace(max_body_bytes=1 << 20)

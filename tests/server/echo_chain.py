@@ -18,10 +18,10 @@ class NoEngine(ChainEngine):
 
 class EchoChain(Chain):
     schema = "echo/1"
-    fingerprint = "echo"
     engine = NoEngine()
 
-    def __init__(self, s_per_call=0.0, s_per_page=0.0):
+    def __init__(self, s_per_call=0.0, s_per_page=0.0, fingerprint="echo"):
+        self.fingerprint = fingerprint
         self._s_per_call = s_per_call
         self._s_per_page = s_per_page
 
@@ -55,6 +55,19 @@ class SteadyChain(EchoChain):
             time.sleep(3600)
         answers = super().__call__(bodies)
         return [answer if isinstance(answer, Failure) else answer | {"pages_in_call": None} for answer in answers]
+
+
+class PlacedChain(SteadyChain):
+    """Says as well which device it was given, and in which process it runs."""
+
+    @classmethod
+    def from_options(cls, options, model_store, device_index=None):
+        chain = cls(**options)
+        chain._place = {"device_index": device_index, "pid": os.getpid()}
+        return chain
+
+    def __call__(self, bodies):
+        return [answer if isinstance(answer, Failure) else answer | self._place for answer in super().__call__(bodies)]
 
 
 class PixelChain(EchoChain):

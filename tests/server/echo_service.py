@@ -41,8 +41,8 @@ def without_torch(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def echo_service(folder: Path, torchserve_options=None, **options):
-    """Run it on free ports; see `pack_echo`."""
+def echo_service(folder: Path, torchserve_options=None, environment=None, **options):
+    """Run it on free ports, with more in its environment; see `pack_echo`."""
     store = folder / "store"
     store.mkdir(parents=True)
     pack_echo(store, torchserve_options, **options)
@@ -50,7 +50,7 @@ def echo_service(folder: Path, torchserve_options=None, **options):
         folder / "run",
         properties=loopback_properties(),
         model_store=store,
-        environment=without_torch(folder),
+        environment={**without_torch(folder), **(environment or {})},
     )
     try:
         yield running

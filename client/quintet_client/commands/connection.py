@@ -3,6 +3,7 @@
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 from quintet_client.service.transport import DEFAULT_MODEL, DEFAULT_SERVER
 
@@ -11,14 +12,31 @@ MODEL_VARIABLE = "QUINTET_MODEL"
 TOKEN_FILE_VARIABLE = "QUINTET_TOKEN_FILE"  # noqa: S105 - the name of a variable, not a token
 
 
+class _Gathered(argparse.Action):
+    """Gathers in a tuple what an option is given several times; `append` would add to the default."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,  # noqa: ANN401 - argparse's own arguments
+        option: str | None = None,
+    ) -> None:
+        before, added = getattr(namespace, self.dest), values if isinstance(values, tuple) else (values,)
+        setattr(namespace, self.dest, added if before is self.default else (*before, *added))
+
+
 def add_connection_options(parser: argparse.ArgumentParser) -> None:
     """Add `--server`, `--model`, `--token-file` and `--verbose`."""
-    add = parser.add_argument
+    add, token_file = parser.add_argument, os.environ.get(TOKEN_FILE_VARIABLE)
     add(
         "--server",
+        dest="servers",
+        type=_words,
+        action=_Gathered,
         default=os.environ.get(SERVER_VARIABLE, DEFAULT_SERVER),
         metavar="URL",
-        help=f"inference address; {SERVER_VARIABLE} or {DEFAULT_SERVER} if not given",
+        help=f"inference address; may be repeated; {SERVER_VARIABLE} or {DEFAULT_SERVER} if not given",
     )
     add(
         "--model",
@@ -28,9 +46,17 @@ def add_connection_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--token-file",
+        dest="token_files",
         type=Path,
-        default=os.environ.get(TOKEN_FILE_VARIABLE) or None,
+        action=_Gathered,
+        default=(Path(token_file),) if token_file else None,
         metavar="F",
-        help=f"TorchServe's key_file.json, or a file with the token alone; {TOKEN_FILE_VARIABLE} if not given",
+        help="TorchServe's key_file.json, or a file with the token alone; may be repeated, in the order of --server; "
+        f"{TOKEN_FILE_VARIABLE} if not given",
     )
     add("--verbose", "-v", action="store_true", help="log every request with its id")
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """One address or several, separated by commas or spaces."""
+    return tuple(text.replace(",", " ").split())

@@ -21,7 +21,7 @@ from quintet_client.output.formats import NAMES, split_names
 from quintet_client.run.events import Events
 from quintet_client.run.report import Report
 from quintet_client.run.settings import ReadSettings
-from quintet_client.service.tokens import tokens_of
+from quintet_client.service.addresses import services_of
 from quintet_client.service.transport import HttpTransport
 
 _EPILOG = """\
@@ -56,8 +56,8 @@ def add_to(commands: Subparsers) -> None:
         "input_path",
         metavar="INPUT",
         type=_input_path,
-        help="folder (recursive), image, PDF, .txt list of files, - for a list on standard input, or an address: "
-        "s3://, gs://, az:// or file://",
+        help="folder (recursive), image, PDF, .tar or .parquet of images, .txt list or Parquet manifest of files, - for"
+        " a list on standard input, or an address of any of these: s3://, gs://, az:// or file://",
     )
     add(
         "output_path",
@@ -100,13 +100,19 @@ def _read(settings: ReadSettings, events: Events) -> Report:
             raise
         raise UsageError("`quintet read` needs torch, which is not installed: pip install 'quintet[bulk]'") from error
     cancellation = cancelled_by_signals()
-    http = HttpTransport(settings.server, tokens_of(settings.token_file), settings.timeout_s, settings.model)
+    services = {
+        str(place): HttpTransport(place, tokens, settings.timeout_s, settings.model)
+        for place, tokens in services_of(settings.servers, settings.token_files or ())
+    }
     if not settings.shared_memory:
-        return read_all(settings, http, cancellation, events)
+        return read_all(settings, services, cancellation, events)
+    (name, http), *others = services.items()
+    if others:
+        raise UsageError(f"--shared-memory works with one service, and {settings.servers[0]} has several addresses")
     from quintet_client.shared_memory.transport import shared_memory  # noqa: PLC0415 - needs an operating system that has it
 
     with shared_memory(http, settings.shared_memory_mb, settings.loaders, cancellation) as (transport, slabs):
-        return read_all(settings, transport, cancellation, events, slabs)
+        return read_all(settings, {name: transport}, cancellation, events, slabs)
 
 
 def cancelled_by_signals() -> Cancellation:

@@ -5,6 +5,8 @@ import sys
 
 from quintet_client.commands import Subparsers
 from quintet_client.commands.connection import add_connection_options
+from quintet_client.errors import ExitCode, UsageError
+from quintet_client.service.addresses import check_servers
 from quintet_client.service.status import ask
 
 
@@ -13,7 +15,7 @@ def add_to(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "status",
         help="whether a service reads pages now",
-        description="Have one tiny page read, and say whether that went well. Usable as a probe.",
+        description="Have each --server read one tiny page, and say whether that went well. Usable as a probe.",
         epilog="exit codes: 0 ready, 2 wrong usage, 4 unreachable or not ready, 5 not authorised",
     )
     add_connection_options(parser)
@@ -25,7 +27,15 @@ def add_to(commands: Subparsers) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask, and print the status."""
-    status = ask(options.server, options.management, options.token_file, options.timeout_s, options.model)
-    sys.stdout.write(status.to_json() if options.json else status.summary())
-    return status.exit_code
+    """Ask each service, and print its status; gives the exit code of the first that is not ready."""
+    servers, token_files = options.servers, options.token_files or ()
+    check_servers(servers, token_files)
+    if options.management is not None and len(servers) > 1:
+        raise UsageError("--management is the address of one service; give one --server")
+    exit_code = ExitCode.OK
+    for number, server in enumerate(servers):
+        token_file = token_files[number % len(token_files)] if token_files else None
+        status = ask(server, options.management, token_file, options.timeout_s, options.model)
+        sys.stdout.write(status.to_json() if options.json else status.summary())
+        exit_code = exit_code or status.exit_code
+    return exit_code

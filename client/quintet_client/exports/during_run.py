@@ -9,7 +9,7 @@ from quintet_client.exports.documents import have_ended, in_documents
 from quintet_client.exports.exporter import Exporter, ExportTally, documents_of
 from quintet_client.input.originals import Originals
 from quintet_client.input.page_ids import document_of
-from quintet_client.input.sources import Source
+from quintet_client.input.source import Source
 from quintet_client.output.folder import Output
 from quintet_client.output.formats import choose
 from quintet_client.output.ledger import Ledger, Row

@@ -18,7 +18,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from quintet_client.input.bodies import Bodies
-from quintet_client.input.sources import Source
+from quintet_client.input.source import Source
 from quintet_client.input.stores.copies import Copies
 from quintet_client.service.page import Limits, Page
 from quintet_client.shared_memory.slabs import Slab, Slabs
@@ -119,7 +119,7 @@ class PageLoader:
         self._lent: deque[Slab | None] = deque()
         self._here: list[PageFiles] = []
         # Here, not in the processes that use it: they may be killed.
-        copied = any(source.page and source.is_at_address for source in sources)
+        copied = any(source.page and (source.is_at_address or source.part) for source in sources)
         self._copies = tempfile.TemporaryDirectory(prefix="quintet-", ignore_cleanup_errors=True) if copied else None
         previous = signal.getsignal(signal.SIGCHLD)
         smallest = min(batch, DOCUMENT_BATCH) if any(source.page for source in sources) else batch

@@ -10,6 +10,7 @@ from quintet_client.service.page import UNKNOWN, FileStamp
 
 # Four times what the service takes: a larger file is not read into memory to be refused.
 MAX_FILE_BYTES = 256 * 1024 * 1024
+_CHUNK_BYTES = 8 * 1024 * 1024
 
 
 def stamp_of(path: str) -> FileStamp:
@@ -41,6 +42,33 @@ def read_regular(path: str, most_bytes: int = sys.maxsize) -> bytes:
         if stamp.size_bytes > most_bytes:
             raise OSError(errno.EFBIG, f"{stamp.size_bytes} bytes; at most {most_bytes} are read")
         return file.read()
+
+
+def read_part(path: str, start: int, length: int) -> tuple[bytes, FileStamp]:
+    """Read bytes of a regular file, and tell the file's state; raises as `open_regular`, or OSError if they end."""
+    file, stamp = open_regular(path)
+    with file:
+        return _exactly(file, start, length), stamp
+
+
+def copy_part(path: str, start: int, length: int, target: BinaryIO) -> FileStamp:
+    """Copy some bytes of a regular file; returns the file's state, and raises as `read_part` does."""
+    file, stamp = open_regular(path)
+    end = start + length
+    with file:
+        pieces = (min(_CHUNK_BYTES, end - offset) for offset in range(start, end, _CHUNK_BYTES))
+        target.writelines(_exactly(file, start + number * _CHUNK_BYTES, size) for number, size in enumerate(pieces))
+    return stamp
+
+
+def _exactly(file: BinaryIO, start: int, length: int) -> bytes:
+    read = bytearray()
+    while len(read) < length:
+        more = os.pread(file.fileno(), length - len(read), start + len(read))
+        if not more:
+            raise OSError(0, "the file ends earlier than it did when it was listed")
+        read += more
+    return bytes(read)
 
 
 def why_not(error: OSError | ValueError) -> str:

@@ -1,6 +1,6 @@
-"""What to read: a folder, one file, a list of files, or an address in a store becomes a sorted list of sources.
+"""What to read: a folder, one file, a list, a manifest, a shard, or an address in a store becomes a list of sources.
 
-Files alone: which pages a document has is found by `paging`.
+Which pages a document has is found by `paging`.
 """
 
 import logging
@@ -8,20 +8,17 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterator
+from itertools import starmap
 from pathlib import Path
-from typing import NamedTuple
 
 from quintet_client.errors import UsageError
 from quintet_client.input.addresses import Address, is_address, place_of
 from quintet_client.input.page_ids import page_id_of
-from quintet_client.input.regular_files import stamp_of
-from quintet_client.input.stores.apart import apart
-from quintet_client.input.stores.objects import list_objects, stamps_of
-from quintet_client.service.page import UNKNOWN, FileStamp
+from quintet_client.input.source import EXTENSIONS, Source
+from quintet_client.input.stores.apart import Aside, apart
+from quintet_client.input.stores.objects import list_objects
+from quintet_client.input.unpacking import some, unpacked, with_stamps
 
-PDF_EXTENSION = ".pdf"
-TIFF_EXTENSIONS = (".tif", ".tiff")
-EXTENSIONS = (".bmp", ".jpeg", ".jpg", PDF_EXTENSION, ".png", *TIFF_EXTENSIONS, ".webp")
 LIST_EXTENSION = ".txt"
 STANDARD_INPUT = Path("-")
 # What `quintet read` writes into OUTPUT, and what tells an OUTPUT from other folders.
@@ -29,64 +26,50 @@ RESULTS = ("exports", "pages", "parts")
 LEDGER = "ledger.sqlite"
 # Beside the parts of an OUTPUT of parts, whose ledger is elsewhere.
 RUNS = "runs"
-_MOST_NAMED = 5
 _log = logging.getLogger(__name__)
 
 
-class Source(NamedTuple):
-    """One page to read, or a file whose pages are not counted yet."""
-
-    page_id: str  # in OUTPUT and the ledger; see `page_ids.page_id_of`
-    path: str  # undecodable bytes as surrogates; or an address
-    stamp: FileStamp = UNKNOWN  # when the file was listed
-    page: int = 0  # number in a document, from 1; 0 if the file is an image, and travels as it is
-    code: str = ""  # why nothing of a document can be read, like the message
-    message: str = ""
-
-    @property
-    def is_at_address(self) -> bool:
-        """Whether it is an object in a store, not a file."""
-        return is_address(self.path)
-
-    @property
-    def is_pdf(self) -> bool:
-        """Whether the file is a PDF by its name."""
-        return self.path.lower().endswith(PDF_EXTENSION)
-
-    @property
-    def is_tiff(self) -> bool:
-        """Whether the file is a TIFF by its name."""
-        return self.path.lower().endswith(TIFF_EXTENSIONS)
-
-
 def find_sources(input_path: Path | Address, *, null_names: bool = False, output: Path | None = None) -> list[Source]:
-    """List the files of INPUT, sorted by id, with their state; see `find_paths`.
-
-    INPUT may be an address: of all images and documents below a prefix, or of one object. Ids are keys relative to it.
+    """List what INPUT holds, with its state: files by their ids, the items of a shard in its order; see `find_files`.
 
     Raises:
-        UsageError: INPUT does not exist, or the list or the store cannot be read.
+        UsageError: INPUT does not exist, a list, a manifest or the store cannot be read, or two items have one id.
         NotAuthorisedError: a store refused the credentials.
         ServerUnreachableError: a store was away for longer than is waited.
     """
+    files = find_files(input_path, null_names=null_names, output=output)
+    return unpacked(files, is_folder=is_folder(input_path))
+
+
+def find_files(
+    input_path: Path | Address, *, null_names: bool = False, output: Path | None = None, aside: Aside = apart
+) -> list[Source]:
+    """List the files of INPUT with their state, shards as they are; see `find_paths`.
+
+    INPUT may be an address: of all images, documents and shards below a prefix, or of one object. Ids are keys relative
+    to it. What asks a store does so `aside`. Raises as `find_sources` does.
+    """
     if isinstance(input_path, Address):
-        return sorted(_below(input_path))
+        return sorted(_below(input_path, aside))
     paths = find_paths(input_path, null_names=null_names, output=output)
-    remote = [path for path in paths.values() if is_address(path)]
-    stamps = dict(zip(remote, apart(stamps_of, list(map(Address.of, remote))), strict=True)) if remote else {}
-    return [Source(page_id, path, stamps.get(path) or stamp_of(path)) for page_id, path in sorted(paths.items())]
+    return with_stamps(starmap(Source, sorted(paths.items())), aside)
 
 
-def _below(address: Address) -> Iterator[Source]:
+def is_folder(place: Path | Address) -> bool:
+    """Whether a place is a folder, or by its name a prefix."""
+    return place.is_dir() if isinstance(place, Path) else not place.name.lower().endswith(EXTENSIONS)
+
+
+def _below(address: Address, aside: Aside) -> Iterator[Source]:
     """The objects of an address; obstore's keys have no empty parts, and none that is "." or ".."."""
     prefix = address.key.rstrip("/")
-    for key, stamp in apart(list_objects, address, EXTENSIONS):
+    for key, stamp in aside(list_objects, address, EXTENSIONS):
         relative = key.removeprefix(prefix).removeprefix("/") or address.name
         yield Source(page_id_of(relative), str(address._replace(key=key)), stamp)
 
 
 def find_paths(input_path: Path, *, null_names: bool = False, output: Path | None = None) -> dict[str, str]:
-    """Find the files of INPUT by their ids; what cannot be read is found too, so that it fails by name.
+    """Find the files of INPUT by their ids, shards as they are; what cannot be read is found too, and fails by name.
 
     INPUT is a folder (searched recursively, links followed), one file, a `.txt` list of files, or `-` for a list on
     standard input. Names in a list are relative to its folder, those on standard input to the working one, or
@@ -126,7 +109,7 @@ def _listed(input_path: Path, end: bytes) -> Iterator[tuple[str, str]]:
 
 def names_files(place: Path) -> bool:
     """Whether a path is that of a file or a list, by its name: INPUT may be gone."""
-    return place.name == STANDARD_INPUT.name or place.suffix.lower() in {LIST_EXTENSION, *EXTENSIONS}
+    return place.name == STANDARD_INPUT.name or place.name.lower().endswith((LIST_EXTENSION, *EXTENSIONS))
 
 
 class _Results:
@@ -151,7 +134,7 @@ class _Results:
     def tell(self) -> None:
         """Log what was left out."""
         if self._met:
-            _log.warning("left out of INPUT, as results of reading: %s", _some(list(self._met)))
+            _log.warning("left out of INPUT, as results of reading: %s", some(list(self._met)))
 
 
 class _Walk:
@@ -181,7 +164,7 @@ class _Walk:
                 yield from self._files(entries, place)
         if self._again:
             told = f"{len(self._again)} links to folders that are read under another name"
-            _log.warning("left out of INPUT, %s: %s", told, _some(self._again))
+            _log.warning("left out of INPUT, %s: %s", told, some(self._again))
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         """What a folder holds; nothing if it has been visited."""
@@ -217,11 +200,6 @@ def _place_of(folder: str) -> str:
     except (OSError, ValueError):  # ValueError: a NUL byte in a name from a list
         return ""
     return os.path.realpath(folder)
-
-
-def _some(names: list[str]) -> str:
-    """A few names for a log."""
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {len(names) - _MOST_NAMED} more" if names[_MOST_NAMED:] else "")
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

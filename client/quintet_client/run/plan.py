@@ -5,22 +5,27 @@ import os
 from collections.abc import Iterator, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from quintet_client.errors import UsageError
 from quintet_client.input.addresses import is_address, was_address
+from quintet_client.input.documents.messages import Answer
 from quintet_client.input.documents.renderer import Renderer
 from quintet_client.input.page_ids import document_of, is_shortened, page_id_in, page_place, path_of
-from quintet_client.input.paging import has_pages, pages_of
-from quintet_client.input.sources import TIFF_EXTENSIONS, Source, names_files
-from quintet_client.input.stores.apart import apart
-from quintet_client.input.stores.copies import Copies
+from quintet_client.input.paging import count_apart, has_pages, pages_of
+from quintet_client.input.source import TIFF_EXTENSIONS, Source
+from quintet_client.input.sources import names_files
 from quintet_client.output.folder import Output
 from quintet_client.output.ledger import Ledger, Row
 from quintet_client.run.settings import ReadSettings
 from quintet_client.service.page import UNKNOWN
 from quintet_client.service.transport import DEFAULT_MODEL
 
+# Few enough that `--limit` and the first page do not wait for many documents, enough for a process of their own.
+_COUNTED_TOGETHER = 64
+# The ledger's note that ids of shards or manifests are in it, which are no paths.
+_UNPLACED = "unplaced"
 _log = logging.getLogger(__name__)
 
 
@@ -66,8 +71,7 @@ def make_plan(files: Sequence[Source], output: Output, settings: ReadSettings) -
     """
     if settings.overwrite:
         output.start_anew()
-    # The loader forks later.
-    with Ledger.open(output.ledger) as ledger, closing(Renderer(copies=Copies(apart))) as renderer:
+    with Ledger.open(output.ledger) as ledger, closing(Renderer()) as renderer:
         return _Planner(ledger, output, settings, renderer).plan(files)
 
 
@@ -111,6 +115,10 @@ class _Planner:
         inputs = {*self.ledger.inputs(), here}
         if any(file.path == here for file in files if file.is_at_address) or any(map(is_address, inputs - {here})):
             return set()  # of a store, only what is below this INPUT has been looked at
+        if any(file.part or file.named for file in files):
+            self.ledger.note(_UNPLACED, "")
+        if inputs != {here} and self.ledger.fact(_UNPLACED) is not None:
+            return set()  # where an id of a shard or manifest would be below another INPUT, nobody knows
         places = map(Path, (place for place in inputs if not is_address(place)))
         roots = [place if place.is_dir() or not names_files(place) else place.parent for place in places]
         if not others or not files or any(map(_is_away, roots)):
@@ -120,26 +128,29 @@ class _Planner:
 
     def _pages(self, files: Sequence[Source]) -> Iterator[Source]:
         """Yield pages in the order of their files and numbers, as many as are to be read."""
-        left = self.settings.limit
-        for file in files:
-            pages = self._pages_in(file) if has_pages(file) else [file]
-            yield from pages[:left]
-            if left is not None:
-                if file.is_at_address and left < len(pages):
-                    self.ledger.note(_cut(file), "")
-                left -= len(pages)
-                if left <= 0:
-                    return
+        left, remaining = self.settings.limit, iter(files)
+        while group := list(islice(remaining, _COUNTED_TOGETHER if left is None else min(_COUNTED_TOGETHER, left))):
+            for file, pages in self._counted(group):
+                yield from pages[:left]
+                if left is not None:
+                    if _is_copied(file) and left < len(pages):
+                        self.ledger.note(_cut(file), "")
+                    left -= len(pages)
+                    if left <= 0:
+                        return
 
-    def _pages_in(self, file: Source) -> Sequence[Source]:
-        """The pages of one file; the ledger then knows no others."""
-        row = self.ledger.find(file.page_id) if file.is_pdf else None
-        if row is not None and self._has_its_end(row, file):
-            return [file]  # it could not be opened, and has not changed
-        numbered = self._pages_known(file) if file.is_at_address else []
-        if numbered:
-            return numbered
-        pages = pages_of(file, self.renderer)
+    def _counted(self, files: Sequence[Source]) -> Iterator[tuple[Source, Sequence[Source]]]:
+        """Yield files with their pages; the ledger then knows no others. Documents of stores are counted together."""
+        known = {file: self._pages_known(file) if has_pages(file) else [file] for file in files}
+        unknown = [file for file in files if file.is_at_address and not known[file]]
+        answers = dict(zip(unknown, count_apart(unknown), strict=True)) if unknown else {}
+        for file in files:
+            pages = known[file]
+            yield file, pages or self._pages_in(file, answers.get(file) or self.renderer.render_source(file))
+
+    def _pages_in(self, file: Source, answer: Answer) -> Sequence[Source]:
+        """The pages of a document, as they were numbered."""
+        pages = pages_of(file, answer)
         known = [row for row in self.ledger.rows_of(file.page_id) if document_of(row.page_id) == file.page_id]
         own = [row for row in known if row.page_id != file.page_id]
         if any(page.code for page in pages) and any(row.stamp == file.stamp != UNKNOWN for row in own):
@@ -150,10 +161,16 @@ class _Planner:
         return pages
 
     def _pages_known(self, file: Source) -> Sequence[Source]:
-        """The pages that an earlier run found in a document that has not changed: copying it again to count them costs.
+        """The pages that an earlier run found in a document that has not changed; none if it has to be opened.
 
-        None if they have not all come to their end, or `--limit` cut them off, or there were none.
+        Of a PDF that could not be opened that is itself. Otherwise only what would have to be copied is not counted
+        again: it is if its pages have not all come to their end, or `--limit` cut them off.
         """
+        row = self.ledger.find(file.page_id) if file.is_pdf else None
+        if row is not None and self._has_its_end(row, file):
+            return [file]
+        if not _is_copied(file):
+            return []
         rows = [row for row in self.ledger.rows_of(file.page_id) if document_of(row.page_id) == file.page_id]
         if any(row.stamp != file.stamp for row in rows) or self.ledger.fact(_cut(file)) is not None:
             return []
@@ -205,6 +222,11 @@ class _Planner:
         if row.state == "failed":
             return not self.settings.retry_failed
         return self.output.size_of(row.page_id) == row.output_bytes
+
+
+def _is_copied(file: Source) -> bool:
+    """Whether a document has to be copied to be opened."""
+    return file.is_at_address or file.part is not None
 
 
 def _cut(file: Source) -> str:

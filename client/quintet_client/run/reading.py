@@ -7,7 +7,7 @@ the pages and bytes under way. A page is entered as ok only after its file is in
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from quintet_client.cancellation import BoundedPool, Cancellation
@@ -24,31 +24,33 @@ from quintet_client.run.events import Events
 from quintet_client.run.plan import Plan, make_plan
 from quintet_client.run.progress import Progress
 from quintet_client.run.report import Clock, Report, Tally
+from quintet_client.run.services import Services, in_flight_limit
 from quintet_client.run.settings import ReadSettings
 from quintet_client.service.batch_request import USUAL_PAGES, in_batches
 from quintet_client.service.delivery import Delivery, GiveUpPolicy
 from quintet_client.service.outcomes import Answered, Final, PageFailed
 from quintet_client.service.page import Limits, Page
-from quintet_client.service.sender import AdaptiveLimit, InFlightLimit, Sender
+from quintet_client.service.sender import InFlightLimit, Sender
 from quintet_client.service.transport import Transport
 from quintet_client.shared_memory.slabs import Slabs
 
 # What an interrupted run waits for answers on their way; a supervisor waits twice that or more.
 GRACE_S = 5.0
-# A front end holds every body that is under way: the service refuses what goes beyond 432 MiB, a quarter of it kept for
-# small requests.
-MOST_BYTES_IN_FLIGHT = 256 * 1024 * 1024
 _log = logging.getLogger(__name__)
 
 
 def read_all(
-    settings: ReadSettings, transport: Transport, cancellation: Cancellation, events: Events, slabs: Slabs | None = None
+    settings: ReadSettings,
+    transports: Mapping[str, Transport],
+    cancellation: Cancellation,
+    events: Events,
+    slabs: Slabs | None = None,
 ) -> Report:
     """Read every page of INPUT that has no end yet, and report.
 
     Args:
         settings: the run.
-        transport: how pages reach the server.
+        transports: how pages reach each of the services, by its address.
         cancellation: ends the run early; pages without an end are left for the next run.
         events: told what happens, for other programs.
         slabs: what pages are decoded into, for a transport that carries them through shared memory.
@@ -77,9 +79,9 @@ def read_all(
         output.begin(forked=True)
         exports = RunExports(output, settings.formats, files, cancellation)
         run = _Run(settings, cancellation, output, tally, clock, events, exports)
-        delivery = _delivery(run, transport)
+        delivery, limit = _delivery(run, transports, plan.model)
         limits = _ask_limits(delivery, cancellation) if plan.todo else None
-        model = _Reading(run, transport, delivery, limits, slabs, plan).read() if limits else plan.model
+        model = _Reading(run, delivery, limit, limits, slabs, plan).read() if limits else plan.model
         tally.sent_again = delivery.sent_again
         exports.finish()
         return _close(run, model, plan.page_ids)
@@ -104,13 +106,20 @@ class _Run:
         self.exports.committed(rows)
 
 
-def _delivery(run: _Run, transport: Transport) -> Delivery:
-    """What sees the pages of a run through."""
-    give_up = GiveUpPolicy(run.settings.give_up_s, run.settings.timeout_s)
-    return Delivery(transport, give_up, run.settings.retries, run.cancellation.wait)
+def _delivery(
+    run: _Run, transports: Mapping[str, Transport], model: str | None
+) -> tuple[Delivery | Services, InFlightLimit]:
+    """What sees the pages of a run through, and the limit of what is under way."""
+    settings, cancellation = run.settings, run.cancellation
+    if len(transports) > 1:
+        services = Services(transports, settings, cancellation, model)
+        return services, services.limit
+    give_up = GiveUpPolicy(settings.give_up_s, settings.timeout_s)
+    delivery = Delivery(next(iter(transports.values())), give_up, settings.retries, cancellation.wait)
+    return delivery, in_flight_limit(settings, cancellation)
 
 
-def _ask_limits(delivery: Delivery, cancellation: Cancellation) -> Limits | None:
+def _ask_limits(delivery: Delivery | Services, cancellation: Cancellation) -> Limits | None:
     """What the service takes; None if the run ended meanwhile, as it does when the service cannot be reached."""
     try:
         limits = delivery.ask_limits()
@@ -123,14 +132,19 @@ class _Reading:
     """The stages of one run; the loader forks its processes in the constructor, before any thread is there."""
 
     def __init__(
-        self, run: _Run, transport: Transport, delivery: Delivery, limits: Limits, slabs: Slabs | None, plan: Plan
+        self,
+        run: _Run,
+        delivery: Delivery | Services,
+        limit: InFlightLimit,
+        limits: Limits,
+        slabs: Slabs | None,
+        plan: Plan,
     ) -> None:
         settings, cancellation = run.settings, run.cancellation
         self._run = run
-        self._transport = transport
+        self._delivery = delivery
+        self._limit = limit
         self._slabs = slabs
-        kind = InFlightLimit if settings.pack else AdaptiveLimit
-        self._limit = kind(settings.in_flight, MOST_BYTES_IN_FLIGHT, cancellation)
         self._most_bytes = limits.max_request_bytes // 2
         self._loader = PageLoader(plan.todo, settings.batch, settings.loaders, settings.dpi, limits, slabs)
         self._sender = Sender(delivery, self._limit, cancellation, self._finish_page)
@@ -167,12 +181,13 @@ class _Reading:
             yield page
 
     def _pages_a_request(self) -> int:
-        """Pages that travel together as things stand: two requests at least, one to be read while one travels."""
-        if not self._transport.takes_frames:
+        """Pages that travel together as things stand: two requests a service at least: one is read meanwhile."""
+        if not self._delivery.takes_frames:
             return 1
+        most_pages = max(1, self._limit.most_pages // self._delivery.services)
         if asked := self._run.settings.pack:
-            return min(asked, self._limit.most_pages)
-        return min(USUAL_PAGES, -(-self._limit.most_pages // 2))
+            return min(asked, most_pages)
+        return min(USUAL_PAGES, -(-most_pages // 2))
 
     def _note_sent(self, batch: Sequence[Page]) -> None:
         """Enter pages as sent, and tell the slabs of those that will have their end without the loader."""

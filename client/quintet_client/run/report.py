@@ -159,9 +159,7 @@ class Report:
             "model": self.model,
             "exit_code": int(self.exit_code),
             "reason": self.reason,
-            "settings": {
-                key: _text_of(value) if isinstance(value, Path | Address) else value for key, value in settings.items()
-            },
+            "settings": {name: _plain(value) for name, value in settings.items()},
         }
 
     def to_json(self) -> bytes:
@@ -188,6 +186,13 @@ class Report:
         if tally.left:
             lines.append("run the same command again to go on")
         return "\n".join([*lines, f"results in {_text_of(self.settings.output_path)}"]) + "\n"
+
+
+def _plain(value: object) -> object:
+    """A setting as JSON has it."""
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return _text_of(value) if isinstance(value, Path | Address) else value
 
 
 def _text_of(path: Path | Address) -> str:

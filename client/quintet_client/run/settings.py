@@ -9,6 +9,7 @@ from quintet.frame.frames import MAX_ITEMS
 from quintet_client.errors import UsageError
 from quintet_client.input.addresses import Address
 from quintet_client.output.formats import choose
+from quintet_client.service.addresses import check_servers
 from quintet_client.service.transport import DEFAULT_MODEL, DEFAULT_SERVER, DEFAULT_TIMEOUT_S
 
 # TorchServe hands its worker 64 pages at a time; with two workers, three batches keep both fed while one travels.
@@ -30,19 +31,20 @@ class ReadSettings:
     Attributes:
         input_path: folder, file, `.txt` list or address to read; `-` is a list on standard input.
         output_path: folder to write, or an address, which is written as parts.
-        server: base URL of the inference address.
+        servers: base URLs of the inference addresses of one service or several.
         model: name of the served model that reads them; results of several are not mixed in one OUTPUT.
-        token_file: plain token or TorchServe's key_file.json; None sends no token.
+        token_files: plain tokens or TorchServe's key_file.json: one for all servers or one for each; None sends no
+            token.
         batch: pages the loader's processes read at a time.
         loaders: loader processes; 0 reads in this process.
-        in_flight: most pages waiting for an answer at any time, however many requests they travel in: the service reads
-            up to all of them before it answers the first, and that must take less than its responseTimeout.
+        in_flight: most pages waiting for an answer of a service at any time, however many requests they travel in: it
+            reads up to all of them before it answers the first, and that must take less than its responseTimeout.
         pack: most pages a request, and `in_flight` pages from the beginning; 1 sends every image as it is. None begins
             with a few pages under way and sends as many as the service answers within seconds, up to 16 a request.
         writers: threads that write answers.
         timeout_s: longest silence of the server within one request.
         retries: tries a page has before a fault of its own (worker died, timeout) makes it failed.
-        give_up_s: longest time without reaching the server before the run ends.
+        give_up_s: longest time without reaching any server before the run ends.
         shared_memory: decode pages in the loader's processes, into memory that a service on this machine reads.
         shared_memory_mb: MiB of it.
         retry_failed: read pages again that failed in an earlier run.
@@ -56,9 +58,9 @@ class ReadSettings:
 
     input_path: Path | Address
     output_path: Path | Address
-    server: str = DEFAULT_SERVER
+    servers: tuple[str, ...] = (DEFAULT_SERVER,)
     model: str = DEFAULT_MODEL
-    token_file: Path | None = None
+    token_files: tuple[Path, ...] | None = None
     batch: int = 64
     loaders: int = field(default_factory=default_loaders)
     in_flight: int = DEFAULT_IN_FLIGHT
@@ -87,7 +89,7 @@ class ReadSettings:
             ("shared_memory_mb", LEAST_SHARED_MEMORY_MB),
         ):
             _at_least(name, getattr(self, name), least)
-        self._needs_no_originals_of_a_store()
+        self._check_servers()
         _at_least("pack", 1 if self.pack is None else self.pack, 1)
         if self.pack is not None and self.pack > MAX_ITEMS:
             raise UsageError(f"--pack is {self.pack}; a request holds at most {MAX_ITEMS} pages")
@@ -99,14 +101,12 @@ class ReadSettings:
             if not 0 < getattr(self, name) < float("inf"):
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; give seconds above 0")
 
-    def _needs_no_originals_of_a_store(self) -> None:
-        if isinstance(self.input_path, Address):
-            for form in choose(self.formats):
-                if form.needs_original:
-                    raise UsageError(
-                        f"--formats {form.name} needs the original files, which are not looked for in stores: leave it "
-                        f"out, then `quintet export OUTPUT --to {form.name} --input COPY`"
-                    )
+    def _check_servers(self) -> None:
+        if self.shared_memory and len(self.servers) > 1:
+            raise UsageError(
+                "--shared-memory works with the one service on this machine; give one --server, or leave it out"
+            )
+        check_servers(self.servers, self.token_files or ())
 
     @property
     def input_place(self) -> str:

@@ -23,7 +23,7 @@ from quintet_client.service.outcomes import (
     TryFailed,
     Unauthorised,
 )
-from quintet_client.service.page import USUAL_LIMITS, Limits, Page
+from quintet_client.service.page import USUAL_LIMITS, Limits, Page, Served
 from quintet_client.service.transport import CONNECT_TIMEOUT_S, Transport
 
 BACKOFF_FIRST_S = 0.25
@@ -56,12 +56,16 @@ class GiveUpPolicy:
         with self._lock:
             self._since.clear()
 
-    def note(self, outcome: NotNow) -> None:
-        """Note that the server could not take a page.
+    def note(self, outcome: NotNow | Dropped | TryFailed) -> None:
+        """Note that an attempt came to nothing; a fault of the page's own says nothing about the server.
 
         Raises:
-            ServerUnreachableError: that has been so for too long.
+            ServerUnreachableError: the server could take no page for too long.
         """
+        if isinstance(outcome, TryFailed):
+            return
+        if isinstance(outcome, Dropped):
+            outcome = NotNow(outcome.message)
         now = time.monotonic()
         with self._lock:
             if outcome.busy:
@@ -104,6 +108,12 @@ class Delivery:
         self._isolation = isolation or Isolation()
         self._lock = threading.Lock()
         self.sent_again = 0  # pages of requests that were lost or broke: some of them are read twice
+        self.services = 1  # that share what is under way
+
+    @property
+    def takes_frames(self) -> bool:
+        """Whether several pages may travel in one request, as far as is known."""
+        return self._transport.takes_frames
 
     def ask_limits(self) -> Limits:
         """What the service takes, once it answers; the usual limits if `wait` said to abandon the question.
@@ -113,14 +123,16 @@ class Delivery:
         """
         for waits in itertools.count(1):
             came = self._transport.ask_limits()
-            if isinstance(came, Limits):
-                break
-            self._note(came)
+            if isinstance(came, Served):
+                return came.limits
+            if isinstance(came, TryFailed) and came.silent:  # its queue is long, and holds up nothing but the question
+                return USUAL_LIMITS
+            self.note(came if isinstance(came, NotNow | Unauthorised) else NotNow(came.message))
             if waits == 1:
                 _log.info("waiting for the service: %s", came.message)
-            if self._wait(_backoff_s(waits, came)):
+            if self._wait(backoff_s(waits, came)):
                 break
-        return came if isinstance(came, Limits) else USUAL_LIMITS
+        return USUAL_LIMITS
 
     def deliver(self, pages: Sequence[Page]) -> Generator[tuple[Page, Final], None, None]:
         """See pages through, in one request as long as that goes well.
@@ -132,19 +144,22 @@ class Delivery:
             NotAuthorisedError: the token was refused and there is no newer one.
             ServerUnreachableError: the server kept everybody waiting for too long.
         """
-        requests = [BatchRequest(tuple(pages))] if pages and self._transport.takes_frames else singles(tuple(pages))
+        return self.see_through([BatchRequest(tuple(pages))] if pages else [])
+
+    def see_through(self, requests: list[BatchRequest]) -> Generator[tuple[Page, Final], None, None]:
+        """As `deliver`; what `wait` said to abandon is left in the list, and can travel on elsewhere."""
         while requests:
+            if not (requests[-1].single or self.takes_frames):
+                requests += singles(requests.pop().pages)
             pause_s = 0.0
             for request, outcome in self._attempt(requests.pop()):
                 final = self._final(request, outcome)
                 if final is not None:
                     yield request.pages[0], replace(final, tries=request.tries_after(outcome))
                     continue
-                if isinstance(outcome, Dropped | TryFailed):
-                    with self._lock:
-                        self.sent_again += len(request.pages)
                 requests += request.after(outcome)
-                pause_s = max(pause_s, _backoff_s(request.waits + 1, outcome))
+                self._note(request, outcome)
+                pause_s = max(pause_s, backoff_s(request.waits + 1, outcome))
             if pause_s and self._wait(pause_s):
                 return
 
@@ -169,21 +184,26 @@ class Delivery:
                 return PageFailed(outcome.code, f"{outcome.message} (tried {tries} times)", outcome.request_id)
             case Dropped() if request.single and (drops := request.drops_after(outcome)) >= MAX_DROPS:
                 return PageFailed("CONNECTION_LOST", f"{outcome.message} ({drops} times in a row)")
-            case TryFailed():
-                return None
-        self._note(outcome)
         return None
 
-    def _note(self, outcome: Trouble) -> None:
-        """Note that nothing could be sent; raises where that is final."""
+    def _note(self, request: BatchRequest, outcome: Outcome) -> None:
+        """Count and note an outcome after which the request is made again."""
+        if isinstance(outcome, Dropped | TryFailed):
+            with self._lock:
+                self.sent_again += len(request.pages)
+        if not isinstance(outcome, Answered | PageFailed):
+            self.note(outcome)
+
+    def note(self, outcome: Trouble) -> None:
+        """Note that an attempt came to nothing; raises where that is final."""
         if isinstance(outcome, Unauthorised):
             raise NotAuthorisedError(
                 f"the server refused the token ({outcome.message}); give the server's key file with --token-file"
             )
-        self._give_up.note(outcome if isinstance(outcome, NotNow) else NotNow(outcome.message))
+        self._give_up.note(outcome)
 
 
-def _backoff_s(waits: int, outcome: Outcome) -> float:
+def backoff_s(waits: int, outcome: Outcome) -> float:
     """Exponential backoff with full jitter (Brooker, "Exponential Backoff and Jitter"), on top of Retry-After."""
     if isinstance(outcome, PageFailed):
         return 0.0  # a batch that was refused as a whole travels on in parts at once

@@ -19,11 +19,12 @@ from typing import Any, NamedTuple
 
 from quintet.frame.frames import WORKERS_HEADER
 from requests import Session
-from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.response import HTTPResponse
 from urllib3.util.wait import wait_for_read
+
+from quintet_client.service.addresses import NamedAdapter, Place
 
 # What one request may take longer than another between this process and the queue, or back.
 MARGIN_S = 5.0
@@ -117,16 +118,16 @@ class LostRequestDetector:
         threading.Thread(target=self._probe, name="lost-request-probe", daemon=True).start()
 
 
-def mount_detector(session: Session, detector: LostRequestDetector) -> None:
-    """Have a session's requests wait for their answers under a detector."""
+def mount_detector(session: Session, detector: LostRequestDetector, place: Place) -> None:
+    """Have a session's requests to a place wait for their answers under a detector."""
     for scheme in ("http://", "https://"):
-        session.mount(scheme, _DetectingAdapter(detector))
+        session.mount(scheme, _DetectingAdapter(detector, place))
 
 
-class _DetectingAdapter(HTTPAdapter):
-    def __init__(self, detector: LostRequestDetector) -> None:
+class _DetectingAdapter(NamedAdapter):
+    def __init__(self, detector: LostRequestDetector, place: Place) -> None:
         self._detector = detector
-        super().__init__()
+        super().__init__(place)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - requests' own arguments
         """Make pools whose connections wait under the detector, with TCP keep-alive."""

@@ -45,6 +45,11 @@ class TryFailed:
         """Whether another page in the server's batch may as well have caused it: such faults hit the whole batch."""
         return self.code in _SHARED_FAULTS
 
+    @property
+    def silent(self) -> bool:
+        """Whether no answer came in time."""
+        return self.code == "TIMEOUT"
+
 
 @dataclass(frozen=True, slots=True)
 class Dropped:

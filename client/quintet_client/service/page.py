@@ -55,3 +55,10 @@ class Limits(NamedTuple):
 
 
 USUAL_LIMITS = Limits()
+
+
+class Served(NamedTuple):
+    """What a service says of itself."""
+
+    limits: Limits = USUAL_LIMITS
+    model: str = ""  # fingerprint of the model that it answers with; empty if it does not say

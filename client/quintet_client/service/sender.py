@@ -3,11 +3,11 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from queue import Empty, SimpleQueue
+from typing import Protocol
 
 from quintet_client.cancellation import Cancellation
-from quintet_client.service.delivery import Delivery
 from quintet_client.service.outcomes import Final, PageFailed
 from quintet_client.service.page import Page
 
@@ -38,6 +38,12 @@ class InFlightLimit:
 
     def adapt(self, answer_s: float, now: float) -> None:
         """Take note of how long the answer that came `now` (monotonic seconds) took; this limit stays as it is."""
+
+    def allow(self, pages: int) -> None:
+        """Let so many pages be under way from now on."""
+        with self._changed:
+            self.most_pages = pages
+            self._changed.notify_all()
 
     def acquire(self, pages: int, size_bytes: int) -> bool:
         """Wait until so much may be added, and add it; returns False if the run is ending instead."""
@@ -87,6 +93,13 @@ class AdaptiveLimit(InFlightLimit):
             self._changed.notify_all()
 
 
+class SeesThrough(Protocol):
+    """What brings pages to their end, such as `Delivery`; safe to share between threads."""
+
+    def deliver(self, pages: Sequence[Page]) -> Iterable[tuple[Page, Final]]:
+        """Yield each page with its end, as they come; fewer than all if the run is ending."""
+
+
 class Sender:
     """Sends batches of pages from threads of its own, one request a thread at a time.
 
@@ -99,7 +112,7 @@ class Sender:
 
     def __init__(
         self,
-        delivery: Delivery,
+        delivery: SeesThrough,
         limit: InFlightLimit,
         cancellation: Cancellation,
         on_outcome: Callable[[Page, Final, float], None],

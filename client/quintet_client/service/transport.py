@@ -18,6 +18,7 @@ from quintet.frame import frames
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from quintet_client.errors import UsageError
+from quintet_client.service.addresses import Place, name_host
 from quintet_client.service.lost_requests import LostRequestDetector, mount_detector
 from quintet_client.service.outcomes import (
     Answered,
@@ -31,7 +32,7 @@ from quintet_client.service.outcomes import (
     outcome_of,
     traced,
 )
-from quintet_client.service.page import USUAL_LIMITS, Limits, Page
+from quintet_client.service.page import Limits, Page, Served
 from quintet_client.service.tokens import TokenSource
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
@@ -78,8 +79,8 @@ class Transport(Protocol):
             or was refused (`PageFailed`), and says nothing about any single page.
         """
 
-    def ask_limits(self) -> Limits | Trouble:
-        """Ask once what the service takes; an outcome says why it did not answer."""
+    def ask_limits(self) -> Served | Trouble:
+        """Ask once what the service takes, and which model it has; an outcome says why it did not answer."""
 
 
 class _Reply(NamedTuple):
@@ -94,11 +95,11 @@ class _Reply(NamedTuple):
 class HttpTransport:
     """Raw bodies: an image as it is, or a frame of several; one kept-alive session a thread."""
 
-    def __init__(self, server: str, tokens: TokenSource, timeout_s: float, model: str = DEFAULT_MODEL) -> None:
+    def __init__(self, server: str | Place, tokens: TokenSource, timeout_s: float, model: str = DEFAULT_MODEL) -> None:
         """Prepare; nothing is sent yet.
 
         Args:
-            server: base URL of the inference address.
+            server: base URL of the inference address, or a place with one of the addresses of its name.
             tokens: where the bearer token comes from.
             timeout_s: longest silence of the server within one request.
             model: the name that the chain is served under.
@@ -106,7 +107,9 @@ class HttpTransport:
         Raises:
             UsageError: the server is no http(s) URL, or the model's name is none.
         """
-        self._url = f"{_base(server, '--server')}/predictions/{_checked(model)}"
+        self._place = server if isinstance(server, Place) else Place(server)
+        _base(self._place.server, "--server")
+        self._url = f"{self._place.url}/predictions/{_checked(model)}"
         self._tokens = tokens
         self._timeouts_s = (min(CONNECT_TIMEOUT_S, timeout_s), timeout_s)
         self._local = threading.local()
@@ -137,13 +140,13 @@ class HttpTransport:
         """Send a frame of any kind that is answered with `count` answers; otherwise as `read_many`."""
         return self._send(frame, frames.MEDIA_TYPE, count, lambda answer: _outcomes(answer, count))
 
-    def ask_limits(self) -> Limits | Trouble:
-        """Ask what the service takes; one that does not know the question, or is too busy, has the usual limits.
+    def ask_limits(self) -> Served | Trouble:
+        """Ask what the service takes; one that does not know the question has the usual limits.
 
         On a connection of its own: how soon this is answered says nothing about how long pages take.
         """
         question = frames.pack_question(frames.Kind.LIMITS)
-        with _new_session() as session:
+        with _new_session(self._place) as session:
             came = self._send(
                 question, frames.MEDIA_TYPE, 1, lambda answer: _outcomes(answer, 1), session, LIMITS_WITHIN_S
             )
@@ -152,12 +155,13 @@ class HttpTransport:
             case Answered():
                 told = json.loads(answer.document)
                 known = {name: (told.get(name), most) for name, most in _MOST_LIMITS._asdict().items()}
-                return Limits(
+                limits = Limits(
                     **{name: found for name, (found, most) in known.items() if type(found) is int and 0 < found <= most}
                 )
-            case PageFailed() | TryFailed(code="TIMEOUT"):
+                return Served(limits, answer.model)
+            case PageFailed():
                 _log.debug("the server does not say its limits: %s: %s", answer.code, answer.message)
-                return USUAL_LIMITS
+                return Served()
         return answer
 
     def _probe(self) -> None:
@@ -222,8 +226,8 @@ class HttpTransport:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
-            session = self._local.session = _new_session()
-            mount_detector(session, self._lost_requests)
+            session = self._local.session = _new_session(self._place)
+            mount_detector(session, self._lost_requests, self._place)
             with self._sessions_lock:
                 self._sessions.add(session)
         return session
@@ -273,7 +277,7 @@ def describe_service(server: str, timeout_s: float) -> dict[str, Any]:
 def _get(url: str, headers: Mapping[str, str], timeout_s: float) -> _Reply:
     """Ask once, on a connection of its own."""
     options: dict[str, Any] = {"timeout": timeout_s, "allow_redirects": False, "stream": True}
-    with _new_session() as session, session.get(url, headers=headers, **options) as answer:
+    with _new_session(Place(url)) as session, session.get(url, headers=headers, **options) as answer:
         return _Reply(answer.status_code, answer.headers, _body(answer, MAX_ANSWER_BYTES, timeout_s), "")
 
 
@@ -292,8 +296,9 @@ def _checked(model: str) -> str:
     return model
 
 
-def _new_session() -> requests.Session:
+def _new_session(place: Place) -> requests.Session:
     session = requests.Session()
+    name_host(session, place)
     # Neither may a .netrc replace our token nor a proxy meant for the web see pages on their way to loopback.
     session.trust_env = False
     session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True

@@ -15,7 +15,7 @@ from quintet.frame.shared_memory.handshake import HandshakeError
 
 from quintet_client.cancellation import Cancellation
 from quintet_client.service.outcomes import Answered, Outcome, PageFailed, Trouble
-from quintet_client.service.page import Limits, Page
+from quintet_client.service.page import Page, Served
 from quintet_client.service.transport import HttpTransport, Transport
 from quintet_client.shared_memory.buffer import SharedBuffer
 from quintet_client.shared_memory.slabs import Slabs
@@ -71,8 +71,8 @@ class SharedMemoryTransport:
         """Whether several pages may travel in one request."""
         return self._http.takes_frames
 
-    def ask_limits(self) -> Limits | Trouble:
-        """What the service takes."""
+    def ask_limits(self) -> Served | Trouble:
+        """What the service takes, and which model it has."""
         return self._http.ask_limits()
 
     def read(self, page: Page) -> Outcome:

@@ -85,8 +85,9 @@ class FrontEnd:
         """Prepare; nothing runs yet. It will serve NAME.mar of the store for each model; `replaced` are other values.
 
         Raises:
-            ServiceError: a body of `max_request_size` would not fit into the memory.
+            ServiceError: a body of `max_request_size` would not fit into the memory, or GPUs cannot be counted.
         """
+        _check_gpus(os.environ.get("CUDA_VISIBLE_DEVICES", ""))
         self._run_dir = run_dir.resolve()
         self._tmp = self._run_dir / "tmp"
         self._model_store = model_store
@@ -210,6 +211,15 @@ class FrontEnd:
             answer = service.read(page.getvalue(), model=model)
             if not (answer.ok or (model != DEFAULT_MODEL and _is_refused_body(answer))):
                 raise ServiceError(f"{model} answered a blank page with {answer.status_code}: {answer.text[:500]}")
+
+
+def _check_gpus(visible: str) -> None:
+    """Raise ServiceError if TorchServe could not count these: it takes numbers alone, and says not what is wrong."""
+    if visible and not all(re.fullmatch(r"-?\d+", name) for name in visible.split(",")):
+        raise ServiceError(
+            f"CUDA_VISIBLE_DEVICES is {visible!r}; TorchServe counts numbers alone: give those that `nvidia-smi -L` "
+            "lists, such as 0,1"
+        )
 
 
 def _is_refused_body(answer: requests.Response) -> bool:

@@ -6,7 +6,6 @@ import io
 import struct
 import time
 from contextlib import closing
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +16,7 @@ from quintet_client.input.documents.messages import MOST_PAGES, Answer, answer_p
 from quintet_client.input.documents.renderer import Renderer
 from quintet_client.input.documents.tiff import TiffPages
 from quintet_client.input.paging import pages_of
-from quintet_client.input.sources import Source
+from quintet_client.input.source import Source
 
 from tests.unit.documents.made_documents import drawn, tiff_of
 
@@ -71,7 +70,7 @@ def test_thumbnails_and_masks_are_no_pages(pages, order, big):
 def test_a_big_endian_bigtiff_which_pillow_cannot_read_travels_whole_and_fails_as_an_image(renderer, tmp_path):
     (tmp_path / "a.tif").write_bytes(tiff(0, 0, order=">", big=True))
     file = Source("a.tif", str(tmp_path / "a.tif"))
-    assert pages_of(file, renderer) == [file]
+    assert pages_of(file, renderer.render_source(file)) == [file]
     with pytest.raises(Image.UnidentifiedImageError):
         Image.open(tmp_path / "a.tif")
 
@@ -114,7 +113,7 @@ def test_what_is_no_tiff_or_has_one_image_or_is_damaged_from_the_start_travels_a
     (tmp_path / "a.tif").write_bytes(content)
     for path in (tmp_path / "a.tif", tmp_path / "missing.tif", tmp_path):
         file = Source("a.tif", f"{path}" if path != tmp_path else f"{tmp_path}/.tif")
-        assert pages_of(file, renderer) == [file]
+        assert pages_of(file, renderer.render_source(file)) == [file]
 
 
 def test_counting_ends_where_it_is_told_to():
@@ -124,7 +123,7 @@ def test_counting_ends_where_it_is_told_to():
 @pytest.mark.parametrize("count", [MOST_PAGES, MOST_PAGES + 1])
 def test_all_pages_of_the_longest_document_are_told_and_one_that_is_longer_is_a_fault(count):
     told = answer_unpacked(io.BytesIO(answer_packed(Answer(pages=tuple(range(1, count + 1))))).read, 0)
-    found = pages_of(Source("a.tif", "a.tif"), SimpleNamespace(count=lambda _path: told))
+    found = pages_of(Source("a.tif", "a.tif"), told)
     assert [page.code for page in found[:1]] == ["" if count <= MOST_PAGES else DocumentCode.DOCUMENT_TOO_LONG]
     assert len(found) == (count if count <= MOST_PAGES else 1)
 
@@ -132,7 +131,8 @@ def test_all_pages_of_the_longest_document_are_told_and_one_that_is_longer_is_a_
 def test_a_tiff_that_nobody_could_count_is_not_taken_for_one_page(tmp_path):
     (tmp_path / "a.tif").write_bytes(tiff(0, 0))
     with closing(Renderer(page_s=0.001)) as hurried:  # no process starts so fast
-        (page,) = pages_of(Source("a.tif", str(tmp_path / "a.tif")), hurried)
+        file = Source("a.tif", str(tmp_path / "a.tif"))
+        (page,) = pages_of(file, hurried.render_source(file))
     assert page.code == "RENDERER_STALLED"
 
 

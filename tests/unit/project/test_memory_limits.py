@@ -10,7 +10,7 @@ from quintet.operations.gate import ByteBudget
 from quintet.operations.running import ServiceError
 from quintet.pages.settings import Settings
 from quintet.pixels.worker_memory import WorkerMemory
-from quintet_client.run.reading import MOST_BYTES_IN_FLIGHT
+from quintet_client.run.services import MOST_BYTES_IN_FLIGHT
 
 from tests.conftest import ROOT
 

@@ -16,7 +16,7 @@ from quintet_client.errors import PageError
 from quintet_client.input.documents.codes import DocumentCode
 from quintet_client.input.documents.messages import MOST_PAGES, Answer, answer_packed, unpacked
 from quintet_client.input.regular_files import open_regular, why_not
-from quintet_client.input.sources import TIFF_EXTENSIONS
+from quintet_client.input.source import TIFF_EXTENSIONS
 from quintet_client.service.page import UNKNOWN, USUAL_LIMITS, FileStamp, Limits
 
 # The parent ends what takes too long. This ends it when there is no parent any more to do so, whatever native code is

@@ -1,10 +1,10 @@
-"""Why a document or one of its pages failed here, before the service saw anything: stable codes."""
+"""Why a shard, a document or one of its pages failed here, before the service saw anything: stable codes."""
 
 from enum import StrEnum
 
 
 class DocumentCode(StrEnum):
-    """Codes of failed documents and pages; docs/reliability.md says what each is."""
+    """Codes of failed shards, documents and pages; docs/reliability.md says what each is."""
 
     STORE_UNREACHABLE = "STORE_UNREACHABLE"  # ends the run: no page has it for long
     UNREADABLE_FILE = "UNREADABLE_FILE"
@@ -16,3 +16,9 @@ class DocumentCode(StrEnum):
     RENDERER_CRASHED = "RENDERER_CRASHED"
     RENDERER_STALLED = "RENDERER_STALLED"
     RENDERER_MISSING = "RENDERER_MISSING"
+    SHARD_DAMAGED = "SHARD_DAMAGED"
+    SHARD_UNSUPPORTED = "SHARD_UNSUPPORTED"
+    ROW_GROUP_TOO_LARGE = "ROW_GROUP_TOO_LARGE"
+
+
+SHARD_HAS_CHANGED = "the shard has changed since it was listed; run again"

@@ -12,10 +12,10 @@ from collections import Counter
 from typing import IO, cast
 
 from quintet_client.errors import ServerUnreachableError
-from quintet_client.input.addresses import is_address
-from quintet_client.input.documents.codes import DocumentCode
+from quintet_client.input.documents.codes import SHARD_HAS_CHANGED, DocumentCode
 from quintet_client.input.documents.messages import Answer, answer_unpacked, packed
 from quintet_client.input.regular_files import stamp_of, why_not
+from quintet_client.input.source import Source
 from quintet_client.input.stores.copies import Copies
 from quintet_client.service.page import UNKNOWN, USUAL_LIMITS, Limits
 
@@ -61,7 +61,7 @@ class Renderer:
             page_s: seconds that a page has, or opening and counting.
             memory_bytes: address space that the process has.
             limits: of the service, which the images keep to.
-            copies: where documents of stores become files.
+            copies: where documents of stores and tars become files.
         """
         self._copies = copies or Copies()
         self._limits = limits
@@ -84,15 +84,22 @@ class Renderer:
     def render(self, path: str, page: int, dpi: int) -> Answer:
         """Render a page, from 1, of a PDF or TIFF, which has its own resolution; or say why there is no image."""
         with self._lock:
-            if not is_address(path):
-                return self._render(path, page, dpi)
+            return self._render(path, page, dpi)
+
+    def render_source(self, page: Source, dpi: int = 0) -> Answer:
+        """Render a page of a document wherever it is, in a store or a tar as well; of page 0 number the pages."""
+        if not page.is_at_address and page.part is None:
+            return self.render(page.path, page.page, dpi)
+        with self._lock:
             try:
-                copy, stamp = self._copies.of(path)
+                copy, stamp = self._copies.of(page)
             except OSError as error:
                 return Answer(code=DocumentCode.UNREADABLE_FILE, message=why_not(error))
             except ServerUnreachableError as error:
                 return Answer(code=DocumentCode.STORE_UNREACHABLE, message=str(error))
-            answer = self._render(copy, page, dpi)
+            if page.part is not None and stamp != page.stamp:
+                return Answer(code=DocumentCode.UNREADABLE_FILE, message=SHARD_HAS_CHANGED)
+            answer = self._render(copy, page.page, dpi)
             return answer if answer.stamp == UNKNOWN else answer._replace(stamp=stamp)
 
     def close(self) -> None:

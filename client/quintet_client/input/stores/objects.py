@@ -6,7 +6,7 @@ addresses as they were asked, which may be signed, and the stores' own words: no
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import cache
@@ -19,7 +19,7 @@ from quintet_client.input.addresses import Address
 from quintet_client.service.page import UNKNOWN, FileStamp
 
 if TYPE_CHECKING:
-    from obstore import GetResult, ObjectMeta
+    from obstore import GetOptions, GetResult, ObjectMeta
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
 # Requests of one process that are under way at a time.
@@ -36,6 +36,9 @@ _CLIENT: "ClientConfig" = {"connect_timeout": "5s", "read_timeout": "20s", "time
 # The variable that allows addresses of a store that begin with http://; options given here would hide it from obstore.
 _ALLOW_HTTP = {"s3": "AWS_ALLOW_HTTP", "gs": "GOOGLE_ALLOW_HTTP", "az": "AZURE_ALLOW_HTTP"}
 _CHUNK_BYTES = 8 * 1024 * 1024
+# Bytes that are read in vain between two parts take less time than another request.
+_MOST_GAP_BYTES = 256 * 1024
+WHOLE = -1
 _STATUS = re.compile(r"status code: (\d{3})")
 # Where a machine of Amazon's or Google's is asked for its role, if there are no other credentials.
 _ROLES = "169.254.169.254"
@@ -86,16 +89,47 @@ def stamps_of(addresses: Sequence[Address]) -> list[FileStamp]:
         return list(threads.map(_stamp_of, addresses))
 
 
-def read_objects(
-    addresses: Sequence[Address], most_bytes: int
-) -> list[tuple[bytes, FileStamp] | OSError | ServerUnreachableError]:
-    """Read objects whole, at the same time; those that are larger are empty, those that cannot be read an error."""
-    with ThreadPoolExecutor(min(CONNECTIONS, len(addresses))) as threads:
-        return list(threads.map(_read, addresses, [most_bytes] * len(addresses)))
+class Wanted(NamedTuple):
+    """An object to read, or so many bytes of one from a byte on."""
+
+    address: Address
+    start: int = 0
+    length: int = WHOLE
 
 
-def copy_object(address: Address, file: BinaryIO, most_bytes: int) -> FileStamp:
-    """Copy an object into a file; nothing of one that is larger.
+# What was read, with the state of the object that it is, or is part of.
+Read = tuple[bytes, FileStamp]
+Fault = OSError | ServerUnreachableError
+
+
+def read_objects(wanted: Sequence[Wanted], most_bytes: int) -> list[Read | Fault]:
+    """Read objects, or parts of them, at the same time; one that is larger is empty, one that cannot be read an error.
+
+    Neighbouring parts of one object are asked for together: requests are what stores are slow at, and paid for.
+    """
+    groups = list(_together(wanted))
+    with ThreadPoolExecutor(min(CONNECTIONS, len(groups))) as threads:
+        return [read for group in threads.map(_read, groups, [most_bytes] * len(groups)) for read in group]
+
+
+def read_part(address: Address, start: int, length: int) -> Read:
+    """Read some bytes of an object, at least one; fewer at its end.
+
+    Raises:
+        OSError: they cannot be read.
+        ServerUnreachableError: the store was away or busy for `RETRY_S`.
+    """
+    import obstore  # noqa: PLC0415 - as above
+
+    try:
+        found, stamp = _get(Wanted(address, start, length))
+        return bytes(found.bytes()), stamp
+    except (ValueError, QuintetError, obstore.exceptions.BaseError) as error:
+        raise _why_not(error, address) from None
+
+
+def copy_object(wanted: Wanted, file: BinaryIO, most_bytes: int) -> FileStamp:
+    """Copy an object, or a part of one, into a file; nothing of one that is larger. Returns the object's state.
 
     Raises:
         OSError: it cannot be read.
@@ -104,29 +138,56 @@ def copy_object(address: Address, file: BinaryIO, most_bytes: int) -> FileStamp:
     import obstore  # noqa: PLC0415 - as above
 
     try:
-        found, stamp = _get(address)
-        if stamp.size_bytes <= most_bytes:
+        found, stamp = _get(wanted)
+        if (stamp.size_bytes if wanted.length == WHOLE else wanted.length) <= most_bytes:
             file.writelines(found.stream(_CHUNK_BYTES))
     except (ValueError, QuintetError, obstore.exceptions.BaseError) as error:
-        raise _why_not(error, address) from None
+        raise _why_not(error, wanted.address) from None
     return stamp
 
 
-def _read(address: Address, most_bytes: int) -> tuple[bytes, FileStamp] | OSError | ServerUnreachableError:
+def _together(wanted: Sequence[Wanted]) -> Iterator[list[Wanted]]:
+    """Neighbouring parts of one object, each group for one request; whole objects alone."""
+    group: list[Wanted] = []
+    for each in wanted:
+        if group and not _is_next(group[0], group[-1], each):
+            yield group
+            group = []
+        group.append(each)
+    if group:
+        yield group
+
+
+def _is_next(first: Wanted, last: Wanted, each: Wanted) -> bool:
+    if each.address != last.address or WHOLE in {each.length, last.length}:
+        return False
+    gap = each.start - (last.start + last.length)
+    return 0 <= gap <= _MOST_GAP_BYTES and each.start + each.length - first.start <= _CHUNK_BYTES
+
+
+def _read(group: Sequence[Wanted], most_bytes: int) -> list[Read | Fault]:
     import obstore  # noqa: PLC0415 - as above
 
+    first, last = group[0], group[-1]
+    span = first if len(group) == 1 else first._replace(length=last.start + last.length - first.start)
     try:
-        found, stamp = _get(address)
-        return (bytes(found.bytes()) if stamp.size_bytes <= most_bytes else b""), stamp
+        found, stamp = _get(span)
+        if span.length == WHOLE:
+            return [(bytes(found.bytes()) if stamp.size_bytes <= most_bytes else b"", stamp)]
+        read = memoryview(found.bytes())
     except (ValueError, FileNotFoundError, QuintetError, obstore.exceptions.BaseError) as error:
-        return _why_not(error, address)
+        return [_why_not(error, first.address)] * len(group)
+    parts = (read[each.start - first.start :][: each.length] for each in group)
+    return [(bytes(part), stamp) for part in parts]
 
 
-def _get(address: Address) -> tuple["GetResult", FileStamp]:
+def _get(wanted: Wanted) -> tuple["GetResult", FileStamp]:
     import obstore  # noqa: PLC0415 - as above
 
+    address, start, length = wanted
+    options: GetOptions = {} if length == WHOLE else {"range": (start, start + length)}
     try:
-        found = obstore.get(store_of(address.scheme, address.bucket), address.key)
+        found = obstore.get(store_of(address.scheme, address.bucket), address.key, options=options)
     except FileNotFoundError:
         raise FileNotFoundError(0, "there is no such object") from None
     return found, _stamp(found.meta)
@@ -202,7 +263,7 @@ def fault(error: Exception, address: Address) -> QuintetError:
     return UsageError(f"{place} does not take the request{_of(status)}: are bucket, region and credentials right?")
 
 
-def _why_not(error: Exception, address: Address) -> OSError | ServerUnreachableError:
+def _why_not(error: Exception, address: Address) -> Fault:
     """Why one object cannot be read, likewise."""
     if isinstance(error, FileNotFoundError):
         return error

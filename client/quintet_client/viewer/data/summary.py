@@ -76,7 +76,7 @@ def shown(path: Path | Address) -> str:
 def _facts(run: Run, report: Mapping[str, Any]) -> list[tuple[str, str]]:
     settings = report.get("settings")
     settings = settings if isinstance(settings, dict) else {}
-    chosen = ("server", "model", "batch", "in_flight", "pack", "loaders", "writers")
+    chosen = ("servers", "model", "batch", "in_flight", "pack", "loaders", "writers")
     return [
         ("Model", run.ledger.facts().get("model", "")),
         ("Client", _text(report.get("version"))),
@@ -84,8 +84,12 @@ def _facts(run: Run, report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Last run ended", _moment(report.get("finished_at"))),
         ("Input", ", ".join(map(shown, run.originals.inputs))),
         ("Output", shown(run.place)),
-        ("Settings", ", ".join(f"{name} {settings[name]}" for name in chosen if name in settings)),
+        ("Settings", ", ".join(f"{name} {_listed(settings[name])}" for name in chosen if name in settings)),
     ]
+
+
+def _listed(value: object) -> object:
+    return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _stages(stages: object) -> list[Amount]:

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 # Those whose result's size or value the host needs. `bincount` and `unique` by rows are what calls are planned with, on
 # the host: they are left out.
-_WAITING = frozenset({
+WAITING = frozenset({
     "_local_scalar_dense", "_unique2", "equal", "is_nonzero", "masked_select", "nms", "nonzero", "nonzero_numpy",
     "unique_consecutive",
 })  # fmt: skip
@@ -39,12 +39,13 @@ class CountWaits(TorchDispatchMode):
         name = func.name().split("::")[1].split(".")[0]
         self.operators += 1
         # An index by a mask finds out how many are true.
-        if name in _WAITING or (name in {"index", "index_put", "index_put_"} and _has_mask(args[1])):
+        if name in WAITING or (name in {"index", "index_put", "index_put_"} and has_mask(args[1])):
             self.waits[name] += 1
         return func(*args, **(kwargs or {}))
 
 
-def _has_mask(indices: Sequence[torch.Tensor | None]) -> bool:
+def has_mask(indices: Sequence[torch.Tensor | None]) -> bool:
+    """Whether one of an index's tensors is a mask, whose true elements have to be counted first."""
     return any(index is not None and index.dtype == torch.bool for index in indices)
 
 
