@@ -7,7 +7,7 @@ from pathlib import Path
 
 from quintet_client.commands import Subparsers
 from quintet_client.commands.places import place
-from quintet_client.commands.read import cancelled_by_signals
+from quintet_client.commands.runs import cancelled_by_signals
 from quintet_client.errors import ExitCode
 from quintet_client.exports.exporter import ExportSettings, export_results
 from quintet_client.output.formats import NAMES, split_names
