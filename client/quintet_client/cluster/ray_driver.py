@@ -31,6 +31,8 @@ from quintet_client.errors import QuintetError, ServerUnreachableError, UsageErr
 ROOM_WITHIN_S = 900.0
 # What Ray's own shutting down may take.
 _LEAVE_S = 15.0
+# Ray gives its daemons 30 s, which are not enough on a machine that is busy.
+_START_TRIES = 3
 _MIB = 1024 * 1024
 _log = logging.getLogger(__name__)
 
@@ -100,14 +102,15 @@ class _Job:
 def _start(setup: Setup, archive_bytes: int) -> None:
     """Start Ray on this machine, for loopback alone, or join a cluster; `job` has set the environment for the first."""
     if setup.address is None:
-        ray.init(
-            address="local",
-            num_cpus=len(os.sched_getaffinity(0)),
-            include_dashboard=False,
-            object_store_memory=2 * archive_bytes + 128 * _MIB,  # the rows of a window have 100 MB at most
-            _node_ip_address="127.0.0.1",
-            _temp_dir=str(setup.folder / "r"),
-        )
+        for tries in range(1, _START_TRIES + 1):
+            try:
+                _start_here(setup, archive_bytes)
+                break
+            except Exception:
+                ray.shutdown()
+                if tries == _START_TRIES:
+                    raise
+                _log.exception("Ray could not be started and is started again")
     else:
         try:
             ray.init(address=setup.address)
@@ -121,6 +124,17 @@ def _start(setup: Setup, archive_bytes: int) -> None:
     context.max_consecutive_actor_init_deaths = 10
     context.execution_no_progress_timeout_s = -1  # `passes` watches the parts instead
     context.enable_progress_bars = False
+
+
+def _start_here(setup: Setup, archive_bytes: int) -> None:
+    ray.init(
+        address="local",
+        num_cpus=len(os.sched_getaffinity(0)),
+        include_dashboard=False,
+        object_store_memory=2 * archive_bytes + 128 * _MIB,  # the rows of a window have 100 MB at most
+        _node_ip_address="127.0.0.1",
+        _temp_dir=str(setup.folder / "r"),
+    )
 
 
 @ray.remote(max_calls=1)  # what the chain holds of a GPU goes with its process
