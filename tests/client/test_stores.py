@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import threading
 
 import pytest
 from exporting import SIZE, exported, two_words, write_images
@@ -169,18 +168,14 @@ def test_a_store_that_is_busy_for_some_seconds_costs_time_and_no_page(store, fol
     store.put_folder(folder, "scans")
     listed = []
 
-    def busy_for_3_s():
-        store.fails_with = 503
-        threading.Timer(3, setattr, (store, "fails_with", 0)).start()
-
     def answered(request):
         if not listed:
             listed.append(store.refused)
-            busy_for_3_s()
+            store.be_busy(3)
         return page_answer(request)
 
     with ScriptedServer(answered) as server:
-        busy_for_3_s()
+        store.be_busy(3)
         assert read_address(store, ADDRESS, output, server.url, "--batch", 4)[0] == 0
     assert store.refused > listed[0] > 0, "while it was listed, and while it was read"
     assert assert_adds_up(output)["ok"] == 40
