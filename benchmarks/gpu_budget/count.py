@@ -88,8 +88,10 @@ def count_batches(
     account, counted = Account(), []
     values = OnCpu(on_cpu.engine, unread=("recognition",))
     with counted_chain(settings, store, values, account) as chain:
-        first: list[Callable[[], object]] = [partial(_warm_up, chain, values)] if warm_up else []
-        for work in [*first, *(partial(chain, batch) for batch in batches)]:
+        works: list[Callable[[], object]] = [partial(chain, batch) for batch in batches]
+        if warm_up:
+            works.insert(0, partial(_warm_up, chain, values))
+        for work in works:
             account.clear()
             work()
             counted.append(account.stages)

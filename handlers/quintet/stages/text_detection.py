@@ -33,7 +33,7 @@ OPENVINO_OPTIONS = {"CPU_RUNTIME_CACHE_CAPACITY": "1000"}
 PAPER = 0.5**0.5  # short side by long side
 # Canvases that are prepared on CUDA: of the full length, down to a quarter of it wide. All 368 would be 68,000 plans of
 # convolutions, and the service keeps 20,000.
-USUAL_CANVASES = 64
+USUAL_CANVASES = 61
 
 
 @dataclass(frozen=True)
