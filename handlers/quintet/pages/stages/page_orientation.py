@@ -28,19 +28,22 @@ class PageOrientation:
 
     def __call__(self, pages: Images) -> UprightPages:
         """Recognise the turn of each page and undo it."""
-        calls = torch.arange(len(pages.sizes_px)).split(self._budgets.pages)
-        probabilities = self._engine.each(lambda call: self._network(self._prepare(pages, call))[0], calls)
+        page = torch.arange(len(pages.sizes_px), device=self._engine.device)
+        to_image, size_px, dtype = self._crops_to_images(pages.sizes_px), (CROP_PX, CROP_PX), self._engine.dtype
+        probabilities = self._engine.each(
+            lambda call: self._network(
+                sample(pages.pixels, page, to_image, size_px, IMAGENET, items=call, dtype=dtype)
+            )[0],
+            page.split(self._budgets.pages),
+        )
         return self._decode(pages, torch.cat(probabilities).float())
 
-    def _prepare(self, pages: Images, call: Tensor) -> Tensor:
-        """The centre crops of one call, (n, 3, 224, 224)."""
-        sizes = self._engine.to_device(pages.sizes_px[call].float())
+    def _crops_to_images(self, sizes_px: Tensor) -> Tensor:
+        """From the centre crops of images of (P, 2) sizes to these, (P, 3, 3)."""
+        sizes = self._engine.to_device(sizes_px.float())
         pixels_per_cell = sizes.amin(dim=1, keepdim=True) / SHORT_SIDE_PX
         corner = (sizes - CROP_PX * pixels_per_cell) / 2
-        to_image = geometry.scaling(pixels_per_cell.expand(-1, 2), corner)
-        return sample(
-            pages.pixels, self._engine.to_device(call), to_image, (CROP_PX, CROP_PX), IMAGENET, dtype=self._engine.dtype
-        )
+        return geometry.scaling(pixels_per_cell.expand(-1, 2), corner)
 
     def _decode(self, pages: Images, probabilities: Tensor) -> UprightPages:
         """The likeliest class is the clockwise turn already present, in quarters; the host plans canvases by it."""
