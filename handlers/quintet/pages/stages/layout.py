@@ -36,11 +36,13 @@ class Layout:
 
     def __call__(self, pages: UprightPages) -> Regions:
         """Find the regions of each page. Two data-dependent sizes: the candidates and what NMS keeps."""
+        calls = torch.arange(len(pages.sizes_px)).split(self._budgets.pages)
         scales = self._engine.to_device(pages.sizes_px / torch.tensor([WIDTH_PX, HEIGHT_PX]))
         to_image = pages.to_image @ geometry.scaling(scales)
         page = torch.arange(len(scales), device=scales.device)
         outputs = self._engine.each(
-            lambda call: self._network(self._prepare(pages, page, to_image, call)), page.split(self._budgets.pages)
+            lambda call: self._network(self._prepare(pages, page, to_image, call)),
+            self._engine.calls_to_device(calls),
         )
         # Class probabilities of the four strides, then distances of the four strides.
         halves = (slice(0, 4), slice(4, 8))

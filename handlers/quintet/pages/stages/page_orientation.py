@@ -28,15 +28,19 @@ class PageOrientation:
 
     def __call__(self, pages: Images) -> UprightPages:
         """Recognise the turn of each page and undo it."""
-        page = torch.arange(len(pages.sizes_px), device=self._engine.device)
-        to_image, size_px, dtype = self._crops_to_images(pages.sizes_px), (CROP_PX, CROP_PX), self._engine.dtype
+        calls = torch.arange(len(pages.sizes_px)).split(self._budgets.pages)
+        to_image = self._crops_to_images(pages.sizes_px)
+        page = torch.arange(len(to_image), device=to_image.device)
         probabilities = self._engine.each(
-            lambda call: self._network(
-                sample(pages.pixels, page, to_image, size_px, IMAGENET, items=call, dtype=dtype)
-            )[0],
-            page.split(self._budgets.pages),
+            lambda call: self._network(self._prepare(pages, page, to_image, call))[0],
+            self._engine.calls_to_device(calls),
         )
         return self._decode(pages, torch.cat(probabilities).float())
+
+    def _prepare(self, pages: Images, page: Tensor, to_image: Tensor, call: Tensor) -> Tensor:
+        """The centre crops of one call, (n, 3, 224, 224)."""
+        size_px, dtype = (CROP_PX, CROP_PX), self._engine.dtype
+        return sample(pages.pixels, page, to_image, size_px, IMAGENET, items=call, dtype=dtype)
 
     def _crops_to_images(self, sizes_px: Tensor) -> Tensor:
         """From the centre crops of images of (P, 2) sizes to these, (P, 3, 3)."""
