@@ -19,8 +19,8 @@ def pair(tmp_path_factory):
     """A fast service and one that takes three times as long for a page."""
     folder = tmp_path_factory.mktemp("pair")
     with ThreadPoolExecutor(2) as pool:
-        fast = pool.submit(Server, folder / "fast", cheap={"s_per_page": 0.01}, **_OPTIONS)
-        slow = pool.submit(Server, folder / "slow", cheap={"s_per_page": 0.03}, **_OPTIONS)
+        fast = pool.submit(Server, folder / "fast", cheap={"s_per_page": 0.02}, **_OPTIONS)
+        slow = pool.submit(Server, folder / "slow", cheap={"s_per_page": 0.06}, **_OPTIONS)
     yield fast.result(), slow.result()
     for server in (fast.result(), slow.result()):
         server.kill()
@@ -62,12 +62,12 @@ def test_two_services_share_the_pages_roughly_by_their_speed(both, folder, outpu
     fast, slow = (pages_read(server) - earlier for server, earlier in zip(both, before, strict=True))
     assert_each_page_once(pages, output)
     assert fast + slow == PAGES
-    assert 2 < fast / slow < 4
+    assert 1.7 < fast / slow < 4.3
 
 
 @pytest.mark.slow
 def test_a_service_that_is_killed_costs_no_page_and_is_used_again_when_it_is_back(both, folder, output):
-    pages = write_pages(folder, 3 * PAGES)
+    pages = write_pages(folder, 2 * PAGES)
     fast, slow = both
 
     def kill_and_start() -> None:
@@ -86,7 +86,7 @@ def test_a_service_that_is_killed_costs_no_page_and_is_used_again_when_it_is_bac
 
 @pytest.mark.slow
 def test_one_comes_late_then_both_go_and_the_next_run_goes_on(both, folder, output):
-    pages = write_pages(folder, 2 * PAGES)
+    pages = write_pages(folder, 400)
     late, there = both
     late.kill()
 
