@@ -145,15 +145,22 @@ _Fill = Callable[[Tensor, Raster, Looks, Normalisation], None]
 
 @cache
 def _fill_on_cuda(device: torch.device) -> _Fill:
-    """The kernel, if it can be compiled here and fills what the tensor code fills; else that. Waits for the device."""
+    """The kernel, if it can be compiled here and fills what tensor code fills; else that. Waits for the device."""
     try:
         from quintet.tensors.sampling_kernel import fill
 
         _compare(fill, device)
     except Exception as error:  # noqa: BLE001 - Triton, its driver, a C compiler and a cache of files: all may fail
         logger.warning("sampling has no kernel here and takes a hundred launches a call instead of one: %r", error)
-        return _fill
+        return _fill_rounded_once
     return fill
+
+
+def _fill_rounded_once(sampled: Tensor, pages: Raster, looks: Looks, normalisation: Normalisation) -> None:
+    """Tensor by tensor, but in float32 whatever the result, as the kernel is: machines without it read alike."""
+    blended = torch.empty_like(sampled, dtype=torch.float32)
+    _fill(blended, pages, looks, normalisation)
+    sampled.copy_(blended)
 
 
 def _compare(fill: _Fill, device: torch.device) -> None:
@@ -202,5 +209,5 @@ _LIBRARY.define(
     " float[] normalisation, ScalarType dtype) -> Tensor"
 )
 _LIBRARY.impl("sample", _operator(_fill_on_cuda), "CUDA")
-_LIBRARY.impl("sample", _operator(lambda _: _fill), "CPU")
+_LIBRARY.impl("sample", _operator(lambda _: _fill_rounded_once), "CPU")
 _LIBRARY.impl("sample", _operator(lambda _: lambda *_: None), "Meta")

@@ -20,14 +20,13 @@ from quintet.tensors.records import Looks, Raster
 # Means and standard deviations of three channels in BGR order.
 Normalised = tuple[tuple[float, float, float], tuple[float, float, float]]
 
-
 # Rows and columns of a tile. Most canvases are multiples of 16 high and of 32 wide, so that few threads are idle.
 # Square rather than a row: the words of a tile lie close together whichever way the image is turned, and points share
 # them. 32 columns of three halves are 192 bytes, whole sectors of memory.
 TILE_ROWS = tl.constexpr(16)
 TILE_COLUMNS = tl.constexpr(32)
-# Four points a thread: 16 loads are under way at once, and 44 registers (none spilled) let 11 such programs share a
-# multiprocessor of 65,536.
+# Four points a thread: 16 loads are under way at once, and at most 48 registers (none spilled) let 10 such programs
+# share a multiprocessor of 65,536.
 WARPS = 4
 
 

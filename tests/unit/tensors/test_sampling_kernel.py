@@ -19,7 +19,7 @@ from tests.unit.tensors.test_sampling import packed
 CASES = Path(__file__).with_name("sampling_kernel_cases.py")
 # Compiles versions of the kernel for a GPU, from an A100 on, and says what each takes.
 COMPILE = """
-import sys, triton
+import pathlib, subprocess, sys, triton
 from triton.backends.compiler import GPUTarget
 from quintet.tensors.sampling_kernel import TYPES, WARPS, _sample
 
@@ -30,7 +30,11 @@ for version in sys.argv[1:]:
     options = {"num_warps": WARPS, "enable_fp_fusion": False}
     made = triton.compile(source, target=GPUTarget("cuda", int(capability), 32), options=options)
     assert "fma.rn" not in made.asm["ptx"]
-    print(version, made.metadata.shared, "bytes shared", len(made.asm["cubin"]), "bytes of code")
+    code = pathlib.Path(triton.knobs.cache.dir, "code.cubin")
+    code.write_bytes(made.asm["cubin"])
+    usage = subprocess.check_output([triton.knobs.nvidia.cuobjdump.path, "-res-usage", code], text=True).split()
+    assert "STACK:0" in usage and "LOCAL:0" in usage, usage  # nothing is spilled
+    print(version, *(word for word in usage if word.startswith("REG:")))
 """
 ALL_VERSIONS = [
     f"*{dtype} {capability} {absent}"
@@ -85,7 +89,7 @@ def test_what_is_no_kernel_is_said_once_and_the_tensor_code_fills(caplog: pytest
     sampling._fill_on_cuda.cache_clear()
     with caplog.at_level(logging.WARNING):
         ways = {sampling._fill_on_cuda(device) for _ in range(3)}
-    assert ways == {sampling._fill}
+    assert ways == {sampling._fill_rounded_once}
     assert len(caplog.records) == 1
     assert "instead of one" in caplog.text
     sampling._fill_on_cuda.cache_clear()
