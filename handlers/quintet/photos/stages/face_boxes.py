@@ -52,12 +52,14 @@ def look_at_crops(
     windows = inside(candidates.boxes, engine.to_device(photos.sizes_px)[candidates.page])
 
     def look(call: Tensor) -> tuple[Tensor, ...]:
-        crop, size_px = engine.to_device(call), (side_px, side_px)
+        size_px = (side_px, side_px)
         return network(
-            area_means(photos.sums, candidates.page[crop], windows[crop], size_px, SIGNED, dtype=engine.dtype)
+            area_means(photos.sums, candidates.page[call], windows[call], size_px, SIGNED, dtype=engine.dtype)
         )
 
     ones = torch.ones(len(windows), 1, dtype=torch.int64)
     # Of no crops the network says what no outputs look like.
     calls = engine.plan(ones, crops_a_call) or [torch.arange(0)]
-    return [torch.cat(outputs).float() for outputs in zip(*engine.each(look, calls), strict=True)]
+    return [
+        torch.cat(outputs).float() for outputs in zip(*engine.each(look, engine.calls_to_device(calls)), strict=True)
+    ]
