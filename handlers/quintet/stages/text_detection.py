@@ -1,12 +1,13 @@
 """Text detection: the quads of the lines in each view."""
 
+import math
 import sys
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from quintet.engine.calls import in_batches, plan_calls
+from quintet.engine.calls import full_call, in_batches
 from quintet.engine.engine import Engine
 from quintet.engine.settings import EngineSettings, between
 from quintet.engine.weights import Source
@@ -27,6 +28,12 @@ SOURCE = Source(
 # OpenVINO keeps what it prepared for each shape, 5,000 operators a network and stream. Canvases come in hundreds of
 # sizes, at 4 MB each: 1,000 operators are 13 of them, and preparing anew costs 2 % of a call.
 OPENVINO_OPTIONS = {"CPU_RUNTIME_CACHE_CAPACITY": "1000"}
+
+
+PAPER = 0.5**0.5  # short side by long side
+# Canvases that are prepared on CUDA: of the full length, down to a quarter of it wide. All 368 would be 68,000 plans of
+# convolutions, and the service keeps 20,000.
+USUAL_CANVASES = 61
 
 
 @dataclass(frozen=True)
@@ -71,14 +78,17 @@ class TextDetection:
             map_pixels: canvas pixels of the calls in whose maps lines are looked for together.
         """
         self._engine = engine
-        self._network = engine.network("text_detection")
+        canvases = all_canvas_sizes(settings)
+        full = {(3, height, width): full_call(width * height, call_pixels) for width, height in canvases}
+        network = engine.network("text_detection")
+        self._network = engine.in_few_shapes(network, full, usual=USUAL_CANVASES, captured=False)
         self._settings = settings
         self._call_pixels, self._map_pixels = call_pixels, map_pixels
 
     def __call__(self, pages: Views) -> Lines:
         """Find the lines of each view, in its frame."""
         canvases = self._canvases(pages)
-        calls = plan_calls(canvases.sizes_px, self._call_pixels)
+        calls = self._engine.plan(canvases.sizes_px, self._call_pixels)
         # A CPU looks for lines in each map while a cache holds it; CUDA in all at once, since each search waits for it.
         pixels = [int(canvases.sizes_px[call].prod(dim=1).sum()) for call in calls]
         together = in_batches(pixels, self._map_pixels)
@@ -125,3 +135,23 @@ def canvas_sizes(sizes_px: Tensor, settings: TextDetectionSettings) -> Tensor:
     step = settings.detection_canvas_step_px
     steps = (sizes * torch.minimum(grow, shrink)[:, None] / step).round().clamp(min=1)
     return (steps * step).long()
+
+
+def all_canvas_sizes(settings: TextDetectionSettings) -> list[tuple[int, int]]:
+    """Every width and height that a canvas can have, the most usual first.
+
+    Pages with a side of the full length or more come to that, most of them in the proportions of paper.
+    """
+    step, full_px = settings.detection_canvas_step_px, settings.detection_long_side_px
+    short_px = min(settings.detection_short_side_px, full_px)
+    # What lies half-way between two steps may come to either.
+    short, low, high = (
+        max(1, bound)
+        for bound in (
+            math.ceil(short_px / step - 0.5), math.ceil(full_px / step - 0.5), math.floor(full_px / step + 0.5),
+        )
+    )  # fmt: skip
+    sides = {(long, one) for long in range(low, high + 1) for one in range(1, long + 1)}
+    sides |= {(long, one) for one in range(short, high + 1) for long in range(one, high + 1)}
+    usual_first = sorted(sides, key=lambda side: (-side[0] if side[0] < low else -low, abs(side[1] / side[0] - PAPER)))
+    return list(dict.fromkeys((w * step, h * step) for long, one in usual_first for w, h in ((one, long), (long, one))))

@@ -31,12 +31,12 @@ class Layout:
         self._engine = engine
         self._settings = settings
         self._budgets = budgets
-        self._network = engine.with_graphs(engine.network("layout"), {(3, HEIGHT_PX, WIDTH_PX): budgets.pages})
+        self._network = engine.in_few_shapes(engine.network("layout"), {(3, HEIGHT_PX, WIDTH_PX): budgets.pages})
         self._centres, self._strides = _anchors(engine.device)
 
     def __call__(self, pages: UprightPages) -> Regions:
         """Find the regions of each page. Two data-dependent sizes: the candidates and what NMS keeps."""
-        calls = torch.arange(len(pages.sizes_px)).split(self._budgets.pages)
+        calls = self._engine.plan(torch.ones_like(pages.sizes_px), self._budgets.pages)
         scales = self._engine.to_device(pages.sizes_px / torch.tensor([WIDTH_PX, HEIGHT_PX]))
         to_image = pages.to_image @ geometry.scaling(scales)
         page = torch.arange(len(scales), device=scales.device)

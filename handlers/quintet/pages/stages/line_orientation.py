@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from quintet.engine.calls import full_call, plan_calls
+from quintet.engine.calls import full_call
 from quintet.engine.engine import Engine
 from quintet.pages.budgets import Budgets
 from quintet.pages.records import Readings, UprightPages
@@ -25,15 +25,15 @@ class LineOrientation:
         self._engine = engine
         self._settings = settings
         self._budgets = budgets
-        most = {(3, HEIGHT_PX, CANVAS_PX): full_call(CANVAS_PX, budgets.line_columns)}
-        self._network = engine.with_graphs(engine.network("line_orientation"), most)
+        full = {(3, HEIGHT_PX, CANVAS_PX): full_call(CANVAS_PX, budgets.line_columns)}
+        self._network = engine.in_few_shapes(engine.network("line_orientation"), full)
 
     def __call__(self, pages: UprightPages, lines: Lines) -> Readings:
         """Say how each line is to be read. One data-dependent size: the flagged lines."""
         quads_px = upright_quads(lines.quads_px)
         # Longer lines are squeezed, as the model was trained.
         crops = LineCrops.of(pages, quads_px, lines.page, crop_widths(quads_px, CANVAS_PX))
-        calls = plan_calls(torch.full((len(lines.page), 1), CANVAS_PX), self._budgets.line_columns)
+        calls = self._engine.plan(torch.full((len(lines.page), 1), CANVAS_PX), self._budgets.line_columns)
         turned = self._engine.each(
             lambda call: self._network(crops.on_canvas(call, CANVAS_PX, self._engine.dtype))[0][:, 1],
             self._engine.calls_to_device(calls),

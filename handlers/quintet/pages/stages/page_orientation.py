@@ -24,11 +24,11 @@ class PageOrientation:
         self._engine = engine
         self._budgets = budgets
         shape = (3, CROP_PX, CROP_PX)
-        self._network = engine.with_graphs(engine.network("page_orientation"), {shape: budgets.pages})
+        self._network = engine.in_few_shapes(engine.network("page_orientation"), {shape: budgets.pages})
 
     def __call__(self, pages: Images) -> UprightPages:
         """Recognise the turn of each page and undo it."""
-        calls = torch.arange(len(pages.sizes_px)).split(self._budgets.pages)
+        calls = self._engine.plan(torch.ones_like(pages.sizes_px), self._budgets.pages)
         to_image = self._crops_to_images(pages.sizes_px)
         page = torch.arange(len(to_image), device=to_image.device)
         probabilities = self._engine.each(

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from quintet.engine.calls import full_call, plan_calls
+from quintet.engine.calls import HALVES, full_call
 from quintet.engine.engine import Engine
 from quintet.pages.budgets import Budgets
 from quintet.pages.records import Readings, Texts, UprightPages
@@ -26,17 +26,17 @@ class Recognition:
         self._settings = settings
         self._budgets = budgets
         columns = budgets.line_columns
-        most = {(3, HEIGHT_PX, width): full_call(width, columns) for width in all_bucket_widths(settings)}
+        full = {(3, HEIGHT_PX, width): full_call(width, columns) for width in all_bucket_widths(settings)}
         # Collapsed within the call: 64 lines' probabilities fill 383 MB.
         tokens = engine.network("recognition", lambda probabilities: collapse(*engine.largest(probabilities)))
-        self._tokens = engine.with_graphs(tokens, most)
+        self._tokens = engine.in_few_shapes(tokens, full, HALVES)
 
     def __call__(self, pages: UprightPages, readings: Readings) -> Texts:
         """Read the lines. The host learns the widths, because calls are planned there."""
         (widths,) = self._engine.to_host(readings.widths_px)
         buckets = bucket_widths(widths, self._settings)
         budgets = self._budgets
-        calls = plan_calls(buckets[:, None], budgets.line_columns, few_sizes=budgets.few_sizes)
+        calls = self._engine.plan(buckets[:, None], budgets.line_columns, HALVES, few_sizes=budgets.few_sizes)
         canvases_px = [int(buckets[call[0]]) for call in calls]
         crops, dtype = LineCrops.of(pages, readings.quads_px, readings.page, readings.widths_px), self._engine.dtype
         # Of each call tokens (n, T) and scores (n,).
