@@ -78,8 +78,8 @@ class Account:
         """An operator runs on the device."""
         stage = self.now
         (stage.network if self._in_network else stage.other).extend(kernels_of(operator))
-        if operator.name == "convolution":
-            stage.plans.add(plan_of(operator.args))
+        if (plan := plan_of(operator)) is not None:
+            stage.plans.add(plan)
 
     def wait(self, why: str) -> None:
         """The host waits for the device."""
