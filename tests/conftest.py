@@ -22,7 +22,7 @@ SHARED = ROOT.parent / "shared"
 # A machine that does other work is no reason to fail; in CI the same examples each time.
 settings.register_profile("quintet", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("quintet")
-FOLDERS = ("unit", "chain", "server", "client", "chaos", "fuzz", "gpu")
+FOLDERS = ("unit", "chain", "server", "client", "cluster", "chaos", "fuzz", "gpu")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

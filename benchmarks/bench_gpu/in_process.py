@@ -1,15 +1,20 @@
-"""The chain in this process: pages/s a batch size, time a stage, networks alone, latency of single pages."""
+"""The chain in this process: milliseconds a batch and a stage, networks alone, latency of single pages, a trace."""
 
 from __future__ import annotations
 
+import math
+import os
+import random
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from quintet.errors import Failure
+from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.bench.memory import tree_bytes
 from benchmarks.bench.networks import STAGES, Call, PageChain, run_calls, synchronise, timed_parts
@@ -18,33 +23,60 @@ from benchmarks.bench_gpu.busy import GpuUsage
 
 @dataclass(frozen=True)
 class Throughput:
-    """One batch size."""
+    """One batch size, over batches of different pages.
+
+    Attributes:
+        batch: pages.
+        batch_ms: of each batch, in their order: the first ones meet shapes for which libraries prepare.
+        busy: share of the time in which the GPU did something; None where nobody says.
+        device_peak_bytes: what PyTorch had reserved.
+        host_bytes: of the process and its children, at the end.
+    """
 
     batch: int
-    pages_per_s: tuple[float, ...]
+    batch_ms: tuple[float, ...]
     busy: float | None
     device_peak_bytes: int | None
     host_bytes: int
 
     @property
-    def median(self) -> float:
-        """Pages a second."""
-        return statistics.median(self.pages_per_s)
+    def pages_per_s(self) -> float:
+        """Over the second half of the batches."""
+        later = self.batch_ms[len(self.batch_ms) // 2 :]
+        return 1000 * self.batch / statistics.fmean(later)
+
+    def as_json(self) -> dict[str, Any]:
+        """All figures."""
+        return {**asdict(self), "pages_per_s": self.pages_per_s}
 
 
-def throughput(chain: PageChain, bodies: Sequence[bytes], batch: int, repeats: int, pid: int) -> Throughput:
-    """Bodies to results, batch after batch, after one batch to warm up."""
-    chain(bodies[:batch])
+def throughput(
+    chain: PageChain, bodies: Sequence[bytes], batch: int, batches: int, within_s: float = math.inf
+) -> Throughput:
+    """Bodies to results, batch after batch, with no other warm-up than the chain has had; none begun after so long."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    rates = []
+    spent: list[float] = []
     with GpuUsage() as gpu:
-        for _ in range(repeats):
+        deadline = time.monotonic() + within_s
+        for numbers in different_batches(len(bodies), batch, batches):
+            if spent and time.monotonic() > deadline:
+                break
             begin = time.perf_counter()
-            read(chain, bodies, batch)
-            rates.append(len(bodies) / (time.perf_counter() - begin))
+            chain([bodies[number] for number in numbers])
+            synchronise()
+            spent.append(1000 * (time.perf_counter() - begin))
     reserved = torch.cuda.max_memory_reserved() if torch.cuda.is_available() else None
-    return Throughput(batch, tuple(rates), gpu.usage.busy, reserved, tree_bytes(pid))
+    return Throughput(batch, tuple(spent), gpu.usage.busy, reserved, tree_bytes(os.getpid()))
+
+
+def different_batches(pages: int, batch: int, batches: int) -> list[list[int]]:
+    """Numbers of pages for each batch, another choice each time: the same pages again have the same shapes.
+
+    A page comes twice in a batch only where there are not enough of them.
+    """
+    rng = random.Random(f"{pages}/{batch}")
+    return [rng.sample(range(pages), batch, counts=[-(-batch // pages)] * pages) for _ in range(batches)]
 
 
 def read(chain: PageChain, bodies: Sequence[bytes], batch: int) -> list[dict[str, Any] | None]:
@@ -69,6 +101,19 @@ def network_times_ms(chain: PageChain, calls: Sequence[Call], pages: int, repeat
         stage: min(_time_calls(chain, own) for _ in range(repeats + 1)) * 1000 / pages
         for stage, own in by_stage.items()
     }
+
+
+@torch.inference_mode()
+def trace_call(calls: Sequence[Call], stage: str, path: Path) -> None:
+    """Write a profiler trace of the largest call of a stage's network, for chrome://tracing, after one to warm up."""
+    _, network, batch = max((call for call in calls if call[0] == stage), key=lambda call: call[2].numel())
+    network(batch)
+    synchronise()
+    on_device = [ProfilerActivity.CUDA] if batch.is_cuda else []
+    with profile(activities=[ProfilerActivity.CPU, *on_device], record_shapes=True) as trace:
+        network(batch)
+        synchronise()
+    trace.export_chrome_trace(str(path))
 
 
 def _time_calls(chain: PageChain, calls: Sequence[Call]) -> float:

@@ -12,8 +12,6 @@ from PIL import Image, ImageDraw, ImageFont
 from benchmarks.bench.page_sets import PageSet, draw_pages
 
 SEED = 7
-# Drawing takes 0.2 s a page; more pages are these again.
-DRAWN = 64
 _SIZE_PX = (1240, 1754)
 _LINE_PX = 34
 _WORDS_PER_LINE, _LINES = 5, 34
@@ -30,10 +28,10 @@ def make_pages(samples: Path | None, count: int, folder: Path) -> PageSet:
         names = sorted(json.loads((samples / "truth.json").read_text(encoding="utf-8")))[:count]
         return PageSet("given", samples, tuple(samples / name for name in names))
     try:
-        return draw_pages(min(count, DRAWN), folder, "--dense")
+        return draw_pages(count, folder, "--dense")
     except (FileNotFoundError, ImportError) as error:
         sys.stderr.write(f"the generator's fonts are missing ({error}): plain pages instead\n")
-        return draw_plain_pages(min(count, DRAWN), folder)
+        return draw_plain_pages(count, folder)
 
 
 def draw_plain_pages(count: int, folder: Path) -> PageSet:

@@ -13,6 +13,8 @@ from benchmarks.gpu_budget import report
 from benchmarks.gpu_budget.count import count_batches, dense_pages
 from benchmarks.gpu_budget.roofline import Gpu
 
+_JSON = Path(__file__).resolve().parents[2] / "build" / "gpu-budget.json"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
@@ -24,10 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = report.as_json(counted, options.pages, gpu)
     sys.stdout.write(f"{report.describe(found, gpu)}\n")
     if options.before is not None:
-        before = json.loads(options.before.read_text(encoding="utf-8"))
+        before = json.loads(options.before.read_text("utf-8"))
         sys.stdout.write(f"\n{report.compare(before, found)}\n")
-    if options.json is not None:
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
@@ -38,7 +40,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--batches", type=int, default=2, help="of different pages, for the shapes (default: %(default)s)")
     add("--jpeg", choices=("host", "device"), default="host", help="where JPEGs are decoded (default: %(default)s)")
     add("--models", type=Path, default=MODEL_STORE, help="model store (default: %(default)s)")
-    add("--json", type=Path, help="file for all figures")
+    add("--json", type=Path, default=_JSON, help="file for all figures, which bench-gpu reads (default: %(default)s)")
     add("--before", type=Path, help="such a file of an earlier run, to compare with")
     return parser.parse_args(arguments)
 

@@ -18,7 +18,7 @@ class Stage:
     """One stage of the chain.
 
     Attributes:
-        shapes: what its network was called with, call by call.
+        shapes: what its network's first convolution saw, call by call; the batch's own if it has none.
         plans: of its network's convolutions, each once; cuDNN keeps one a shape.
         network: launches within the network.
         other: launches around it, copies among them.
@@ -42,6 +42,7 @@ class Account:
         self.stages: dict[str, Stage] = {}
         self._name = "-"
         self._in_network = False
+        self._seen = True  # whether the call that is under way has come to a convolution
 
     @property
     def now(self) -> Stage:
@@ -73,6 +74,7 @@ class Account:
     def call(self, shape: Shape) -> None:
         """A network is called with a batch of a shape."""
         self.now.shapes.append(shape)
+        self._seen = False
 
     def operator(self, operator: Operator) -> None:
         """An operator runs on the device."""
@@ -80,6 +82,9 @@ class Account:
         (stage.network if self._in_network else stage.other).extend(kernels_of(operator))
         if (plan := plan_of(operator)) is not None:
             stage.plans.add(plan)
+            if self._in_network and not self._seen:  # filled up, if calls are: what is planned for is what comes here
+                stage.shapes[-1] = tuple(operator.args[0].shape)
+                self._seen = True
 
     def wait(self, why: str) -> None:
         """The host waits for the device."""

@@ -97,6 +97,7 @@ def _figures(stage: Stage, pages: int, gpu: Gpu) -> dict[str, float]:
         "network_gb": _gigabytes(stage.network),
         "other_gb": _gigabytes(stage.other),
         "network_gflop_a_page": sum(kernel.flops for kernel in stage.network) / 1e9 / pages,
+        "network_ms_a_page": 1e3 * sum(map(gpu.seconds, stage.network)) / pages,
         "gpu_ms_a_page": 1e3 * sum(map(gpu.seconds, [*stage.network, *stage.other])) / pages,
     }
 

@@ -8,14 +8,23 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from quintet_client.commands import chain, completion, export, read, status
+from quintet_client.commands import batch, chain, completion, export, read, status
 from quintet_client.commands.terminal import log_to
 from quintet_client.commands.view import add_report, add_view
 from quintet_client.errors import ExitCode, QuintetError
 from quintet_client.run.report import client_version
 
 # In the order of `quintet --help`.
-_COMMANDS = (read.add_to, export.add_to, add_view, add_report, status.add_to, chain.add_to, completion.add_to)
+_COMMANDS = (
+    read.add_to,
+    batch.add_to,
+    export.add_to,
+    add_view,
+    add_report,
+    status.add_to,
+    chain.add_to,
+    completion.add_to,
+)
 
 _EPILOG = """\
 examples:

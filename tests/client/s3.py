@@ -32,6 +32,7 @@ class Store:
         self.gets: Counter[str] = Counter()
         self.refused = 0
         self.fails_with = 0
+        self._busy_s = 0.0
         self._port = port
         self._proxy = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._proxy.daemon_threads = True
@@ -57,6 +58,19 @@ class Store:
         self.gets.clear()
         assert self.ask("POST", "/moto-api/reset")[0] == 200
         assert self.ask("PUT", f"/{BUCKET}")[0] == 200
+
+    def be_busy(self, seconds: float) -> None:
+        """Answer 503 for so long, from the next request on: whoever is to meet it may be slow to start."""
+        self._busy_s = seconds
+        self.fails_with = 503
+
+    def refuse(self) -> int:
+        """Count a refusal; gives its status."""
+        status, self.refused = self.fails_with, self.refused + 1
+        if self._busy_s:
+            seconds, self._busy_s = self._busy_s, 0.0
+            threading.Timer(seconds, setattr, (self, "fails_with", 0)).start()
+        return status
 
     def put(self, key: str, body: bytes) -> None:
         assert self.ask("PUT", f"/{BUCKET}/{quote(key)}", body)[0] == 200
@@ -98,10 +112,10 @@ class Store:
             def do_GET(self):
                 parts = urlsplit(self.path)
                 key = unquote(parts.path).removeprefix(f"/{BUCKET}").removeprefix("/")
-                status, headers, body = store.fails_with, {}, b"<Error><Code>SlowDown</Code></Error>"
+                status, headers, body = 0, {}, b"<Error><Code>SlowDown</Code></Error>"
                 sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                if status:
-                    store.refused += 1
+                if store.fails_with:
+                    status = store.refuse()
                 else:
                     status, headers, body = store.ask(self.command, self.path, sent, dict(self.headers))
                 if key and self.command == "GET":

@@ -161,8 +161,7 @@ def test_a_store_that_is_busy_for_20_s_costs_time_and_no_page(store, folder):
     def answer(request):
         if not begun.is_set():
             begun.set()
-            store.fails_with = 503
-            threading.Timer(20, setattr, (store, "fails_with", 0)).start()
+            store.be_busy(20)
         return page_answer(request)
 
     with ScriptedServer(answer) as server:

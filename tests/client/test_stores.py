@@ -1,22 +1,23 @@
 """`quintet read` of addresses, against moto's S3 and a scripted service: as from a folder, and what a store may do."""
 
 import json
+import shutil
 import subprocess
 import sys
-import threading
 
 import pytest
-from exporting import export, exported, two_words, write_images
+from exporting import SIZE, exported, two_words, write_images
 from reading import answers, assert_adds_up, read, report, rows, write_pages
 from s3 import BUCKET, KEY_ID, SECRET, serving
 from scripted_server import ScriptedServer, page_answer
 
+from tests.unit.client.made_shards import images_parquet, parquet_of, tar_of
 from tests.unit.documents.made_documents import drawn, pdf_of, tiff_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 ADDRESS = f"s3://{BUCKET}/scans"
-DPI = ("--dpi", "72")
+DPI = PIXEL_BY_PIXEL = ("--dpi", "72")
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,13 @@ def read_address(store, address, output, url, *options):
         assert secret not in said
         assert [path for path in output.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()] == []
     return done.returncode, said
+
+
+def export_in(store, output, *options):
+    command = [sys.executable, "-m", "quintet_client.cli", "export", output, "--to", "pdf", *options]
+    done = subprocess.run(list(map(str, command)), env=store.environment, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode
 
 
 def without_request(documents):
@@ -160,34 +168,72 @@ def test_a_store_that_is_busy_for_some_seconds_costs_time_and_no_page(store, fol
     store.put_folder(folder, "scans")
     listed = []
 
-    def busy_for_3_s():
-        store.fails_with = 503
-        threading.Timer(3, setattr, (store, "fails_with", 0)).start()
-
     def answered(request):
         if not listed:
             listed.append(store.refused)
-            busy_for_3_s()
+            store.be_busy(3)
         return page_answer(request)
 
     with ScriptedServer(answered) as server:
-        busy_for_3_s()
+        store.be_busy(3)
         assert read_address(store, ADDRESS, output, server.url, "--batch", 4)[0] == 0
     assert store.refused > listed[0] > 0, "while it was listed, and while it was read"
     assert assert_adds_up(output)["ok"] == 40
 
 
-def test_formats_that_need_originals_are_made_from_a_copy(store, folder, output):
+def test_formats_that_need_originals_are_made_while_reading_and_later_from_the_store_or_a_copy(
+    store, folder, output, tmp_path
+):
     write_images(folder, 1)
+    (folder / "a.pdf").write_bytes(pdf_of([drawn("a", SIZE)]))
+    (folder / "0.tar").write_bytes(tar_of([("x.png", (folder / "part0/page00.png").read_bytes())]))
+    (folder / "1.parquet").write_bytes(images_parquet([(folder / "part0/page00.png").read_bytes()]))
+    store.put_folder(folder, "scans")
+    made = {f"pdf/{name}.pdf" for name in ("part0/page00.png", "a.pdf", "0/x", "1.parquet/0")}
+    with ScriptedServer(two_words) as server:
+        assert read_address(store, ADDRESS, output, server.url, "--formats", "pdf", *PIXEL_BY_PIXEL)[0] == 0
+        assert set(exported(output)) == made
+    later, copy = exported(output), tmp_path / "copy"
+    shutil.copytree(output, copy)
+    for folder_, words in ((output, ()), (copy, ("--input", folder))):
+        shutil.rmtree(folder_ / "exports")
+        assert export_in(store, folder_, *words) == 0
+        assert exported(folder_) == later
+    store.put("scans/part0/page00.png", b"another")
+    assert export_in(store, output) == 7, "its size tells"
+
+
+def test_the_viewer_shows_originals_of_stores_and_of_shards_in_them(store, folder, output):
+    write_images(folder, 2)
+    body = (folder / "part0/page00.png").read_bytes()
+    (folder / "a.pdf").write_bytes(pdf_of([drawn("a", SIZE)]))
+    (folder / "0.tar").write_bytes(tar_of([("x.png", body), ("y.pdf", (folder / "a.pdf").read_bytes())]))
+    (folder / "1.parquet").write_bytes(images_parquet([body]))
+    (folder / "m.parquet").write_bytes(parquet_of({"uri": ["part0/page00.png"], "id": ["named"]}))
     store.put_folder(folder, "scans")
     with ScriptedServer(two_words) as server:
-        code, said = read_address(store, ADDRESS, output, server.url, "--formats", "txt,pdf")
-        assert (code, "--formats pdf needs the original files" in said) == (2, True)
-        assert not output.exists()
-        assert read_address(store, ADDRESS, output, server.url, "--formats", "txt")[0] == 0
-    assert set(exported(output)) == {"txt/part0/page00.png.txt"}
-    assert export(output, "pdf") == 7
-    assert export(output, "pdf", "--input", folder) == 0
+        assert read_address(store, ADDRESS, output, server.url, *PIXEL_BY_PIXEL)[0] == 0
+    code = (
+        "import sys; from pathlib import Path; from quintet_client.viewer.data.run import Run\n"
+        "from quintet_client.viewer.data.pictures import NoPictureError\n"
+        "run = Run(Path(sys.argv[1]))\n"
+        "for name in sys.argv[2:]:\n"
+        "    try: print(len(run.pictures.get(name)))\n"
+        "    except NoPictureError as error: print(error)\n"
+        "run.close()"
+    )
+    names = ["part0/page00.png", "0/x", "1.parquet/0", "named", "a.pdf#1", "0/y.pdf#1", "gone.png", "../a.pdf"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(output), *names],
+        env=store.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *sizes, pdf, in_tar, gone, outside = done.stdout.splitlines()
+    assert set(sizes) == {str(len(body))}
+    assert int(pdf) == int(in_tar) > 0
+    assert {gone, outside} == {"the image is no longer in INPUT"}
 
 
 def test_without_obstore_an_address_ends_with_words_and_a_folder_is_read_as_ever(folder, output):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from quintet_client.commands import Subparsers
 from quintet_client.commands.places import place
-from quintet_client.commands.read import cancelled_by_signals
+from quintet_client.commands.runs import cancelled_by_signals
 from quintet_client.errors import ExitCode
 from quintet_client.exports.exporter import ExportSettings, export_results
 from quintet_client.output.formats import NAMES, split_names
@@ -24,7 +24,7 @@ def add_to(commands: Subparsers) -> None:
     add = parser.add_argument
     add("output_path", metavar="OUTPUT", type=place, help="folder or address that was written")
     add("--to", dest="formats", type=split_names, required=True, metavar="F,…", help=f"of {','.join(NAMES)}")
-    add("--input", dest="input_path", type=Path, default=None, metavar="INPUT", help="where the files are, if moved")
+    add("--input", dest="input_path", type=place, default=None, metavar="INPUT", help="where the files are, if moved")
     add("--into", type=Path, default=None, metavar="FOLDER", help="for exports/ of an OUTPUT at an address")
     add("--writers", type=int, default=4, metavar="N", help="threads that export")
     parser.set_defaults(run=run)

@@ -50,7 +50,7 @@ def add_report(commands: Subparsers) -> None:
 def _add_folders(command: argparse.ArgumentParser) -> None:
     command.add_argument("output_path", metavar="OUTPUT", type=place, help="a folder or an address that was written")
     command.add_argument(
-        "--input", type=Path, default=None, metavar="DIR", dest="input_path", help="where its INPUT is now, if moved"
+        "--input", type=place, default=None, metavar="INPUT", dest="input_path", help="where its INPUT is now, if moved"
     )
 
 

@@ -1,17 +1,16 @@
 """The pages of one document in order, each with its result or why it has none."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from quintet_client.api.results import PageResult, page_of
 from quintet_client.errors import PageError, QuintetError
 from quintet_client.input.page_ids import document_of, page_place
-from quintet_client.input.regular_files import read_regular, why_not
+from quintet_client.input.regular_files import why_not
 from quintet_client.output.folder import Output
 from quintet_client.output.ledger import Row
 from quintet_client.service.documents import PAGE_SCHEMA, check_answer, parsed
@@ -44,7 +43,7 @@ class Document:
 
     name: str  # the id of the file that was read
     pages: tuple[DocumentPage, ...]  # at least one, in order
-    original: Path | None = None  # that file; None if it is unknown or no format needs it
+    original: Callable[[], bytes] | None = None  # reads that file; None if it is unknown or no format needs it
     original_bytes: int = -1  # its size when it was read, -1 if unknown
     original_mtime_ns: int = -1  # the time of its last change then, -1 if unknown
     read_at: str = ""  # when the last of its pages was read (ISO 8601, UTC)
@@ -101,11 +100,9 @@ def load_page(row: Row, output: Output) -> DocumentPage:
 def original_body(document: Document) -> bytes:
     """The file that a document was read from; raises ExportError if it is missing, or not what was read."""
     if document.original is None:
-        raise ExportError(
-            "the file it was read from is not known, or in a store; say where it or a copy is with --input"
-        )
+        raise ExportError("the file it was read from is not known or not there; say where it or a copy is with --input")
     try:
-        body = read_regular(str(document.original))
+        body = document.original()
     except (OSError, ValueError) as error:
         raise ExportError(f"its file cannot be read ({why_not(error)}); say where it is with --input") from error
     if document.original_bytes not in {-1, len(body)}:

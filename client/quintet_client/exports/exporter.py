@@ -8,7 +8,7 @@ import logging
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -30,7 +30,8 @@ from quintet_client.exports.documents import (
     load_page,
 )
 from quintet_client.input.addresses import Address
-from quintet_client.input.originals import NoOriginalError, Originals
+from quintet_client.input.originals import NoOriginalError, Originals, input_of
+from quintet_client.input.stores.copies import MOST_BYTES
 from quintet_client.output.folder import Output
 from quintet_client.output.formats import FORMATS, NAMES, Format, choose
 from quintet_client.output.ledger import Ledger
@@ -45,7 +46,7 @@ class ExportSettings:
 
     output_path: Path | Address  # with the results
     formats: tuple[str, ...]  # see `output.formats`
-    input_path: Path | None = None  # where the files that were read are now, if they were moved
+    input_path: Path | Address | None = None  # where the files that were read are now, if they were moved
     into: Path | None = None  # folder for the exports, if OUTPUT is an address
     writers: int = 4  # threads
 
@@ -56,7 +57,7 @@ class ExportSettings:
             raise UsageError("--into FOLDER goes with an OUTPUT at an address, and with no other")
         if self.writers < 1:
             raise UsageError(f"--writers is {self.writers}; the least allowed is 1")
-        if self.input_path is not None and not self.input_path.exists():
+        if isinstance(self.input_path, Path) and not self.input_path.exists():
             raise UsageError(f"--input {self.input_path} does not exist; give what `quintet read` was given as INPUT")
 
 
@@ -187,10 +188,13 @@ class Exporter:
         else:
             self.output.write_export(form, document.name, content)
 
-    def _original(self, name: str) -> Path | None:
+    def _original(self, name: str) -> Callable[[], bytes] | None:
         if any(form.needs_original for form in self.formats):
             with suppress(NoOriginalError):
-                return self.originals.find(name)
+                found = self.originals.find(name)
+                # A large file of this machine has always been read; what a store would have to send is bounded.
+                most_bytes = MOST_BYTES if found.is_at_address or found.part else sys.maxsize
+                return lambda: self.originals.read(found, most_bytes)
         return None
 
 
@@ -226,7 +230,7 @@ def export_results(settings: ExportSettings, cancellation: Cancellation) -> Expo
     output = open_results(settings.output_path, settings.into)
     with output.claim():
         with Ledger.open(output.ledger) as ledger:
-            inputs = list(map(Path, ledger.inputs())) if settings.input_path is None else [settings.input_path]
+            inputs = list(map(input_of, ledger.inputs())) if settings.input_path is None else [settings.input_path]
             count = ledger.count_documents()
         originals = Originals(inputs, links_may_leave=True)
         exporter = Exporter(output, choose(settings.formats), originals, ExportTally(), cancellation)

@@ -1,85 +1,170 @@
-"""The files that pages were read from, where they are now."""
+"""The files, objects and items of shards that pages were read from, where they are now."""
 
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
-from quintet_client.errors import QuintetError, UsageError
-from quintet_client.input.addresses import is_address, was_address
+from quintet_client.errors import QuintetError
+from quintet_client.input.addresses import Address, is_address
+from quintet_client.input.documents.codes import SHARD_HAS_CHANGED
 from quintet_client.input.page_ids import is_shortened, path_of
-from quintet_client.input.regular_files import why_not
-from quintet_client.input.source import Source
-from quintet_client.input.sources import find_paths
+from quintet_client.input.regular_files import read_part, read_regular, stamp_of, why_not
+from quintet_client.input.shards.listing import items_id
+from quintet_client.input.shards.parquet import GroupTooLargeError, Rows, UnreadableParquetError
+from quintet_client.input.source import PARQUET_EXTENSION, Source, stamp_of_part
+from quintet_client.input.sources import find_files, is_folder
+from quintet_client.input.stores.apart import here
+from quintet_client.input.stores.objects import Wanted, read_objects, stamps_of
+from quintet_client.input.unpacking import unpacked
+from quintet_client.service.page import UNKNOWN, FileStamp
 
-_AT_AN_ADDRESS = "the image is in a store, where originals are not looked for; give the folder of a copy with --input"
+# Shards whose items are kept by their ids; each has a million at most.
+_MOST_SHARDS = 4
+_Result = TypeVar("_Result")
 
 
 class NoOriginalError(QuintetError):
     """The file of a page is missing, or may not be opened; the message says why."""
 
 
-class Originals:
-    """Finds the files of runs that wrote one OUTPUT; safe to share between threads.
+def input_of(text: str) -> Path | Address:
+    """An INPUT as the ledger notes it."""
+    return Address.of(text) if is_address(text) else Path(text)
 
-    `inputs` are folders, files or lists; of two files with one id the one in the later place was read last. `files` are
-    known to exist. `links_may_leave` follows links below a folder out of it, as reading does.
+
+def _asked(ask: Callable[[], _Result]) -> _Result:
+    """What INPUT answers; raises NoOriginalError if it cannot be listed, or a store cannot be asked."""
+    try:
+        return ask()
+    except QuintetError as error:
+        raise NoOriginalError(f"INPUT cannot be listed: {error}") from error
+
+
+class Originals:
+    """Finds the files of runs that wrote one OUTPUT, and reads them; safe to share between threads.
+
+    `inputs` are what INPUT was; of two files with one id the one in the later place was read last. `files` are known to
+    exist. `links_may_leave` follows links below a folder out of it, as reading does. Stores are asked by this process,
+    which must not be forked any more.
     """
 
-    def __init__(self, inputs: Sequence[Path], files: Iterable[Source] = (), *, links_may_leave: bool = False) -> None:
+    def __init__(
+        self, inputs: Sequence[Path | Address], files: Iterable[Source] = (), *, links_may_leave: bool = False
+    ) -> None:
         self.inputs = tuple(inputs)
-        self._known = {file.page_id: file.path for file in files}
+        self._known = {file.page_id: file for file in files}
         self._place = os.path.abspath if links_may_leave else os.path.realpath
         self._lock = threading.Lock()
-        self._listed: dict[Path, dict[str, str]] = {}
+        self._files: dict[Path | Address, dict[str, Source]] = {}
+        self._items: dict[str, dict[str, Source]] = {}
+        self._rows = Rows()
+        self._rows_lock = threading.Lock()
 
     @property
     def missing(self) -> str:
         """Why there are no files at all; empty if there may be."""
         if not self.inputs:
             return "the run does not say where its INPUT was; give it with --input"
-        if all(map(was_address, self.inputs)):
-            return _AT_AN_ADDRESS
-        if not any(place.exists() for place in self.inputs):
+        if not any(isinstance(place, Address) or place.exists() for place in self.inputs):
             return "INPUT is no longer where it was; give its place with --input"
+        if find_spec("obstore") is None and all(isinstance(place, Address) for place in self.inputs):
+            return "INPUT is in a store, and obstore is not installed: pip install 'quintet[stores]'"
         return ""
 
-    def find(self, name: str) -> Path:
+    def find(self, name: str) -> Source:
         """Find an image or document by its id; raises NoOriginalError if it is missing or outside INPUT."""
-        if is_address(self._known.get(name, "")):
-            raise NoOriginalError(_AT_AN_ADDRESS)
         if name in self._known:
-            return Path(self._known[name])
+            return self._known[name]
         try:
             if self.missing:
                 raise NoOriginalError(self.missing)
-            for root in filter(Path.exists, reversed(self.inputs)):
-                path = self._path(root, name)
-                if path is not None and path.is_file():
-                    return path
+            for place in reversed(self.inputs):
+                if isinstance(place, Address) or place.exists():
+                    found = self._direct(place, name) or self._listed(place, name)
+                    if found is not None:
+                        return found
         except (OSError, ValueError) as error:  # a folder without permission, a NUL byte
             raise NoOriginalError(f"the image's name leads nowhere ({why_not(error)})") from error
         raise NoOriginalError("the image is no longer in INPUT")
 
-    def _path(self, root: Path, name: str) -> Path | None:
-        if not root.is_dir():
-            # A single file, or a list: the user named each file, wherever it is.
-            found = self._paths(root).get(name)
-            if found and is_address(found):
-                raise NoOriginalError(_AT_AN_ADDRESS)
-            return Path(found) if found else None
-        relative = os.path.relpath(self._paths(root).get(name, ""), root) if is_shortened(name) else path_of(name)
-        path = Path(self._place(root / relative))
-        if not path.is_relative_to(self._place(root)):
-            raise NoOriginalError("the image's name leads out of INPUT, and is not followed")
-        return path
+    def read(self, source: Source, most_bytes: int) -> bytes:
+        """Read what was found, whole; raises OSError or ValueError if that cannot be done, or it is longer."""
+        try:
+            body, stamp = self._read(source, most_bytes)
+        except (QuintetError, GroupTooLargeError, UnreadableParquetError) as error:
+            raise OSError(0, str(error)) from None
+        if source.part is not None and stamp_of_part(stamp, source.part, source.stamp.size_bytes) != source.stamp:
+            raise OSError(0, SHARD_HAS_CHANGED)
+        size_bytes = max(len(body), stamp.size_bytes if source.part is None else 0)
+        if size_bytes > most_bytes:
+            raise OSError(0, f"{size_bytes} bytes; at most {most_bytes} are read")
+        return body
 
-    def _paths(self, root: Path) -> dict[str, str]:
-        """All paths of INPUT by id: for lists, and for names that an id shortens."""
+    def _read(self, source: Source, most_bytes: int) -> tuple[bytes, FileStamp]:
+        """The bytes, and the state of the file that they are, or are part of."""
+        if source.is_row:
+            with self._rows_lock:
+                return self._rows.read(source)
+        if source.part is not None and source.part.length > most_bytes:
+            raise OSError(0, f"{source.part.length} bytes; at most {most_bytes} are read")
+        if source.is_at_address:
+            (read,) = read_objects([Wanted(Address.of(source.path), *(source.part or ()))], most_bytes)
+            if isinstance(read, Exception):
+                raise read
+            return read
+        if source.part is not None:
+            return read_part(source.path, *source.part)
+        return read_regular(source.path, most_bytes), UNKNOWN
+
+    def _direct(self, place: Path | Address, name: str) -> Source | None:
+        """A file below a folder, or an object below a prefix, by its name alone."""
+        if not is_folder(place) or is_shortened(name):
+            return None
+        if isinstance(place, Path):
+            path = Path(self._place(place / path_of(name)))
+            self._check_within(place, path)
+            return Source(name, str(path), stamp_of(str(path))) if path.is_file() else None
+        key = "/".join(filter(None, (place.key.rstrip("/"), path_of(name))))
+        address = place._replace(key=key)
+        (stamp,) = _asked(lambda: stamps_of([address]))
+        return None if stamp == UNKNOWN else Source(name, str(address), stamp)
+
+    def _check_within(self, place: Path, path: Path) -> None:
+        if not path.is_relative_to(self._place(place)):
+            raise NoOriginalError("the image's name leads out of INPUT, and is not followed")
+
+    def _listed(self, place: Path | Address, name: str) -> Source | None:
+        """A file, or an item of a shard, that INPUT is found to hold; a manifest names files wherever they are."""
         with self._lock:
-            if root not in self._listed:
-                try:
-                    self._listed[root] = find_paths(root)
-                except UsageError as error:
-                    raise NoOriginalError(f"INPUT cannot be listed: {error}") from error
-            return self._listed[root]
+            files = self._files_of(place)
+            holding = [file for file in files.values() if file.is_shard and name.startswith(items_id(file) + "/")]
+            manifests = [file for file in files.values() if file.path.lower().endswith(PARQUET_EXTENSION)]
+            found = files.get(name)
+            for file in [found] if found else holding:
+                if isinstance(place, Path) and is_folder(place):
+                    self._check_within(place, Path(self._place(file.path)))
+            for shard in [] if found else [*holding, *manifests]:
+                found = found or self._items_of(shard, is_folder(place)).get(name)
+        if found is None or found.is_at_address or found.part is not None:
+            return found
+        return found._replace(stamp=stamp_of(found.path)) if Path(found.path).is_file() else None
+
+    def _files_of(self, place: Path | Address) -> Mapping[str, Source]:
+        if place not in self._files:
+            files = _asked(lambda: find_files(place, aside=here))
+            self._files[place] = {file.page_id: file for file in files}
+        return self._files[place]
+
+    def _items_of(self, shard: Source, within_folder: bool) -> Mapping[str, Source]:
+        """What a shard or manifest holds; the shards asked for last are remembered."""
+        items = self._items.pop(shard.path, None)
+        if items is None:
+            listed = _asked(lambda: unpacked([shard], is_folder=within_folder, aside=here))
+            items = {item.page_id: item for item in listed}
+        self._items[shard.path] = items
+        if len(self._items) > _MOST_SHARDS:
+            del self._items[next(iter(self._items))]
+        return items

@@ -28,13 +28,13 @@ def page_id_of(relative: str) -> str:
     """
     root = "%2F" if relative.startswith("/") else ""
     parts = [part for part in relative.split("/") if part not in ("", ".")]
-    folders = [_shortened(_folder(_escaped(part))) for part in parts[:-1]]
+    folders = [_shortened(folder_id(_escaped(part))) for part in parts[:-1]]
     return root + "/".join([*folders, _shortened(_file(_escaped(parts[-1])))]) if parts else root or "%2E"
 
 
 def page_id_within(shard: str, name: str) -> str:
     """Name an item of a shard after what the items of a shard have before them, "" for nothing, and its own name."""
-    return f"{_folder(shard)}/{page_id_of(name)}" if shard else page_id_of(name)
+    return f"{folder_id(shard)}/{page_id_of(name)}" if shard else page_id_of(name)
 
 
 def page_id_in(document: str, number: int) -> str:
@@ -80,7 +80,8 @@ def _escaped(part: str) -> str:
     return _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in os.fsencode(found.group())), part)
 
 
-def _folder(part: str) -> str:
+def folder_id(part: str) -> str:
+    """The part of an id that stands for a folder, or a shard, that a file of such an id would be."""
     # The answer of page "a" is the file "a.json"; a folder of that name beside it must not want the same place.
     return part[: -len(".json")] + "%2Ejson" if part.endswith(".json") else part
 

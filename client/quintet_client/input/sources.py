@@ -7,18 +7,17 @@ import logging
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from itertools import starmap
 from pathlib import Path
 
 from quintet_client.errors import UsageError
 from quintet_client.input.addresses import Address, is_address, place_of
 from quintet_client.input.page_ids import page_id_of
-from quintet_client.input.regular_files import stamp_of
-from quintet_client.input.shards.listing import list_shards
 from quintet_client.input.source import EXTENSIONS, Source
-from quintet_client.input.stores.apart import apart
-from quintet_client.input.stores.objects import list_objects, stamps_of
+from quintet_client.input.stores.apart import Aside, apart
+from quintet_client.input.stores.objects import list_objects
+from quintet_client.input.unpacking import some, unpacked, with_stamps
 
 LIST_EXTENSION = ".txt"
 STANDARD_INPUT = Path("-")
@@ -27,85 +26,44 @@ RESULTS = ("exports", "pages", "parts")
 LEDGER = "ledger.sqlite"
 # Beside the parts of an OUTPUT of parts, whose ledger is elsewhere.
 RUNS = "runs"
-_MOST_NAMED = 5
 _log = logging.getLogger(__name__)
 
 
 def find_sources(input_path: Path | Address, *, null_names: bool = False, output: Path | None = None) -> list[Source]:
-    """List what INPUT holds, with its state: files (see `find_paths`) by their ids, the items of a shard in its order.
-
-    INPUT may be an address: of all images, documents and shards below a prefix, or of one object. Ids are keys relative
-    to it.
+    """List what INPUT holds, with its state: files by their ids, the items of a shard in its order; see `find_files`.
 
     Raises:
         UsageError: INPUT does not exist, a list, a manifest or the store cannot be read, or two items have one id.
         NotAuthorisedError: a store refused the credentials.
         ServerUnreachableError: a store was away for longer than is waited.
     """
-    if isinstance(input_path, Address):
-        files = list(_below(input_path))
-        is_folder = [file.path for file in files] != [str(input_path)]
-    else:
-        files = _with_stamps(starmap(Source, find_paths(input_path, null_names=null_names, output=output).items()))
-        is_folder = input_path.is_dir()
-    return _unpacked(files, is_folder=is_folder)
+    files = find_files(input_path, null_names=null_names, output=output)
+    return unpacked(files, is_folder=is_folder(input_path))
 
 
-def _with_stamps(files: Iterable[Source]) -> list[Source]:
-    """Files with their present state."""
-    files = list(files)
-    remote = [file.path for file in files if file.is_at_address]
-    stamps = dict(zip(remote, apart(stamps_of, list(map(Address.of, remote))), strict=True)) if remote else {}
-    return [file._replace(stamp=stamps.get(file.path) or stamp_of(file.path)) for file in files]
+def find_files(
+    input_path: Path | Address, *, null_names: bool = False, output: Path | None = None, aside: Aside = apart
+) -> list[Source]:
+    """List the files of INPUT with their state, shards as they are; see `find_paths`.
 
-
-def _unpacked(files: Sequence[Source], *, is_folder: bool) -> list[Source]:
-    """Files in order, with the items of shards instead of the shards; a manifest may name shards, but no manifest.
-
-    Shards are listed by another process: neither obstore nor Arrow is at its best after a fork.
+    INPUT may be an address: of all images, documents and shards below a prefix, or of one object. Ids are keys relative
+    to it. What asks a store does so `aside`. Raises as `find_sources` does.
     """
-    shards, named, ids = [file for file in files if file.is_shard], False, dict[str, str]()
-    found = _Unique((file.page_id, file) for file in files if not file.is_shard)
-    left_out, irregular = list[str](), 0
-    while shards:
-        listed = apart(list_shards, shards)
-        ids |= {shard.path: shard.page_id for shard in shards}
-        manifests = list[Source]()
-        for shard, listing in zip(shards, listed, strict=True):
-            if (listing.fault and not is_folder) or (listing.is_manifest and named):
-                raise UsageError(f"{shard.path} has {listing.fault or 'a manifest, and another manifest names it'}")
-            left_out += [shard.path] if listing.fault else []
-            irregular += listing.irregular
-            (manifests.extend if listing.is_manifest else found.add)(listing.items)
-        manifests = _with_stamps(manifests)
-        found.add(file for file in manifests if not file.is_shard)
-        shards, named, is_folder = [file for file in manifests if file.is_shard], True, False
-    if left_out:
-        _log.warning("left out of INPUT, Parquet files with neither images nor URIs: %s", _some(left_out))
-    if irregular:
-        _log.warning("left out of INPUT: %d members of tars that are no regular files", irregular)
-    # Neighbours are read together: a row with its row group, members with one request.
-    return sorted(found.values(), key=lambda item: (ids[item.path], item.part) if item.part else (item.page_id, ()))
+    if isinstance(input_path, Address):
+        return sorted(_below(input_path, aside))
+    paths = find_paths(input_path, null_names=null_names, output=output)
+    return with_stamps(starmap(Source, sorted(paths.items())), aside)
 
 
-class _Unique(dict[str, Source]):
-    """Items by their ids."""
-
-    def add(self, items: Iterable[Source]) -> None:
-        """Add items; raises UsageError for two with one id, unless they are the same."""
-        for item in items:
-            other = self.setdefault(item.page_id, item)
-            if other is not item and other.place != item.place:
-                raise UsageError(
-                    f"the id {item.page_id} would be given to an item of {other.path} and one of {item.path}; "
-                    "rename one, or read them into different OUTPUTs"
-                )
+def is_folder(place: Path | Address) -> bool:
+    """Whether a place is a folder, or by its name a prefix."""
+    return place.is_dir() if isinstance(place, Path) else not place.name.lower().endswith(EXTENSIONS)
 
 
-def _below(address: Address) -> Iterator[Source]:
+def _below(address: Address, aside: Aside) -> Iterator[Source]:
     """The objects of an address; obstore's keys have no empty parts, and none that is "." or ".."."""
     prefix = address.key.rstrip("/")
-    for key, stamp in apart(list_objects, address, EXTENSIONS):
+    for key, stamp in aside(list_objects, address, EXTENSIONS):
         relative = key.removeprefix(prefix).removeprefix("/") or address.name
         yield Source(page_id_of(relative), str(address._replace(key=key)), stamp)
 
@@ -176,7 +134,7 @@ class _Results:
     def tell(self) -> None:
         """Log what was left out."""
         if self._met:
-            _log.warning("left out of INPUT, as results of reading: %s", _some(list(self._met)))
+            _log.warning("left out of INPUT, as results of reading: %s", some(list(self._met)))
 
 
 class _Walk:
@@ -206,7 +164,7 @@ class _Walk:
                 yield from self._files(entries, place)
         if self._again:
             told = f"{len(self._again)} links to folders that are read under another name"
-            _log.warning("left out of INPUT, %s: %s", told, _some(self._again))
+            _log.warning("left out of INPUT, %s: %s", told, some(self._again))
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         """What a folder holds; nothing if it has been visited."""
@@ -242,11 +200,6 @@ def _place_of(folder: str) -> str:
     except (OSError, ValueError):  # ValueError: a NUL byte in a name from a list
         return ""
     return os.path.realpath(folder)
-
-
-def _some(names: list[str]) -> str:
-    """A few names for a log."""
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {len(names) - _MOST_NAMED} more" if names[_MOST_NAMED:] else "")
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

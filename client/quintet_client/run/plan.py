@@ -18,7 +18,7 @@ from quintet_client.input.source import TIFF_EXTENSIONS, Source
 from quintet_client.input.sources import names_files
 from quintet_client.output.folder import Output
 from quintet_client.output.ledger import Ledger, Row
-from quintet_client.run.settings import ReadSettings
+from quintet_client.run.settings import RunSettings
 from quintet_client.service.page import UNKNOWN
 from quintet_client.service.transport import DEFAULT_MODEL
 
@@ -55,7 +55,7 @@ class Plan:
         return len(self.page_ids)
 
 
-def make_plan(files: Sequence[Source], output: Output, settings: ReadSettings) -> Plan:
+def make_plan(files: Sequence[Source], output: Output, settings: RunSettings) -> Plan:
     """Decide which pages are to be read, and enter those in the ledger as pending.
 
     Pages that a document has no longer are forgotten, with their answers; those of files that are gone, if asked for.
@@ -79,7 +79,7 @@ def make_plan(files: Sequence[Source], output: Output, settings: ReadSettings) -
 class _Planner:
     ledger: Ledger
     output: Output
-    settings: ReadSettings
+    settings: RunSettings
     renderer: Renderer
 
     def plan(self, files: Sequence[Source]) -> Plan:

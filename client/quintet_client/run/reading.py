@@ -4,14 +4,13 @@ Every arrow is bounded: a slow disk holds up the writers, full writers the sende
 the pages and bytes under way. A page is entered as ok only after its file is in place, and has exactly one end a run.
 """
 
-import json
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from quintet_client.cancellation import BoundedPool, Cancellation
-from quintet_client.errors import ExitCode, QuintetError, ServerUnreachableError, UsageError
+from quintet_client.errors import QuintetError, ServerUnreachableError, UsageError
 from quintet_client.exports.during_run import RunExports
 from quintet_client.input.documents.codes import DocumentCode
 from quintet_client.input.loader import PageLoader
@@ -20,6 +19,7 @@ from quintet_client.output.folder import Output
 from quintet_client.output.ledger import Ended, Ledger, Row
 from quintet_client.output.ledger_writer import LedgerWriter
 from quintet_client.output.opening import open_output
+from quintet_client.run.account import Account
 from quintet_client.run.events import Events
 from quintet_client.run.plan import Plan, make_plan
 from quintet_client.run.progress import Progress
@@ -84,7 +84,8 @@ def read_all(
         model = _Reading(run, delivery, limit, limits, slabs, plan).read() if limits else plan.model
         tally.sent_again = delivery.sent_again
         exports.finish()
-        return _close(run, model, plan.page_ids)
+        account = Account(output, settings, tally, clock, plan.page_ids)
+        return account.close(cancellation, model, exports.tally if settings.formats else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,34 +238,3 @@ def _row(page: Page, outcome: Final) -> Row:
         code, message = outcome.code, outcome.message
     state = "ok" if isinstance(outcome, Answered) else "failed"
     return Row(page.page_id, state, outcome.tries, code, message, *page.stamp, output_bytes, outcome.request_id)
-
-
-def _close(run: _Run, model: str | None, page_ids: Set[str]) -> Report:
-    """Check the account of these pages, write it down and return it."""
-    exit_code, reason = _verdict(run)
-    exports = run.exports.tally.document() if run.settings.formats else None
-    report = Report(run.tally, run.clock, run.clock.seconds, model, run.settings, exit_code, reason, exports)
-    with Ledger.open(run.output.ledger) as ledger:
-        failed = [_failure_line(row) for row in ledger.rows("failed") if row.page_id in page_ids]
-    run.output.write_account(report.to_json(), b"".join(failed))
-    return report
-
-
-def _verdict(run: _Run) -> tuple[ExitCode, str]:
-    cause, tally = run.cancellation.cause, run.tally
-    if isinstance(cause, QuintetError):
-        return cause.exit_code, str(cause)
-    if cause is not None:
-        return ExitCode.UNEXPECTED, f"{type(cause).__name__}: {cause}"
-    if tally.left:
-        return ExitCode.UNEXPECTED, f"the account does not add up: {tally.left} of {tally.inputs} pages have no end"
-    if tally.failed or tally.skipped_failed:
-        return ExitCode.SOME_FAILED, f"{tally.failed + tally.skipped_failed} pages failed, listed in failed.jsonl"
-    if not run.exports.tally.complete:
-        return ExitCode.EXPORTS_MISSING, "every page was read, but not every export made: see above"
-    return ExitCode.OK, ""
-
-
-def _failure_line(row: Row) -> bytes:
-    line = {name: getattr(row, name) for name in ("page_id", "code", "message", "tries", "request_id")}
-    return json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"

@@ -15,7 +15,7 @@ from typing import Any
 from quintet_client.errors import ExitCode
 from quintet_client.input.addresses import Address
 from quintet_client.output.ledger import Row
-from quintet_client.run.settings import ReadSettings
+from quintet_client.run.settings import RunSettings
 
 # Enough for a p95 to one part in a hundred; a run of a billion pages keeps no more.
 _SAMPLES = 10_000
@@ -131,7 +131,7 @@ class Report:
     clock: Clock
     seconds: float
     model: str | None
-    settings: ReadSettings
+    settings: RunSettings
     exit_code: ExitCode
     reason: str
     exports: dict[str, Any] | None = None  # None: no formats were asked for

@@ -1,4 +1,4 @@
-"""Every setting of one `quintet read`, with units; read once, validated before anything starts."""
+"""Every setting of any run, and of one `quintet read`, with units; read once, validated before anything starts."""
 
 import os
 from dataclasses import dataclass, field
@@ -25,14 +25,49 @@ def default_loaders() -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadSettings:
-    """The settings of one run.
+class RunSettings:
+    """What is read, into what: the settings that a plan is made by.
 
     Attributes:
         input_path: folder, file, `.txt` list or address to read; `-` is a list on standard input.
         output_path: folder to write, or an address, which is written as parts.
+        model: name of the model that reads; results of several are not mixed in one OUTPUT.
+        retry_failed: read pages again that failed in an earlier run.
+        overwrite: forget earlier results and start anew.
+        prune: remove the results of files that are gone.
+        limit: read only the first so many pages.
+        null_names: names in a list end with NUL, not with a newline.
+        dpi: pixels an inch that pages of PDFs are rendered at.
+    """
+
+    input_path: Path | Address
+    output_path: Path | Address
+    model: str = DEFAULT_MODEL
+    retry_failed: bool = False
+    overwrite: bool = False
+    prune: bool = False
+    limit: int | None = None
+    null_names: bool = False
+    dpi: int = 200  # what scanners take text in at; letters of 8 points have 22 pixels
+
+    def __post_init__(self) -> None:
+        if not _LEAST_DPI <= self.dpi <= _MOST_DPI:
+            raise UsageError(f"--dpi is {self.dpi}; allowed are {_LEAST_DPI} to {_MOST_DPI}")
+        at_least("limit", 1 if self.limit is None else self.limit, 1)
+
+    @property
+    def input_place(self) -> str:
+        """INPUT as the ledger notes it: an address, or an absolute path."""
+        place = self.input_path
+        return str(place) if isinstance(place, Address) else os.path.abspath(place)  # noqa: PTH100 - resolve() would follow links
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSettings(RunSettings):
+    """The settings of one run, beside those of any.
+
+    Attributes:
         servers: base URLs of the inference addresses of one service or several.
-        model: name of the served model that reads them; results of several are not mixed in one OUTPUT.
         token_files: plain tokens or TorchServe's key_file.json: one for all servers or one for each; None sends no
             token.
         batch: pages the loader's processes read at a time.
@@ -47,19 +82,10 @@ class ReadSettings:
         give_up_s: longest time without reaching any server before the run ends.
         shared_memory: decode pages in the loader's processes, into memory that a service on this machine reads.
         shared_memory_mb: MiB of it.
-        retry_failed: read pages again that failed in an earlier run.
-        overwrite: forget earlier results and start anew.
-        prune: remove the results of files that are gone.
-        limit: read only the first so many pages.
-        null_names: names in a list end with NUL, not with a newline.
         formats: what to export pages as when they come to their end; see `output.formats`.
-        dpi: pixels an inch that pages of PDFs are rendered at.
     """
 
-    input_path: Path | Address
-    output_path: Path | Address
     servers: tuple[str, ...] = (DEFAULT_SERVER,)
-    model: str = DEFAULT_MODEL
     token_files: tuple[Path, ...] | None = None
     batch: int = 64
     loaders: int = field(default_factory=default_loaders)
@@ -71,15 +97,10 @@ class ReadSettings:
     give_up_s: float = 120.0
     shared_memory: bool = False
     shared_memory_mb: int = 1024
-    retry_failed: bool = False
-    overwrite: bool = False
-    prune: bool = False
-    limit: int | None = None
-    null_names: bool = False
     formats: tuple[str, ...] = ()
-    dpi: int = 200  # what scanners take text in at; letters of 8 points have 22 pixels
 
     def __post_init__(self) -> None:
+        RunSettings.__post_init__(self)  # slots: super() does not find this class
         for name, least in (
             ("batch", 1),
             ("loaders", 0),
@@ -88,16 +109,12 @@ class ReadSettings:
             ("retries", 1),
             ("shared_memory_mb", LEAST_SHARED_MEMORY_MB),
         ):
-            _at_least(name, getattr(self, name), least)
+            at_least(name, getattr(self, name), least)
         self._check_servers()
-        self._needs_no_originals_of_a_store()
-        _at_least("pack", 1 if self.pack is None else self.pack, 1)
+        at_least("pack", 1 if self.pack is None else self.pack, 1)
         if self.pack is not None and self.pack > MAX_ITEMS:
             raise UsageError(f"--pack is {self.pack}; a request holds at most {MAX_ITEMS} pages")
-        if not _LEAST_DPI <= self.dpi <= _MOST_DPI:
-            raise UsageError(f"--dpi is {self.dpi}; allowed are {_LEAST_DPI} to {_MOST_DPI}")
         choose(self.formats)
-        _at_least("limit", 1 if self.limit is None else self.limit, 1)
         for name in ("timeout_s", "give_up_s"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; give seconds above 0")
@@ -109,22 +126,8 @@ class ReadSettings:
             )
         check_servers(self.servers, self.token_files or ())
 
-    def _needs_no_originals_of_a_store(self) -> None:
-        if isinstance(self.input_path, Address):
-            for form in choose(self.formats):
-                if form.needs_original:
-                    raise UsageError(
-                        f"--formats {form.name} needs the original files, which are not looked for in stores: leave it "
-                        f"out, then `quintet export OUTPUT --to {form.name} --input COPY`"
-                    )
 
-    @property
-    def input_place(self) -> str:
-        """INPUT as the ledger notes it: an address, or an absolute path."""
-        place = self.input_path
-        return str(place) if isinstance(place, Address) else os.path.abspath(place)  # noqa: PTH100 - resolve() would follow links
-
-
-def _at_least(name: str, value: int, least: int) -> None:
+def at_least(name: str, value: int, least: int) -> None:
+    """Raise UsageError for an option that is less than it may be."""
     if value < least:
         raise UsageError(f"--{name.replace('_', '-')} is {value}; the least allowed is {least}")

@@ -145,6 +145,9 @@ class Sender:
         """How many batches are under way."""
         return self._requests
 
+    def __str__(self) -> str:
+        return f"{self.pages} sent in {self.requests} requests"
+
     def put(self, batch: Sequence[Page]) -> bool:
         """Wait until a batch may be under way, and hand it over; returns False if the run is ending instead."""
         if not self._limit.acquire(len(batch), sum(len(page.body) for page in batch)):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from benchmarks.bench_gpu import command, peer, tables, variants
+from benchmarks.bench_gpu import command, tables
 from benchmarks.bench_gpu.accuracy import MOST_F1_LOST, compare
-from benchmarks.bench_gpu.in_process import Throughput
+from benchmarks.bench_gpu.command import Step
+from benchmarks.bench_gpu.in_process import different_batches
 from benchmarks.bench_gpu.options import Options, parse
 from benchmarks.bench_gpu.pages import draw_plain_pages
-from benchmarks.bench_gpu.variants import BASE, REFERENCE, VARIANTS, Variant, VariantFigures
+from benchmarks.bench_gpu.variants import BASE, REFERENCE, VARIANTS
 
 PAGE = {"lines": [], "orientation": {"angle_deg": 0}}
 WORDS = [f"word{number}" for number in range(1000)]
@@ -69,51 +72,90 @@ def test_on_the_cpu_everything_is_small_unless_told_otherwise() -> None:
     assert parse([]).batches == (1, 8, 16, 32, 64)
 
 
-def run_without_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> dict[str, Any]:
-    """The JSON of a run whose variants take no time, and in which nothing else can run."""
-
-    def measured(_options: Options, variant: Variant, names: list[str], _bodies: list[bytes]) -> VariantFigures:
-        throughput = Throughput(1, (2.0,), None, None, 0)
-        return VariantFigures(variant, "float32", 0.1, throughput, {"p50": 1.0, "p95": 2.0}, {names[0]: PAGE})
-
-    def missing(*_arguments: object) -> None:
-        raise ImportError("No module named 'rapidocr'")
-
-    monkeypatch.setattr(variants, "measure", measured)
-    monkeypatch.setattr(variants, "open_chain", missing)
-    monkeypatch.setattr(peer, "pages_per_s", missing)
+def run_steps(tmp_path: Path, *steps: Step, arguments: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The JSON of a run of these steps alone, which has to be there after each of them."""
     draw_plain_pages(1, tmp_path / "pages")
-    given = ["--device", "cpu", "--pages", "1", "--samples", str(tmp_path / "pages"), "--served-pages", "0"]
-    assert command.run(parse([*given, "--output", str(tmp_path / "report.json"), *options])) == 0
+    given = ["--device", "cpu", "--pages", "1", "--samples", str(tmp_path / "pages")]
+    given += ["--budget", str(tmp_path / "none.json"), "--output", str(tmp_path / "report.json")]
+    assert command.run(parse([*given, *arguments]), steps) == 0
     return json.loads((tmp_path / "report.json").read_text())
 
 
-def test_what_comes_after_the_budget_is_named_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = run_without_networks(tmp_path, monkeypatch, "--budget-s", "-1")
-    assert [row["key"] for row in found["variants"]] == [BASE.key], "without one row a run says nothing"
-    assert "the seed's script: the budget of -1 s is used up" in found["left_out"]
-    assert all(reason.endswith(": the budget of -1 s is used up") for reason in found["left_out"])
+def own(name: str, key: str = "", **options: Any) -> Step:
+    return Step(name, f"tests.unit.benchmarks.steps_of_their_own:{name}", key, **options)
 
 
-def test_a_row_that_cannot_run_here_says_so_and_leaves_the_others_their_turn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_comes_after_the_budget_is_named_and_left_out(tmp_path: Path) -> None:
+    document = run_steps(tmp_path, own("found", "base"), own("error"), arguments=("--budget-s", "-1"))
+    assert [row["key"] for row in document["variants"]] == ["base"], "without one row a run says nothing"
+    assert document["left_out"] == ["error: the budget of -1 s is used up"]
+
+
+def test_a_step_that_fails_or_crashes_costs_no_more_than_its_own_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = run_without_networks(tmp_path, monkeypatch)
-    assert "the seed's script: ImportError: No module named 'rapidocr'" in found["left_out"]
-    assert [row["key"] for row in found["variants"]] == [variant.key for variant in VARIANTS]
+    document = run_steps(tmp_path, own("error"), own("crash", "graphs"), own("found", "base"))
+    assert document["left_out"][0] == "error: ImportError: No module named 'rapidocr'"
+    assert document["left_out"][1].startswith("crash: signal SIGABRT")
+    assert [row["key"] for row in document["variants"]] == ["graphs", "base"], "what was found before the crash stays"
+    assert document["variants"][1]["word_f1"] == 0.0
+    assert "left out: crash: signal SIGABRT" in capsys.readouterr().out
 
 
-def test_the_table_has_a_line_a_variant_with_its_gate_and_the_ratio_to_the_seed() -> None:
+def test_a_step_that_hangs_is_ended_with_all_that_it_has_started(tmp_path: Path) -> None:
+    document = run_steps(tmp_path, own("hang"), own("found", "base"), arguments=("--step-s", "5"))
+    assert document["left_out"] == ["hang: not done after 5 s"]
+    assert document["cleaned"] is True
+    assert not psutil.pid_exists(document["pid"]) or psutil.Process(document["pid"]).status() == psutil.STATUS_ZOMBIE
+    assert len(document["variants"]) == 1
+
+
+def test_the_json_is_there_after_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "run_step", lambda *_: ({"part_ms": {}}, None))
+    monkeypatch.setattr(command.tables, "describe", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_steps(tmp_path, own("found"))
+    assert json.loads((tmp_path / "report.json").read_text())["part_ms"] == {}
+
+
+def test_a_variant_may_change_the_environment_of_its_process(tmp_path: Path) -> None:
+    (plans,) = (variant for variant in VARIANTS if variant.environment)
+    assert run_steps(tmp_path, own("environment", environment=plans.environment))["limit"] == "0"
+
+
+def test_each_batch_is_another_choice_of_pages() -> None:
+    batches = different_batches(256, 64, 50)
+    assert len({tuple(batch) for batch in batches}) == 50
+    assert all(len(set(batch)) == 64 for batch in batches)
+    assert different_batches(256, 64, 50) == batches, "and the same ones in the next variant"
+    assert sorted(different_batches(2, 4, 1)[0]) == [0, 0, 1, 1]
+
+
+def test_options_reach_another_process_as_they_are() -> None:
+    options = parse(["--samples", "pages", "--batches", "1", "2"])
+    assert Options.from_json(options.as_json()) == options
+
+
+def test_the_tables_show_the_first_batches_and_what_was_predicted_beside_what_was_measured() -> None:
     row = {
-        "title": "bfloat16", "dtype": "bfloat16", "median": 200.0, "latency_ms": {"p50": 9.0, "p95": 11.0}, "busy": 0.5,
-        "device_peak_bytes": 3_000_000_000, "start_s": 4.0, "word_f1": 0.99, "identical_share": 0.97, "passes": False,
+        "key": "base", "title": "bfloat16", "dtype": "bfloat16", "start_s": 4.0, "batch": 64, "pages_per_s": 200.0,
+        "batch_ms": [900.0, *[400.0] * 4, *[321.0] * 45], "latency_ms": {"p50": 9.0, "p95": 11.0}, "busy": 0.5,
+        "device_peak_bytes": 3_000_000_000, "word_f1": 0.99, "identical_share": 0.97, "passes": False,
     }  # fmt: skip
+    ended = {"key": "jpeg", "title": "JPEG on the device", "dtype": "float16", "start_s": 4.0}
+    layout = {"gpu_ms_a_page": 0.321, "network_ms_a_page": 0.25}
+    budget = {"pages": 64, "predicted": {"pages_per_s": [32.0, 112.0]}, "stages": {"layout": layout}}
     found = {
-        "different_pages": 2, "set": "plain", "words_per_page": 170.0, "seconds": 9.0, "variants": [row], "served": [],
-        "peer_pages_per_s": 2.0, "left_out": ["TorchServe: not installed"],
+        "different_pages": 2, "set": "plain", "words_per_page": 170.0, "seconds": 9.0, "variants": [row, ended],
+        "peer_pages_per_s": 2.0, "left_out": ["TorchServe: not installed"], "budget": budget,
+        "part_ms": {"layout": 0.5}, "network_ms": {"layout": 0.4},
     }  # fmt: skip
     text = tables.describe(found)
-    assert "97%" in text
-    assert "FAILS" in text
-    assert "100.0 times" in text
-    assert "left out: TorchServe: not installed" in text
+    for words in ("97%", "FAILS", "100.0 times", "left out: TorchServe: not installed"):
+        assert words in text
+    assert re.search(r"bfloat16 +900 +400 +321 +321 +321\n", text)
+    assert "32 pages/s if host and GPU take turns, 112 if they overlap; measured: 200" in text
+    assert re.search(r"layout +0.500 +0.321 +0.400 +0.250", text)

@@ -122,6 +122,16 @@ def test_a_network_without_values_is_counted_and_what_needs_one_is_an_error(acco
         pooled.sum().item()
 
 
+def test_the_shape_of_a_call_is_what_the_network_sees_after_it_is_filled_up(account: Account) -> None:
+    batch, weight = torch.zeros(3, 3, 8, 8, device=CUDA).hollow(), torch.zeros(4, 3, 3, 3, device=CUDA)
+    account.clear()
+    account.call(tuple(batch.shape))
+    with account.network():
+        F.conv2d(F.conv2d(torch.cat([batch, batch[:1]]), weight), torch.zeros(1, 4, 1, 1, device=CUDA))
+    assert account.now.shapes == [(4, 3, 8, 8)]
+    assert len(account.now.plans) == 2
+
+
 def test_pixels_that_are_gathered_count_and_not_all_that_could_be(account: Account) -> None:
     pages, places = torch.zeros(100_000, device=CUDA), torch.arange(10, device=CUDA)
     account.clear()

@@ -54,9 +54,9 @@ def document(*pages, name="a.png", original=(None, -1)):
 
 
 def original(path, body):
-    """A file that was read, and its size."""
+    """What reads a file, and its size when it was read."""
     path.write_bytes(body)
-    return path, len(body)
+    return path.read_bytes, len(body)
 
 
 def encoded(image: Image.Image, form: str, **options) -> bytes:

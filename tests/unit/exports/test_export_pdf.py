@@ -228,10 +228,10 @@ def test_an_original_that_is_not_what_was_read_is_refused(tmp_path):
     with pytest.raises(ExportError, match=r"1000 x 800 pixels.*read it again"):
         searchable(tmp_path, encoded(picture(SIZE[::-1]), "PNG"), made())
     found = original(tmp_path / "a.png", body)
-    found[0].write_bytes(body + b"more")
+    (tmp_path / "a.png").write_bytes(body + b"more")
     with pytest.raises(ExportError, match=f"{len(body) + 4} bytes"):
         pdf.render(document(made(), original=found))
-    found[0].unlink()
+    (tmp_path / "a.png").unlink()
     with pytest.raises(ExportError, match=r"No such file.*--input"):
         pdf.render(document(made(), original=found))
     with pytest.raises(ExportError, match="no page 1"):

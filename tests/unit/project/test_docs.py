@@ -106,6 +106,18 @@ def test_every_option_of_quintet_read_is_documented() -> None:
     assert set(options_of("read")) - {"--help"} <= set(table_rows(SETTINGS))
 
 
+def test_every_option_of_quintet_batch_is_documented_with_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("QUINTET_MODEL", raising=False)
+    section = SETTINGS.split("quintet batch INPUT OUTPUT", 1)[1].split("\n## ", 1)[0]
+    documented, shared = table_rows(section), options_of("read")
+    for option, default in options_of("batch").items():
+        if option in shared:
+            assert (f"`{option}`" in section or option == "--help", shared[option]) == (True, default), option
+        else:
+            shown = documented[option][0].replace("`", "")
+            assert {"none": None}.get(shown, yaml.safe_load(shown)) == default, option
+
+
 def test_every_option_of_quintet_status_is_documented_with_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("QUINTET_SERVER", raising=False)
     monkeypatch.delenv("QUINTET_MODEL", raising=False)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from quintet_client.errors import UsageError
 from quintet_client.input.addresses import Address, is_address, place_of
 from quintet_client.input.documents.codes import DocumentCode
-from quintet_client.input.page_ids import page_id_of, page_id_within
+from quintet_client.input.page_ids import folder_id, page_id_of, page_id_within
 from quintet_client.input.regular_files import open_regular, why_not
 from quintet_client.input.shards.parquet import Columns, UnreadableParquetError, columns_of, open_parquet, rows_of
 from quintet_client.input.shards.tar import DamagedTarError, Member, Read, members
@@ -54,6 +54,12 @@ def list_shards(shards: Sequence[Source]) -> list[Listed]:
     """
     with ThreadPoolExecutor(_SHARDS_AT_A_TIME) as threads:
         return list(threads.map(_listed, shards))
+
+
+def items_id(shard: Source) -> str:
+    """What the ids of a shard's items begin with, before a slash: a tar's has no extension."""
+    is_tar = shard.page_id.lower().endswith(TAR_EXTENSION)
+    return folder_id(shard.page_id[: -len(TAR_EXTENSION)] if is_tar else shard.page_id)
 
 
 def _listed(shard: Source) -> Listed:
@@ -102,7 +108,7 @@ def _tar_members(shard: Source, read: Read) -> Listed:
 
 def _named(shard: Source, found: dict[str, Member]) -> Iterator[Source]:
     """Images under `shard/key`, with their extensions where several have one key; documents always with theirs."""
-    before = shard.page_id[: -len(TAR_EXTENSION)] if shard.page_id.lower().endswith(TAR_EXTENSION) else shard.page_id
+    before = items_id(shard)
     keys = Counter(map(_key_of, found))
     for name, member in found.items():
         key = _key_of(name)
@@ -160,7 +166,7 @@ def _images(shard: Source, rows: Iterator[tuple[Part, list[Any]]], columns: Colu
         ids.append(_text(values[0]) if columns.key else str(number))
     unique = columns.key == "" or (all(ids) and len(set(map(page_id_of, ids))) == len(ids))
     for number, part in enumerate(parts):
-        page_id = page_id_within(shard.page_id, ids[number] if unique else str(number))
+        page_id = page_id_within(items_id(shard), ids[number] if unique else str(number))
         yield Source(page_id, shard.path, stamp_of_part(shard.stamp, part, -1), part=part)
 
 

@@ -3,6 +3,7 @@
 `tarfile` reads a header of any length into memory, keeps a kilobyte for each member, and recurses.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ MOST_NAME_BYTES = 4096
 _REGULAR, _CONTIGUOUS, _PAX, _PAX_GLOBAL = b"0", b"7", b"x", b"g"
 _LONG_NAME, _LONG_LINK, _SPARSE = b"L", b"K", b"S"
 _WITHOUT_DATA = frozenset((b"1", b"2", b"3", b"4", b"5", b"6"))
+_ASCII = re.compile(rb"[\x00-\x7f]+")
 _USTAR = b"ustar\0"
 _PACKED = {b"\x1f\x8b": "gzip", b"BZ": "bzip2", b"\xfd7": "xz", b"\x28\xb5": "zstd"}
 
@@ -84,8 +86,9 @@ def _checked(header: bytes, offset: int) -> tuple[bytes, int]:
     if len(header) < BLOCK:
         raise DamagedTarError(f"it ends within the header at byte {offset}")
     total = sum(header) - sum(header[148:156]) + 8 * ord(" ")
-    signed = total - 256 * sum(byte > 127 for byte in header[:148] + header[156:])  # as some old tars count
-    if _number(header[148:156]) not in {total, signed}:
+    told = _number(header[148:156])
+    # Some old tars count bytes as signed.
+    if told != total and told != total - 256 * len(_ASCII.sub(b"", header[:148] + header[156:])):
         raise DamagedTarError(f"no header at byte {offset}")
     length = _number(header[124:136])
     if length < 0:

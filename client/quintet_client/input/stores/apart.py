@@ -4,9 +4,21 @@ import multiprocessing
 import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 _Result = TypeVar("_Result")
+
+
+class Aside(Protocol):
+    """Calls a function with its arguments, in some process."""
+
+    def __call__(self, work: Callable[..., _Result], *arguments: object) -> _Result:
+        """Return what the function returns, or raise what it raises."""
+
+
+def here(work: Callable[..., _Result], *arguments: object) -> _Result:
+    """Call a function in this process, which will not be forked any more."""
+    return work(*arguments)
 
 
 def apart(work: Callable[..., _Result], *arguments: object) -> _Result:

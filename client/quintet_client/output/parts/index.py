@@ -1,9 +1,9 @@
 """The ledger of an OUTPUT of parts, made of what they hold, with the place of each item's row."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
-from quintet_client.output.ledger import UPSERT, Ledger
+from quintet_client.output.ledger import UPSERT, Ledger, Row
 from quintet_client.output.parts.rows import GONE, IndexRow
 
 
@@ -22,11 +22,20 @@ class PartsLedger(Ledger):
     CREATE TABLE IF NOT EXISTS places (
       page_id TEXT PRIMARY KEY, part TEXT NOT NULL, number INTEGER NOT NULL
     ) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS places_by_part ON places (part);
     """
 
     def parts(self) -> dict[str, str]:
         """The parts that were taken in, each with what told its content."""
         return dict(self._connection.execute("SELECT name, tag FROM parts"))
+
+    def rows_of_run(self, run: int, known: Set[str]) -> dict[str, list[Row]]:
+        """The rows that a run's parts hold, by part, but for parts that are known; of an item in several, the last."""
+        begin, end = f"{run:05}-", f"{run:05}."  # "." comes after "-"
+        found = self._connection.execute("SELECT name FROM parts WHERE name > ? AND name < ?", (begin, end))
+        names = [str(name) for (name,) in found if name not in known]
+        among = "JOIN places USING (page_id) WHERE part = ?"
+        return {name: list(self._select(among, name)) for name in names}
 
     def place_of(self, page_id: str) -> Place | None:
         """Where the row of an item is that counts; None if no part holds it."""

@@ -14,8 +14,8 @@ from quintet_client.errors import QuintetError
 from quintet_client.input.documents.renderer import Renderer
 from quintet_client.input.originals import NoOriginalError, Originals
 from quintet_client.input.page_ids import page_place
-from quintet_client.input.regular_files import MAX_FILE_BYTES, read_regular, stamp_of, why_not
-from quintet_client.service.page import FileStamp
+from quintet_client.input.regular_files import MAX_FILE_BYTES, why_not
+from quintet_client.input.source import Source
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -52,21 +52,21 @@ class PagePictures:
         """Return a page's image as it is, or a rendered page of a document; raises NoPictureError if there is none."""
         name, number = page_place(page_id)
         try:
-            path = str(self._originals.find(name))
+            found = self._originals.find(name)
             if name == page_id:
-                return read_regular(path, MAX_FILE_BYTES)
+                return self._originals.read(found, MAX_FILE_BYTES)
         except NoOriginalError as error:
             raise NoPictureError(str(error)) from error
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise NoPictureError(f"the image cannot be read ({why_not(error)})") from error
-        return self._rendered(path, number, dpi, stamp_of(path))
+        return self._rendered(found._replace(page=number), dpi)
 
     def close(self) -> None:
         """End the renderer."""
         self._renderer.close()
 
-    def _render(self, path: str, number: int, dpi: int, _stamp: FileStamp) -> bytes:
-        answer = self._renderer.render(path, number, dpi)
+    def _render(self, page: Source, dpi: int) -> bytes:
+        answer = self._renderer.render_source(page, dpi)
         if answer.code:
             raise NoPictureError(answer.message)
         return answer.body

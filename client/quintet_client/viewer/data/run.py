@@ -13,7 +13,7 @@ from typing import Any
 from quintet_client.api.results import PageResult, page_of
 from quintet_client.errors import PageError, QuintetError
 from quintet_client.input.addresses import Address
-from quintet_client.input.originals import Originals
+from quintet_client.input.originals import Originals, input_of
 from quintet_client.output.opening import open_results
 from quintet_client.service.documents import PAGE_SCHEMA, parsed
 from quintet_client.viewer.data.ledger import LedgerReader
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 class Run:
     """A run, finished or going on."""
 
-    def __init__(self, output_path: Path | Address, input_path: Path | None = None) -> None:
+    def __init__(self, output_path: Path | Address, input_path: Path | Address | None = None) -> None:
         """Take INPUT from the run itself without `input_path`; raises UsageError if OUTPUT holds no ledger."""
         self.place = output_path.absolute() if isinstance(output_path, Path) else output_path
         self._output = open_results(output_path)
@@ -89,11 +89,11 @@ class Run:
         """Return a page that was read; None if there is no result, or none of quintet.page/1 as documented."""
         return page_in(self.document(page_id))
 
-    def _inputs_of_the_run(self) -> list[Path]:
+    def _inputs_of_the_run(self) -> list[Path | Address]:
         """Return each INPUT that the ledger notes; none if that is damaged."""
         try:
-            return list(map(Path, json.loads(self.ledger.facts().get("inputs", "[]"))))
-        except (ValueError, TypeError, RecursionError):
+            return list(map(input_of, json.loads(self.ledger.facts().get("inputs", "[]"))))
+        except (ValueError, TypeError, AttributeError, RecursionError):
             return []
 
 

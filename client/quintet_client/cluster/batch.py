@@ -1,0 +1,173 @@
+"""The main path of `quintet batch`: sources → plan → passes on Ray → account."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from quintet_client.cancellation import Cancellation
+from quintet_client.cluster.job import RayJob, temporary_folder
+from quintet_client.cluster.messages import Facts, Setup, Trouble
+from quintet_client.cluster.passes import Passes
+from quintet_client.cluster.settings import BatchSettings
+from quintet_client.errors import ModelMismatchError, UsageError
+from quintet_client.input.addresses import Address
+from quintet_client.input.source import Source
+from quintet_client.input.sources import find_sources
+from quintet_client.output.ledger import Ledger, Row
+from quintet_client.output.parts.output import PartsOutput
+from quintet_client.run.account import Account
+from quintet_client.run.events import Events
+from quintet_client.run.plan import Plan, make_plan
+from quintet_client.run.progress import Progress
+from quintet_client.run.report import Clock, Report, Tally
+
+_POLL_S = 0.5
+_log = logging.getLogger(__name__)
+
+
+def batch_all(settings: BatchSettings, cancellation: Cancellation, events: Events) -> Report:
+    """Read every item of INPUT that has no end yet, on Ray, and report.
+
+    Args:
+        settings: the run.
+        cancellation: ends the run early; items without an end are left for the next run.
+        events: told what happens, for other programs.
+
+    Returns:
+        The report, already written to OUTPUT. Faults during the run are in it, as exit code and reason.
+
+    Raises:
+        QuintetError: the run could not begin.
+    """
+    clock = Clock()
+    digest = archive_digest(settings.archive_path)
+    output = _parts_of(settings.output_path)
+    files = find_sources(settings.input_path, null_names=settings.null_names, output=output.folder)
+    with output.claim():
+        output.sync(forked=True)
+        plan = make_plan(files, output, settings)
+        tally = Tally(plan.inputs, plan.skipped_ok, plan.skipped_failed, plan.vanished)
+        _log.info("%d pages: %d to read, %d done earlier", tally.inputs, len(plan.todo), tally.skipped)
+        events.start(tally, plan.model)
+        with Ledger.open(output.ledger) as ledger:
+            ledger.add_input(settings.input_place)
+        run = output.begin(forked=True)
+
+        def enter(rows: Sequence[Row]) -> None:
+            tally.add(rows)
+            events.failed(rows)
+            for row in rows:
+                if row.state == "failed":
+                    _log.info("%s failed: %s: %s", row.page_id, row.code, row.message)
+
+        starter = _Starter(settings, digest, output, plan, cancellation)
+        passes = Passes(
+            output, run, [_from_anywhere(source) for source in plan.todo], settings.stall_s, cancellation, enter
+        )
+        with Progress(tally, clock, events, passes):
+            passes.read(settings.block, starter.start)
+        return Account(output, settings, tally, clock, plan.page_ids).close(cancellation, starter.model)
+
+
+class _Starter:
+    """Starts the process that talks to Ray, and sees that its chain may add to OUTPUT."""
+
+    def __init__(
+        self, settings: BatchSettings, digest: str, output: PartsOutput, plan: Plan, cancellation: Cancellation
+    ) -> None:
+        self._settings = settings
+        self._digest = digest
+        self._output = output
+        self._cancellation = cancellation
+        self.model = plan.model
+
+    def start(self) -> tuple[RayJob, Facts]:
+        """Start it, and wait until it has asked about the chain.
+
+        Raises:
+            QuintetError: it could not begin, or the run is ending.
+        """
+        log = self._output.work / "ray.log"
+        _log.info("starting; what Ray says is in %s", log)
+        job = RayJob(self._setup(), log)
+        try:
+            facts = self._facts(job)
+        except BaseException:
+            job.close()
+            raise
+        share = facts.share
+        each = f"{share.actors} actors of {share.cpus} cores and {share.gpus:g} GPUs"
+        _log.info("%s on %s, %s", facts.schema, facts.device, each)
+        self.model = facts.model
+        return job, facts
+
+    def _setup(self) -> Setup:
+        settings = self._settings
+        return Setup(
+            archive=settings.archive_path,
+            digest=self._digest,
+            parts=self._output.place,
+            dpi=settings.dpi,
+            stall_s=settings.stall_s,
+            address=settings.ray,
+            actors=settings.actors,
+            gpus_per_actor=settings.gpus_per_actor,
+            folder=temporary_folder(),
+        )
+
+    def _facts(self, job: RayJob) -> Facts:
+        while True:
+            match job.receive(_POLL_S):
+                case Facts() as facts:
+                    break
+                case Trouble() as trouble:
+                    raise trouble.error()
+            if self._cancellation.cancelled and self._cancellation.cause:
+                raise self._cancellation.cause
+        if self.model not in {None, facts.model}:
+            raise ModelMismatchError(
+                f"OUTPUT holds results of model {self.model}, the archive reads with {facts.model}; give another "
+                "OUTPUT, or --overwrite to start anew"
+            )
+        return facts
+
+
+def _from_anywhere(source: Source) -> Source:
+    """The same source, found from another working folder."""
+    # Path would fold "..", which may pass through a link.
+    return source if source.is_at_address else source._replace(path=os.path.join(os.getcwd(), source.path))  # noqa: PTH109, PTH118
+
+
+def archive_digest(archive: Path) -> str:
+    """Return the SHA-256 of an archive, in hexadecimal; the one beside it, if there is one, must be the same.
+
+    Raises:
+        UsageError: there is no such file, or it is not what was packed.
+    """
+    try:
+        with archive.open("rb") as packed:
+            digest = hashlib.file_digest(packed, "sha256").hexdigest()
+        beside = archive.with_name(f"{archive.name}.sha256")
+        told = beside.read_text("utf-8").split()[:1] if beside.exists() else [digest]
+    except OSError as error:
+        raise UsageError(
+            f"the archive {archive} cannot be read ({error.strerror}): make it with `make archive`, or give --archive"
+        ) from error
+    if told != [digest]:
+        raise UsageError(f"{archive} is not what was packed, by the hash beside it: make it again with `make archive`")
+    return digest
+
+
+def _parts_of(place: Path | Address) -> PartsOutput:
+    """OUTPUT as parts.
+
+    Raises:
+        UsageError: it is a folder that holds a file a page.
+    """
+    if isinstance(place, Path):
+        if (place / "pages").is_dir():
+            raise UsageError(f"OUTPUT {place} holds pages/ of `quintet read`, not parts: give another OUTPUT")
+        place = place.absolute()  # for processes elsewhere
+    return PartsOutput(place)

@@ -1,0 +1,59 @@
+"""The end of a run: what became of its pages, with exit code and reason, written into OUTPUT."""
+
+import json
+from collections.abc import Set
+from dataclasses import dataclass
+
+from quintet_client.cancellation import Cancellation
+from quintet_client.errors import ExitCode, QuintetError
+from quintet_client.exports.exporter import ExportTally
+from quintet_client.output.folder import Output
+from quintet_client.output.ledger import Ledger, Row
+from quintet_client.run.report import Clock, Report, Tally
+from quintet_client.run.settings import RunSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a run is held to."""
+
+    output: Output
+    settings: RunSettings
+    tally: Tally
+    clock: Clock
+    page_ids: Set[str]  # of all inputs
+
+    def close(self, cancellation: Cancellation, model: str | None, exports: ExportTally | None = None) -> Report:
+        """Check the account, write it down and return it.
+
+        Args:
+            cancellation: knows why the run ended early, if it did.
+            model: fingerprint of what read the pages.
+            exports: what was made of them meanwhile, if anything was asked for.
+        """
+        exit_code, reason = self._verdict(cancellation.cause, exports)
+        made = exports.document() if exports else None
+        report = Report(self.tally, self.clock, self.clock.seconds, model, self.settings, exit_code, reason, made)
+        with Ledger.open(self.output.ledger) as ledger:
+            failed = [_failure_line(row) for row in ledger.rows("failed") if row.page_id in self.page_ids]
+        self.output.write_account(report.to_json(), b"".join(failed))
+        return report
+
+    def _verdict(self, cause: BaseException | None, exports: ExportTally | None) -> tuple[ExitCode, str]:
+        tally = self.tally
+        if isinstance(cause, QuintetError):
+            return cause.exit_code, str(cause)
+        if cause is not None:
+            return ExitCode.UNEXPECTED, f"{type(cause).__name__}: {cause}"
+        if tally.left:
+            return ExitCode.UNEXPECTED, f"the account does not add up: {tally.left} of {tally.inputs} pages have no end"
+        if tally.failed or tally.skipped_failed:
+            return ExitCode.SOME_FAILED, f"{tally.failed + tally.skipped_failed} pages failed, listed in failed.jsonl"
+        if exports and not exports.complete:
+            return ExitCode.EXPORTS_MISSING, "every page was read, but not every export made: see above"
+        return ExitCode.OK, ""
+
+
+def _failure_line(row: Row) -> bytes:
+    line = {name: getattr(row, name) for name in ("page_id", "code", "message", "tries", "request_id")}
+    return json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"

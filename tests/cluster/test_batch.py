@@ -1,0 +1,150 @@
+"""`quintet batch` on a real Ray: every item has one end, whatever dies, and nothing is left behind."""
+
+import signal
+import zlib
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.cluster.batching import Batch, ends, named, parts, ray_cluster, report, session_of, wait_for
+from tests.server.echo_service import pack_echo
+
+pytestmark = pytest.mark.slow  # Ray takes seconds to start, and an actor of it as many
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with ray_cluster() as joined:
+        yield joined
+
+
+@pytest.fixture
+def batch(cluster, tmp_path):
+    """Starts runs on the cluster that all tests of this file share."""
+    environment, options = cluster
+    return lambda archive, *more: Batch(
+        tmp_path / "in", tmp_path / "out", archive, *options, *more, environment=environment
+    )
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """Takes 50 ms a page, so that there is time to kill something."""
+    return packed(tmp_path / "store", s_per_page=0.05)
+
+
+def packed(folder, **options):
+    folder.mkdir()
+    return pack_echo(folder, chain="echo_chain:SteadyChain", **options) / "quintet.mar"
+
+
+def write(folder, count, **special):
+    folder.mkdir()
+    bodies = {f"p{number:03}.jpg": f"page {number} ".encode() * 20 for number in range(count)}
+    bodies |= {f"{name}.jpg": body for name, body in special.items()}
+    for name, body in bodies.items():
+        (folder / name).write_bytes(body)
+    return bodies
+
+
+def assert_read(found, bodies):
+    """Every one of these has its answer, which is its own."""
+    for name, body in bodies.items():
+        assert found[name]["state"] == "ok", (name, found[name])
+        assert (found[name]["result"]["crc"], found[name]["result"]["schema"]) == (zlib.crc32(body), "echo/1")
+
+
+def test_only_the_pages_that_kill_or_hold_their_process_are_blamed_and_their_neighbours_are_read(
+    batch, tmp_path, output
+):
+    archive = packed(tmp_path / "store")
+    special = {"p010k": b"KILL", "p050s": b"STALL", "p030r": b"RAISE", "p070e": b""}
+    bodies = write(tmp_path / "in", 80, **special)
+    assert batch(archive, "--actors", 2, "--block", 16, "--stall-s", 4).wait() == 3
+    found, counts = ends(output), report(output)
+    codes = {row["page_id"]: (row["code"], row["tries"]) for row in found.values() if row["state"] == "failed"}
+    assert codes == {
+        "p010k.jpg": ("WORKER_DIED", 3),
+        "p050s.jpg": ("TIMEOUT", 3),
+        "p030r.jpg": ("INFERENCE_FAILED", 3),
+        "p070e.jpg": ("EMPTY_BODY", 1),
+    }
+    assert_read(found, {name: body for name, body in bodies.items() if name not in codes})
+    assert (counts["inputs"], counts["ok"], counts["failed"], counts["left"]) == (84, 80, 4, 0)
+
+
+def test_a_run_goes_on_when_its_actors_are_killed(batch, archive, tmp_path, output):
+    bodies = write(tmp_path / "in", 200)
+    running = batch(archive, "--actors", 2, "--block", 8)
+    for number in (1, 6):
+        wait_for(lambda least=number: len(parts(output)) >= least)
+        actors = [process for process in psutil.process_iter(["cmdline"]) if _reads(process)]
+        actors[0].kill()
+    assert running.wait() == 0
+    assert_read(ends(output), bodies)
+    assert report(output)["ok"] == 200
+
+
+def _reads(process):
+    return "MapWorker(MapBatches(BlockReader))" in " ".join(process.info["cmdline"] or [])
+
+
+def test_a_command_that_is_killed_is_run_again_and_reads_what_is_missing(batch, archive, tmp_path, output):
+    bodies = write(tmp_path / "in", 200)
+    killed = batch(archive, "--block", 8)
+    driver = wait_for(killed.driver).pid
+    wait_for(lambda: len(parts(output)) >= 3)
+    killed.send(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    wait_for(lambda: not session_of(driver), 60)
+    done = len(ends(output))
+    assert batch(archive, "--block", 8).wait() == 0
+    counts = report(output)
+    assert (counts["ok"], counts["skipped"]) == (200 - done, done)
+    assert 24 <= done < 200
+    assert_read(ends(output), bodies)
+
+
+def test_an_archive_that_cannot_be_loaded_ends_the_run_with_words(batch, tmp_path):
+    archive = packed(tmp_path / "store", nonsense=1)
+    write(tmp_path / "in", 3)
+    running = batch(archive)
+    assert running.wait() == 2
+    said = running.log.read_text()
+    assert "cannot be loaded" in said
+    assert "nonsense" in said
+    assert "Traceback" not in said
+
+
+def test_a_ray_of_its_own_listens_on_loopback_alone_and_nothing_of_it_is_left(archive, tmp_path, output):
+    write(tmp_path / "in", 2000)
+    running = Batch(tmp_path / "in", output, archive, "--block", 8)
+    driver = wait_for(running.driver)
+    wait_for(lambda: len(parts(output)) >= 2)
+    there = session_of(driver.pid)
+    listening = [
+        connection.laddr.ip
+        for process in there
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) >= 5
+    assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+    (folder,) = {
+        word.partition("=")[2] for word in named(running.pid, "raylet")[0].cmdline() if "--temp_dir" in word
+    } or {None}
+    running.send(signal.SIGTERM)
+    assert running.wait(60) == 130
+    wait_for(lambda: not [process for process in there if process.is_running()], 30)
+    assert not Path(folder).parent.exists()
+    said = running.log.read_text()
+    assert "interrupted by SIGTERM" in said
+    assert [line for line in said.splitlines() if "raylet" in line or "Traceback" in line] == []
+    counts = report(output)
+    assert counts["left"] == 2000 - counts["ok"] > 0
