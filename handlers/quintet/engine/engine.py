@@ -117,6 +117,11 @@ class Engine:
         """A host tensor on the device; from page-locked memory the copy runs beside the host's own work."""
         return tensor.to(self.device, non_blocking=True)
 
+    def calls_to_device(self, calls: Sequence[Tensor]) -> list[Tensor]:
+        """Item numbers of calls on the device, in one copy for all: int64."""
+        numbers = self.to_device(torch.cat([torch.empty(0, dtype=torch.int64), *calls]))
+        return list(numbers.split([len(call) for call in calls]))
+
     def settle(self) -> None:
         """Wait until the device has done what was queued; nothing to wait for on a CPU."""
         if self.device.type == "cuda":

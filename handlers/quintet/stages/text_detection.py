@@ -43,6 +43,16 @@ class TextDetectionSettings(EngineSettings):
     unclip_ratio: float = between(1.6, 0.0, 5.0)
 
 
+@dataclass(frozen=True)
+class _Canvases:
+    """What the network sees of each view."""
+
+    sizes_px: Tensor  # (P, 2) int64 on the host: width, height
+    scales: Tensor  # (P, 2) float32, pixels of the view per canvas pixel
+    page: Tensor  # (P,) int64, which view each shows
+    to_image: Tensor  # (P, 3, 3) float32, canvas to image frame
+
+
 class TextDetection:
     """DBNet over each view at a size that depends on that view alone, equal canvases together in one call.
 
@@ -67,40 +77,43 @@ class TextDetection:
 
     def __call__(self, pages: Views) -> Lines:
         """Find the lines of each view, in its frame."""
-        canvases = canvas_sizes(pages.sizes_px, self._settings)
-        calls = plan_calls(canvases, self._call_pixels)
+        canvases = self._canvases(pages)
+        calls = plan_calls(canvases.sizes_px, self._call_pixels)
         # A CPU looks for lines in each map while a cache holds it; CUDA in all at once, since each search waits for it.
-        pixels = [int(canvases[call].prod(dim=1).sum()) for call in calls]
+        pixels = [int(canvases.sizes_px[call].prod(dim=1).sum()) for call in calls]
         together = in_batches(pixels, self._map_pixels)
         found = self._engine.each(lambda some: self._find(pages, canvases, calls[some]), together)
         page = torch.cat([lines.page for lines in found])
         by_page = page.argsort(stable=True)
         return Lines(torch.cat([lines.quads_px for lines in found])[by_page], page[by_page])
 
-    def _prepare(self, pages: Views, canvases: Tensor, call: Tensor) -> Tensor:
-        """The pages of one call on their common canvas, (n, 3, H, W)."""
-        scales = self._engine.to_device(pages.sizes_px[call] / canvases[call])
-        page = self._engine.to_device(call)
-        to_image = pages.to_image[page] @ geometry.scaling(scales)
-        width, height = canvases[call[0]].tolist()
-        return sample(pages.pixels, page, to_image, (width, height), HALF, dtype=self._engine.dtype)
+    def _canvases(self, pages: Views) -> _Canvases:
+        sizes = canvas_sizes(pages.sizes_px, self._settings)
+        scales = self._engine.to_device(pages.sizes_px / sizes)
+        page = torch.arange(len(scales), device=scales.device)
+        return _Canvases(sizes, scales, page, pages.to_image @ geometry.scaling(scales))
 
-    def _find(self, pages: Views, canvases: Tensor, calls: list[Tensor]) -> Lines:
+    def _prepare(self, pages: Views, canvases: _Canvases, call: Tensor, size_px: tuple[int, int]) -> Tensor:
+        """The pages of one call on their common canvas, (n, 3, H, W)."""
+        dtype = self._engine.dtype
+        return sample(pages.pixels, canvases.page, canvases.to_image, size_px, HALF, items=call, dtype=dtype)
+
+    def _find(self, pages: Views, canvases: _Canvases, calls: list[Tensor]) -> Lines:
         """The lines of some calls; their maps laid end to end become quads at once, whatever their sizes."""
-        maps = [self._network(self._prepare(pages, canvases, call))[0] for call in calls]
-        order = torch.cat(calls)
-        values = torch.cat([one.reshape(-1) for one in maps])
-        probabilities = Raster.end_to_end(values, canvases[order], self._engine.to_device)
+        order, on_device = torch.cat(calls), self._engine.calls_to_device(calls)
+        sizes_px = [(width, height) for width, height in canvases.sizes_px[[int(call[0]) for call in calls]].tolist()]
+        prepared = (self._prepare(pages, canvases, *call) for call in zip(on_device, sizes_px, strict=True))
+        values = torch.cat([self._network(batch)[0].reshape(-1) for batch in prepared])
+        probabilities = Raster.end_to_end(values, canvases.sizes_px[order], self._engine.to_device)
         found = text_quads(
             probabilities,
             threshold=self._settings.text_threshold,
             box_threshold=self._settings.box_threshold,
             unclip_ratio=self._settings.unclip_ratio,
         )
-        page = self._engine.to_device(order)[found.page]
+        page = torch.cat(on_device)[found.page]
         sizes = self._engine.to_device(pages.sizes_px.float())
-        scales = self._engine.to_device(pages.sizes_px / canvases)
-        quads_px = found.quads_px * scales[page, None]
+        quads_px = found.quads_px * canvases.scales[page, None]
         return Lines(quads_px.clamp_(min=0).minimum(sizes[page, None]), page)
 
 
