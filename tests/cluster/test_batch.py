@@ -39,9 +39,9 @@ def archive(tmp_path):
     return packed(tmp_path / "store", s_per_page=0.05)
 
 
-def packed(folder, **options):
+def packed(folder, chain="echo_chain:SteadyChain", **options):
     folder.mkdir()
-    return pack_echo(folder, chain="echo_chain:SteadyChain", **options) / "quintet.mar"
+    return pack_echo(folder, chain=chain, **options) / "quintet.mar"
 
 
 def write(folder, count, **special):
