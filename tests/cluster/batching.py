@@ -127,13 +127,13 @@ def named(pid: int, word: str) -> list[psutil.Process]:
 
 
 def session_of(leader: int) -> list[psutil.Process]:
-    """All processes of a session."""
+    """All processes of a session that live; init may take a while to collect the dead."""
     found = []
     for process in psutil.process_iter():
         try:
-            if os.getsid(process.pid) == leader:
+            if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
-        except (ProcessLookupError, PermissionError):
+        except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
             continue
     return found
 
