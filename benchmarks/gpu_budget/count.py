@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,7 +14,16 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
-from benchmarks.bench.networks import Engine, PageChain, Settings, Shrink, Shrinking, named_stages, wrapped_networks
+from benchmarks.bench.networks import (
+    STAGES,
+    Engine,
+    PageChain,
+    Settings,
+    Shrink,
+    Shrinking,
+    named_stages,
+    wrapped_networks,
+)
 from benchmarks.bench.page_sets import draw_pages
 from benchmarks.gpu_budget.account import Account, Stage
 from benchmarks.gpu_budget.driver import fake_cuda
@@ -35,6 +45,15 @@ class OnCpu:
     def __init__(self, engine: Engine, unread: Sequence[str] = ()) -> None:
         self._engine = engine
         self._unread = unread
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Within, all networks say zeros."""
+        before, self._unread = self._unread, STAGES
+        try:
+            yield
+        finally:
+            self._unread = before
 
     def __call__(self, name: str, batch: Tensor, shrink: Shrink) -> tuple[Tensor, ...] | None:
         """The outputs after `shrink`; None for zeros."""
@@ -67,13 +86,23 @@ def count_batches(
     # In single precision, so that machines with and without bfloat16 count the same lines.
     on_cpu = PageChain(Settings(device="cpu", dtype="float32"), store)
     account, counted = Account(), []
-    with counted_chain(settings, store, OnCpu(on_cpu.engine, unread=("recognition",)), account) as chain:
+    values = OnCpu(on_cpu.engine, unread=("recognition",))
+    with counted_chain(settings, store, values, account) as chain:
         works: list[Callable[[], object]] = [partial(chain, batch) for batch in batches]
-        for work in [chain.warm_up, *works] if warm_up else works:
+        if warm_up:
+            works.insert(0, partial(_warm_up, chain, values))
+        for work in works:
             account.clear()
             work()
             counted.append(account.stages)
     return counted
+
+
+def _warm_up(chain: PageChain, values: OnCpu) -> None:
+    """What the chain's own does, with all the time that it takes; nobody reads what networks say of blank batches."""
+    chain(chain.samples())
+    with values.silent():
+        chain.engine.prepare(math.inf)
 
 
 def dense_pages(count: int) -> list[bytes]:
@@ -93,8 +122,8 @@ def _count_call(
 
     if not isinstance(batch, DeviceTensor):
         raise MixedDevicesError(f"{name} was given a batch of the host, {tuple(batch.shape)}")
-    account.call(tuple(batch.shape))
-    with account.network():
+    with account.stage(name), account.network():  # by name, since the warm-up calls networks outside of stages
+        account.call(tuple(batch.shape))
         made = run(batch.hollow(), outside)
     with _disable_current_modes():
         found = values(name, batch.held, shrink) or [None] * len(made)

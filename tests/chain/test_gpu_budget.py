@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from quintet.pages.chain import PageChain
 from quintet.pages.settings import Settings
 
@@ -82,6 +83,16 @@ def test_waits_do_not_grow_with_the_batch_and_jpegs_on_the_device_cost_one(
         on_cuda(PAGES[:1] * 2)
     assert one == waits(account)
     assert one.total() == rows("Three small pages")["all"]["waits"] + 1
+
+
+def test_single_precision_on_a_gpu_is_no_tf32(on_cpu: PageChain, model_store: Path) -> None:
+    torch.backends.cudnn.allow_tf32 = True
+    with opened(on_cpu, model_store, dtype="float16"):
+        assert torch.backends.cudnn.allow_tf32
+    with opened(on_cpu, model_store, dtype="float32") as (on_cuda, _):
+        assert on_cuda.engine.dtype == torch.float32
+    flags = torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision
+    assert "tf32" not in flags
 
 
 def waits(account: Account) -> Counter[str]:

@@ -97,6 +97,16 @@ def test_the_photo_chain_is_what_the_frame_hosts(photo_chain: PhotoChain) -> Non
     assert find_chain("photos") is PhotoChain
 
 
+def test_filled_calls_and_few_canvases_show_what_a_cpus_own_show(photo_store: Path, bodies: list[bytes]) -> None:
+    own, filled = (
+        results(PhotoChain(PhotoSettings(device="cpu", engine="torch", graphs=graphs), photo_store)(bodies))
+        for graphs in ("eager", "captured")
+    )
+    assert sum(len(photo["faces"]) for photo in own) > 0
+    for ours, theirs in zip(filled, own, strict=True):
+        assert_same(ours, theirs)
+
+
 def test_faces_are_those_that_facenet_pytorch_finds(
     script: PhotoScript, photos: list[Path], together: list[dict[str, Any]]
 ) -> None:

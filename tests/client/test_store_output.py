@@ -4,8 +4,6 @@ import io
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -13,44 +11,12 @@ import pytest
 from exporting import failing, two_words, write_images
 from pyarrow import parquet
 from reading import answers, read, wait_until, write_pages
-from s3 import BUCKET, KEY_ID, SECRET, serving
+from s3 import BUCKET, finish, quintet, start
 from scripted_server import Reply, ScriptedServer, page_answer
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 OUTPUT = f"s3://{BUCKET}/read/2026"
-
-
-@pytest.fixture(scope="module")
-def stores():
-    pytest.importorskip("moto")
-    with serving() as store:
-        yield store
-
-
-@pytest.fixture
-def store(stores, tmp_path):
-    """The store, its bucket empty, and no ledger of it on this machine."""
-    stores.reset()
-    stores.environment["XDG_CACHE_HOME"] = str(tmp_path / "cache")
-    return stores
-
-
-def start(store, *words):
-    command = [sys.executable, "-m", "quintet_client.cli", *map(str, words)]
-    return subprocess.Popen(command, env=store.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def finish(process):
-    said = process.communicate(timeout=200)[0]
-    assert "Traceback" not in said, said
-    for secret in (KEY_ID, SECRET):
-        assert secret not in said
-    return process.returncode, said
-
-
-def quintet(store, *words):
-    return finish(start(store, *words))
 
 
 def reading(folder, url, *options):

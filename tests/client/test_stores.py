@@ -8,7 +8,7 @@ import sys
 import pytest
 from exporting import SIZE, exported, two_words, write_images
 from reading import answers, assert_adds_up, read, report, rows, write_pages
-from s3 import BUCKET, KEY_ID, SECRET, serving
+from s3 import BUCKET, KEY_ID, SECRET, quintet
 from scripted_server import ScriptedServer, page_answer
 
 from tests.unit.client.made_shards import images_parquet, parquet_of, tar_of
@@ -20,31 +20,12 @@ ADDRESS = f"s3://{BUCKET}/scans"
 DPI = PIXEL_BY_PIXEL = ("--dpi", "72")
 
 
-@pytest.fixture(scope="module")
-def stores():
-    pytest.importorskip("moto")
-    with serving() as store:
-        yield store
-
-
-@pytest.fixture
-def store(stores):
-    """The store, its bucket empty."""
-    stores.reset()
-    return stores
-
-
 def read_address(store, address, output, url, *options):
     """Run the command as a process of its own, two loaders; gives its exit code and what it said."""
-    words = ["read", address, output, "--server", url, "--loaders", 2, *options]
-    command = [sys.executable, "-m", "quintet_client.cli", *map(str, words)]
-    done = subprocess.run(command, env=store.environment, capture_output=True, text=True, timeout=200, check=False)
-    assert "Traceback" not in done.stderr, done.stderr
-    said = done.stdout + done.stderr
+    code, said = quintet(store, "read", address, output, "--server", url, "--loaders", 2, *options)
     for secret in (KEY_ID, SECRET):
-        assert secret not in said
         assert [path for path in output.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()] == []
-    return done.returncode, said
+    return code, said
 
 
 def export_in(store, output, *options):

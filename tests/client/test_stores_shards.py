@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from reading import answers, assert_adds_up, read, rows
-from s3 import BUCKET, serving
+from s3 import BUCKET, quintet
 from scripted_server import ScriptedServer
 
 from tests.unit.client.made_shards import header, images_parquet, member, parquet_of, tar_of
@@ -19,25 +19,8 @@ ADDRESS = f"s3://{BUCKET}/shards"
 DPI = ("--dpi", "72")
 
 
-@pytest.fixture(scope="module")
-def stores():
-    pytest.importorskip("moto")
-    with serving() as store:
-        yield store
-
-
-@pytest.fixture
-def store(stores):
-    stores.reset()
-    return stores
-
-
 def read_address(store, address, output, url, *options):
-    words = ["read", address, output, "--server", url, "--loaders", 2, *options]
-    command = [sys.executable, "-m", "quintet_client.cli", *map(str, words)]
-    done = subprocess.run(command, env=store.environment, capture_output=True, text=True, timeout=200, check=False)
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, done.stdout + done.stderr
+    return quintet(store, "read", address, output, "--server", url, "--loaders", 2, *options)
 
 
 def results(output):

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from quintet.engine.cuda_graphs import CudaGraphs, Recorder
+from quintet.engine.calls import QUARTERS
+from quintet.engine.cuda_graphs import Recorder
+from quintet.engine.few_shapes import FewShapes
 from quintet.errors import Failure
 from quintet.pages.chain import PageChain
 from quintet.pages.settings import Settings
@@ -94,7 +96,7 @@ def test_results_cross_in_three_copies_and_jpegs_cost_at_most_one_wait(variant: 
 
 def test_every_variant_reads_what_the_host_and_eager_launches_read(variant: PageChain, model_store: Path) -> None:
     plain = PageChain(Settings(device="cuda", jpeg="host", graphs="eager"), model_store)
-    for _ in range(3):  # captured launches are recorded at the second time, if not before
+    for _ in range(3):
         for ours, theirs in zip(results(variant(JPEGS)), results(plain(JPEGS)), strict=True):
             assert ours["text"] == theirs["text"]
 
@@ -127,19 +129,32 @@ def test_decoding_leaves_memory_alone_that_queued_work_still_reads(model_store: 
 def test_outputs_of_a_replay_survive_the_next_ones(model_store: Path) -> None:
     engine = PageChain(Settings(device="cuda", graphs="captured"), model_store).engine
     network = engine.network("line_orientation")
-    run = CudaGraphs(network, Recorder(engine.device, engine.dtype), {(3, 48, 192): 4})
+    blank = torch.empty(0, dtype=engine.dtype, device=engine.device)
+    run = FewShapes(network, {(3, 48, 192): 4}, QUARTERS, blank, Recorder(engine.device, engine.dtype))
     batches = [torch.rand(count, 3, 48, 192, device="cuda").half() for count in (3, 4, 4, 3, 2, 4, 1)]
     with torch.inference_mode():
         eagerly = [network(batch)[0].clone() for batch in batches]
-    run.record_all(time.monotonic() + 60)
+    run.prepare(time.monotonic() + 60)
     for ours, theirs in zip([run(batch)[0] for batch in batches], eagerly, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=1e-2)
 
 
-def test_after_the_warm_up_every_shape_is_recorded(model_store: Path) -> None:
-    chain = PageChain(Settings(device="cuda", graphs="captured"), model_store)
+@pytest.mark.parametrize("graphs", ["eager", "captured"])
+def test_the_warm_up_has_time_for_every_usual_shape(graphs: str, model_store: Path) -> None:
+    chain = PageChain(Settings(device="cuda", graphs=graphs), model_store)
     chain.warm_up()
-    assert chain.engine.record_graphs(0.0) == 0
+    assert chain.engine.prepare(0.0) == (0, 0)
+
+
+def test_single_precision_multiplies_in_single_precision(model_store: Path) -> None:
+    engine = PageChain(Settings(device="cuda", dtype="float32"), model_store).engine
+    generator = torch.Generator("cuda").manual_seed(3)
+    batch, weight = (
+        torch.rand(*shape, device="cuda", generator=generator) for shape in ((8, 64, 32, 32), (64, 64, 3, 3))
+    )
+    ours, exact = torch.conv2d(batch, weight), torch.conv2d(batch.double(), weight.double())
+    assert engine.dtype == torch.float32
+    assert ((ours - exact) / exact).abs().max() < 1e-5, "TF32 would be off by 1e-4 and more"
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

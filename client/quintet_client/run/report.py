@@ -190,9 +190,9 @@ class Report:
 
 def _plain(value: object) -> object:
     """A setting as JSON has it."""
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    return _text_of(value) if isinstance(value, Path | Address) else value
+    if isinstance(value, Path | Address):  # an address is a tuple too
+        return _text_of(value)
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
 def _text_of(path: Path | Address) -> str:

@@ -15,7 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from quintet.engine.cuda_graphs import CudaGraphs, ItemShape, Recorder
+from quintet.engine.calls import QUARTERS, Parts, plan_calls
+from quintet.engine.cuda_graphs import Recorder
+from quintet.engine.few_shapes import FewShapes, ItemShape
 from quintet.engine.networks import Network, OpenVino, Shrink, Shrinking, as_they_are, torch_network
 from quintet.engine.settings import EngineSettings
 from quintet.engine.weights import NetworkStore
@@ -36,6 +38,7 @@ class Engine:
         device: where all tensors of the chain live.
         name: what runs the networks: `torch` or `openvino`.
         dtype: of the networks' inputs.
+        fills_calls: whether calls are filled up to few sizes: on CUDA. A CPU's own are cheaper for it.
         threads: how many calls run side by side on a CPU.
         host_copies: how often tensors were copied back to the host since start.
         waits: how often the host waited for the device for another reason.
@@ -59,6 +62,9 @@ class Engine:
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)  # streams, graphs and page-locked memory belong to the current one
         self.name, self.dtype = _choose_engine(settings, self.device)
+        if self.device.type == "cuda" and self.dtype == torch.float32:
+            # Otherwise convolutions round their inputs to the 10 bits of TF32. The flags are the process's.
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         self.threads = settings.threads or len(os.sched_getaffinity(0))
         self.host_copies = 0
         self.waits = 0
@@ -66,7 +72,8 @@ class Engine:
         self._networks = self._load(settings.dtype, store, openvino_options or {})
         # Only where told: what recorded launches bring has not been measured yet.
         self._recorder = Recorder(self.device, self.dtype) if settings.graphs == "captured" else None
-        self._with_graphs: list[CudaGraphs] = []
+        self.fills_calls = self.device.type == "cuda" or self._recorder is not None
+        self._few_shapes: list[FewShapes] = []
 
     def network(self, name: str, shrink: Shrink = as_they_are) -> Network:
         """One network of the store: a batch of its shape in `dtype` in, its outputs in `dtype` out.
@@ -77,19 +84,50 @@ class Engine:
         run = self._networks[name]
         return lambda batch: run(batch, shrink)
 
-    def with_graphs(self, work: Network, most: dict[ItemShape, int]) -> Network:
-        """The same work, its launches recorded and replayed where the setting `graphs` says so; see `CudaGraphs`."""
-        if self._recorder is None:
-            return work
-        self._with_graphs.append(CudaGraphs(work, self._recorder, most))
-        return self._with_graphs[-1]
+    def plan(
+        self, sizes_px: Tensor, budget_px: int, parts: Parts = QUARTERS, *, few_sizes: bool = False
+    ) -> list[Tensor]:
+        """Item numbers of each call, as `plan_calls`; the parts of a full call count where `fills_calls`."""
+        return plan_calls(sizes_px, budget_px, few_sizes=few_sizes, parts=parts if self.fills_calls else None)
 
-    def record_graphs(self, within_s: float) -> int:
-        """Record what can be recorded; returns how many shapes there was no time or no room for."""
-        if self.device.type == "cpu":
-            return 0
+    def in_few_shapes(
+        self,
+        work: Network,
+        full: Mapping[ItemShape, int],
+        parts: Parts = QUARTERS,
+        *,
+        usual: int | None = None,
+        captured: bool = True,
+    ) -> Network:
+        """The same work, where `fills_calls` with few shapes of calls, which `prepare` runs before; see `FewShapes`.
+
+        Args:
+            work: a network, or more work with it.
+            full: for each shape of an item, the most usual first, how many a full call has.
+            parts: of a full call, that calls are filled up to; those that `plan` is told.
+            usual: how many of the shapes of an item are prepared; all, if None.
+            captured: whether its launches are recorded where the setting `graphs` says so.
+        """
+        if not self.fills_calls:
+            return work
+        blank = torch.empty(0, dtype=self.dtype, device=self.device)
+        recorder = self._recorder if captured else None
+        self._few_shapes.append(FewShapes(work, full, parts, blank, recorder, usual))
+        return self._few_shapes[-1]
+
+    def prepare(self, within_s: float) -> tuple[int, int]:
+        """Run the shapes that networks are called with, those of the network with the fewest first.
+
+        To be called by the thread that calls the networks. Shapes that are left cost the first batch that has them.
+
+        Returns:
+            How many shapes were prepared, and for how many there was no time.
+        """
         deadline = time.monotonic() + within_s
-        return sum(graphs.record_all(deadline) for graphs in self._with_graphs)
+        networks = sorted(self._few_shapes, key=lambda network: len(network.shapes))
+        counts = [network.prepare(deadline) for network in networks]
+        self.settle()
+        return sum(prepared for prepared, _ in counts), sum(left for _, left in counts)
 
     def each(self, work: Callable[[Call], Result], calls: Sequence[Call]) -> list[Result]:
         """Do the work of each call of a stage: its preparation, its network, what shrinks its result; results in order.
@@ -116,6 +154,11 @@ class Engine:
     def to_device(self, tensor: Tensor) -> Tensor:
         """A host tensor on the device; from page-locked memory the copy runs beside the host's own work."""
         return tensor.to(self.device, non_blocking=True)
+
+    def calls_to_device(self, calls: Sequence[Tensor]) -> list[Tensor]:
+        """Item numbers of calls on the device, in one copy for all: int64."""
+        numbers = self.to_device(torch.cat([torch.empty(0, dtype=torch.int64), *calls]))
+        return list(numbers.split([len(call) for call in calls]))
 
     def settle(self) -> None:
         """Wait until the device has done what was queued; nothing to wait for on a CPU."""

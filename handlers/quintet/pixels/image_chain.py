@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 Result = dict[str, Any]
 # Well below the time that TorchServe gives a worker to start (startupTimeout, 300 s).
-RECORD_WITHIN_S = 90.0
+WARM_UP_WITHIN_S = 90.0
 
 
 class ImageChain(ABC):
@@ -90,15 +90,16 @@ class ImageChain(ABC):
         """Encoded images that are read before the first real one."""
 
     def warm_up(self) -> None:
-        """Read samples, so that the first real image does not pay for what first calls cost.
+        """Read samples, then run each shape that networks are called with on CUDA, as far as time allows.
 
-        CUDA graphs, where they are on, are recorded for all shapes, as far as time allows; the others are recorded when
-        they come a second time.
+        So the first real image does not pay for what first calls cost, and no batch for what new shapes cost.
         """
         self(self.samples())
-        left = self.engine.record_graphs(RECORD_WITHIN_S)
+        prepared, left = self.engine.prepare(WARM_UP_WITHIN_S)
         if left:
-            logger.warning("%d shapes are not recorded as CUDA graphs yet", left)
+            logger.warning("%d shapes are prepared; for %d, which first batches pay for, was no time", prepared, left)
+        elif prepared:
+            logger.info("%d shapes of calls are prepared", prepared)
 
     def take_stage_seconds(self) -> dict[str, float]:
         """Seconds of each stage since the last time this was asked; see `StageTimer`."""

@@ -17,7 +17,7 @@ Frames
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -41,6 +41,20 @@ class Raster:
         counts = sizes_px.prod(dim=1)
         offsets, widths, heights = map(to_device, (counts.cumsum(0) - counts, sizes_px[:, 0], sizes_px[:, 1]))
         return cls(values, offsets, heights, widths)
+
+
+class Looks(NamedTuple):
+    """How items see a batch's images; `quintet.tensors.sampling.sample` describes it."""
+
+    page: Tensor  # (M,) int64
+    to_image: Tensor  # (M, 3, 3) float32, item frame to image frame
+    items: Tensor | None  # (N,) int64, which of the M; all, if None
+    widths_px: Tensor | None  # (M,) int64, how much is filled; all, if None
+
+    @property
+    def item_count(self) -> int:
+        """N."""
+        return len(self.page if self.items is None else self.items)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from quintet.operations.front_end import FrontEnd, Memory
+from quintet.operations.front_end import FrontEnd, Memory, cuda_variables
 from quintet.operations.gate import ByteBudget
 from quintet.operations.running import ServiceError
 from quintet.pages.settings import Settings
@@ -76,3 +76,14 @@ def test_memory_that_is_not_stated_or_too_small_stops_the_start(tmp_path, vmargs
 def test_sizes_are_read_as_java_reads_them(size: str, in_bytes: int) -> None:
     vmargs = f"-Xms1m -Xmx{size} -Xmn1m -XX:MaxDirectMemorySize=1m -XX:+UseParallelGC"
     assert Memory.from_options(vmargs).heap == in_bytes
+
+
+def test_workers_are_told_how_to_keep_a_gpus_memory_unless_the_environment_says_it() -> None:
+    memory, plans = (
+        ("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True"),
+        ("TORCH_CUDNN_V8_API_LRU_CACHE_LIMIT", "20000"),
+    )
+    assert cuda_variables({}) == dict([memory, plans])
+    for name in ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"):
+        assert cuda_variables({name: ""}) == dict([plans])
+    assert cuda_variables({plans[0]: "0"}) == dict([memory])

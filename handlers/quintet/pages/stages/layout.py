@@ -31,29 +31,34 @@ class Layout:
         self._engine = engine
         self._settings = settings
         self._budgets = budgets
-        self._network = engine.with_graphs(engine.network("layout"), {(3, HEIGHT_PX, WIDTH_PX): budgets.pages})
+        self._network = engine.in_few_shapes(engine.network("layout"), {(3, HEIGHT_PX, WIDTH_PX): budgets.pages})
         self._centres, self._strides = _anchors(engine.device)
 
     def __call__(self, pages: UprightPages) -> Regions:
         """Find the regions of each page. Two data-dependent sizes: the candidates and what NMS keeps."""
-        calls = torch.arange(len(pages.sizes_px)).split(self._budgets.pages)
-        outputs = self._engine.each(lambda call: self._network(self._prepare(pages, call)), calls)
+        calls = self._engine.plan(torch.ones_like(pages.sizes_px), self._budgets.pages)
+        scales = self._engine.to_device(pages.sizes_px / torch.tensor([WIDTH_PX, HEIGHT_PX]))
+        to_image = pages.to_image @ geometry.scaling(scales)
+        page = torch.arange(len(scales), device=scales.device)
+        outputs = self._engine.each(
+            lambda call: self._network(self._prepare(pages, page, to_image, call)),
+            self._engine.calls_to_device(calls),
+        )
         # Class probabilities of the four strides, then distances of the four strides.
         halves = (slice(0, 4), slice(4, 8))
         scores, distances = (torch.cat([torch.cat(out[half], dim=1) for out in outputs]) for half in halves)
-        return self._decode(pages, scores.float(), distances.float())
+        return self._decode(scores.float(), distances.float(), scales)
 
-    def _prepare(self, pages: UprightPages, call: Tensor) -> Tensor:
+    def _prepare(self, pages: UprightPages, page: Tensor, to_image: Tensor, call: Tensor) -> Tensor:
         """The pages of one call stretched to the canvas, (n, 3, 800, 608)."""
-        page = self._engine.to_device(call)
-        to_upright = geometry.scaling(self._canvas_scales(pages)[page])
-        to_image = pages.to_image[page] @ to_upright
-        return sample(pages.pixels, page, to_image, (WIDTH_PX, HEIGHT_PX), IMAGENET, dtype=self._engine.dtype)
+        size_px, dtype = (WIDTH_PX, HEIGHT_PX), self._engine.dtype
+        return sample(pages.pixels, page, to_image, size_px, IMAGENET, items=call, dtype=dtype)
 
-    def _decode(self, pages: UprightPages, scores: Tensor, distances: Tensor) -> Regions:
+    def _decode(self, scores: Tensor, distances: Tensor, scales: Tensor) -> Regions:
         """Boxes of the likely anchors, then NMS within each page and class.
 
-        From scores (P, A, 10) of A anchors and distances (P, A, 32), logits of the distributions of the four sides.
+        From scores (P, A, 10) of A anchors, distances (P, A, 32), logits of the distributions of the four sides, and
+        upright pixels per canvas pixel (P, 2).
         """
         page, anchor, label = (scores > self._settings.region_score).nonzero(as_tuple=True)
         score = scores[page, anchor, label]
@@ -62,7 +67,7 @@ class Layout:
         place = (page * len(LABELS) + label) * (2 * HEIGHT_PX)
         kept = torchvision.ops.nms(boxes + place[:, None], score, self._settings.region_iou)
         kept = kept[page[kept].argsort(stable=True)]
-        boxes_px = boxes[kept] * self._canvas_scales(pages)[page[kept]].repeat(1, 2)
+        boxes_px = boxes[kept] * scales[page[kept]].repeat(1, 2)
         return Regions(boxes_px, label[kept], score[kept], page[kept])
 
     def _boxes(self, distances: Tensor, anchor: Tensor) -> Tensor:
@@ -74,10 +79,6 @@ class Layout:
         boxes = torch.cat([centres - sides[:, :2], centres + sides[:, 2:]], dim=1)
         clipped: Tensor = torchvision.ops.clip_boxes_to_image(boxes, (HEIGHT_PX, WIDTH_PX))
         return clipped
-
-    def _canvas_scales(self, pages: UprightPages) -> Tensor:
-        """Upright pixels per canvas pixel, (P, 2)."""
-        return self._engine.to_device(pages.sizes_px / torch.tensor([WIDTH_PX, HEIGHT_PX]))
 
 
 def _anchors(device: torch.device) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,8 @@
 """Crops of lines, as line orientation and recognition see them."""
 
+from dataclasses import dataclass
+from typing import Self
+
 import torch
 from torch import Tensor
 
@@ -27,15 +30,25 @@ def crop_widths(quads_px: Tensor, max_width_px: int) -> Tensor:
     return widths.clamp(1, max_width_px).long()
 
 
-def crop_lines(
-    pages: Views, quads_px: Tensor, page: Tensor, widths_px: Tensor, canvas_px: int, dtype: torch.dtype
-) -> Tensor:
-    """Rectify quads from the full-resolution pages, in one bilinear step: (n, 3, 48, canvas_px), values -1 to 1.
+@dataclass(frozen=True)
+class LineCrops:
+    """How lines are seen: each rectified from its full-resolution page, filled up to a width of its own."""
 
-    Of (n, 4, 2) quads on (n,) pages each crop is filled up to its width of (n,); the rest of the canvas is zero.
-    """
-    content = torch.stack([widths_px, torch.full_like(widths_px, HEIGHT_PX)], dim=1)
-    to_upright = geometry.rectangle_to_quad(quads_px, content.to(quads_px.dtype))
-    to_image = pages.to_image[page] @ to_upright
-    size = (canvas_px, HEIGHT_PX)
-    return sample(pages.pixels, page, to_image, size, HALF, widths_px=widths_px, dtype=dtype)
+    pages: Views
+    page: Tensor  # (L,) int64
+    widths_px: Tensor  # (L,) int64
+    to_image: Tensor  # (L, 3, 3) float32, crop to image frame
+
+    @classmethod
+    def of(cls, pages: Views, quads_px: Tensor, page: Tensor, widths_px: Tensor) -> Self:
+        """Crops of (L, 4, 2) quads, once for all calls."""
+        content = torch.stack([widths_px, torch.full_like(widths_px, HEIGHT_PX)], dim=1)
+        to_upright = geometry.rectangle_to_quad(quads_px, content.to(quads_px.dtype))
+        return cls(pages, page, widths_px, pages.to_image[page] @ to_upright)
+
+    def on_canvas(self, line: Tensor, canvas_px: int, dtype: torch.dtype) -> Tensor:
+        """Some lines, (n,), in one bilinear step: (n, 3, 48, canvas_px), values -1 to 1, zero beyond their widths."""
+        return sample(
+            self.pages.pixels, self.page, self.to_image, (canvas_px, HEIGHT_PX), HALF,
+            items=line, widths_px=self.widths_px, dtype=dtype,
+        )  # fmt: skip

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from quintet.engine.calls import full_call, plan_calls
+from quintet.engine.calls import full_call
 from quintet.engine.engine import Engine
 from quintet.pages.budgets import Budgets
 from quintet.pages.records import Readings, UprightPages
 from quintet.pages.settings import Settings
-from quintet.pages.stages.line_crops import HEIGHT_PX, crop_lines, crop_widths, upright_quads
+from quintet.pages.stages.line_crops import HEIGHT_PX, LineCrops, crop_widths, upright_quads
 from quintet.tensors.records import Lines
 
 CANVAS_PX = 192
@@ -25,23 +25,20 @@ class LineOrientation:
         self._engine = engine
         self._settings = settings
         self._budgets = budgets
-        most = {(3, HEIGHT_PX, CANVAS_PX): full_call(CANVAS_PX, budgets.line_columns)}
-        self._network = engine.with_graphs(engine.network("line_orientation"), most)
+        full = {(3, HEIGHT_PX, CANVAS_PX): full_call(CANVAS_PX, budgets.line_columns)}
+        self._network = engine.in_few_shapes(engine.network("line_orientation"), full)
 
     def __call__(self, pages: UprightPages, lines: Lines) -> Readings:
         """Say how each line is to be read. One data-dependent size: the flagged lines."""
         quads_px = upright_quads(lines.quads_px)
-        calls = plan_calls(torch.full((len(lines.page), 1), CANVAS_PX), self._budgets.line_columns)
+        # Longer lines are squeezed, as the model was trained.
+        crops = LineCrops.of(pages, quads_px, lines.page, crop_widths(quads_px, CANVAS_PX))
+        calls = self._engine.plan(torch.full((len(lines.page), 1), CANVAS_PX), self._budgets.line_columns)
         turned = self._engine.each(
-            lambda call: self._network(self._prepare(pages, quads_px, lines.page, call))[0][:, 1], calls
+            lambda call: self._network(crops.on_canvas(call, CANVAS_PX, self._engine.dtype))[0][:, 1],
+            self._engine.calls_to_device(calls),
         )
         return self._decode(Lines(quads_px, lines.page), torch.cat([quads_px.new_empty(0), *turned]))
-
-    def _prepare(self, pages: UprightPages, quads_px: Tensor, page: Tensor, call: Tensor) -> Tensor:
-        """The crops of one call, (n, 3, 48, 192); longer lines are squeezed, as the model was trained."""
-        line = self._engine.to_device(call)
-        widths = crop_widths(quads_px[line], CANVAS_PX)
-        return crop_lines(pages, quads_px[line], page[line], widths, CANVAS_PX, self._engine.dtype)
 
     def _decode(self, lines: Lines, turned: Tensor) -> Readings:
         """Each line, laid down, once; turned once more where its (L,) probability says that it stands on its head."""

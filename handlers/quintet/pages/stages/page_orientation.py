@@ -24,23 +24,30 @@ class PageOrientation:
         self._engine = engine
         self._budgets = budgets
         shape = (3, CROP_PX, CROP_PX)
-        self._network = engine.with_graphs(engine.network("page_orientation"), {shape: budgets.pages})
+        self._network = engine.in_few_shapes(engine.network("page_orientation"), {shape: budgets.pages})
 
     def __call__(self, pages: Images) -> UprightPages:
         """Recognise the turn of each page and undo it."""
-        calls = torch.arange(len(pages.sizes_px)).split(self._budgets.pages)
-        probabilities = self._engine.each(lambda call: self._network(self._prepare(pages, call))[0], calls)
+        calls = self._engine.plan(torch.ones_like(pages.sizes_px), self._budgets.pages)
+        to_image = self._crops_to_images(pages.sizes_px)
+        page = torch.arange(len(to_image), device=to_image.device)
+        probabilities = self._engine.each(
+            lambda call: self._network(self._prepare(pages, page, to_image, call))[0],
+            self._engine.calls_to_device(calls),
+        )
         return self._decode(pages, torch.cat(probabilities).float())
 
-    def _prepare(self, pages: Images, call: Tensor) -> Tensor:
+    def _prepare(self, pages: Images, page: Tensor, to_image: Tensor, call: Tensor) -> Tensor:
         """The centre crops of one call, (n, 3, 224, 224)."""
-        sizes = self._engine.to_device(pages.sizes_px[call].float())
+        size_px, dtype = (CROP_PX, CROP_PX), self._engine.dtype
+        return sample(pages.pixels, page, to_image, size_px, IMAGENET, items=call, dtype=dtype)
+
+    def _crops_to_images(self, sizes_px: Tensor) -> Tensor:
+        """From the centre crops of images of (P, 2) sizes to these, (P, 3, 3)."""
+        sizes = self._engine.to_device(sizes_px.float())
         pixels_per_cell = sizes.amin(dim=1, keepdim=True) / SHORT_SIDE_PX
         corner = (sizes - CROP_PX * pixels_per_cell) / 2
-        to_image = geometry.scaling(pixels_per_cell.expand(-1, 2), corner)
-        return sample(
-            pages.pixels, self._engine.to_device(call), to_image, (CROP_PX, CROP_PX), IMAGENET, dtype=self._engine.dtype
-        )
+        return geometry.scaling(pixels_per_cell.expand(-1, 2), corner)
 
     def _decode(self, pages: Images, probabilities: Tensor) -> UprightPages:
         """The likeliest class is the clockwise turn already present, in quarters; the host plans canvases by it."""

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from quintet.engine.calls import full_call, plan_calls
+from quintet.engine.calls import HALVES, full_call
 from quintet.engine.engine import Engine
 from quintet.pages.budgets import Budgets
 from quintet.pages.records import Readings, Texts, UprightPages
 from quintet.pages.settings import Settings
-from quintet.pages.stages.line_crops import HEIGHT_PX, crop_lines
+from quintet.pages.stages.line_crops import HEIGHT_PX, LineCrops
 from quintet.tensors.sampling import in_eighths
 
 STEP_PX = 8  # one time step of the network
@@ -26,27 +26,25 @@ class Recognition:
         self._settings = settings
         self._budgets = budgets
         columns = budgets.line_columns
-        most = {(3, HEIGHT_PX, width): full_call(width, columns) for width in all_bucket_widths(settings)}
+        full = {(3, HEIGHT_PX, width): full_call(width, columns) for width in all_bucket_widths(settings)}
         # Collapsed within the call: 64 lines' probabilities fill 383 MB.
         tokens = engine.network("recognition", lambda probabilities: collapse(*engine.largest(probabilities)))
-        self._tokens = engine.with_graphs(tokens, most)
+        self._tokens = engine.in_few_shapes(tokens, full, HALVES)
 
     def __call__(self, pages: UprightPages, readings: Readings) -> Texts:
         """Read the lines. The host learns the widths, because calls are planned there."""
         (widths,) = self._engine.to_host(readings.widths_px)
         buckets = bucket_widths(widths, self._settings)
         budgets = self._budgets
-        calls = plan_calls(buckets[:, None], budgets.line_columns, few_sizes=budgets.few_sizes)
+        calls = self._engine.plan(buckets[:, None], budgets.line_columns, HALVES, few_sizes=budgets.few_sizes)
+        canvases_px = [int(buckets[call[0]]) for call in calls]
+        crops, dtype = LineCrops.of(pages, readings.quads_px, readings.page, readings.widths_px), self._engine.dtype
+        # Of each call tokens (n, T) and scores (n,).
         read = self._engine.each(
-            lambda call: self._read(pages, readings, self._engine.to_device(call), int(buckets[call[0]])), calls
+            lambda call: self._tokens(crops.on_canvas(*call, dtype)),
+            list(zip(self._engine.calls_to_device(calls), canvases_px, strict=True)),
         )
         return self._decode(readings, buckets, calls, read)
-
-    def _read(self, pages: UprightPages, readings: Readings, call: Tensor, canvas_px: int) -> tuple[Tensor, ...]:
-        """One call: tokens (n, T) and scores (n,)."""
-        widths = readings.widths_px[call]
-        crops = crop_lines(pages, readings.quads_px[call], readings.page[call], widths, canvas_px, self._engine.dtype)
-        return self._tokens(crops)
 
     def _decode(
         self, readings: Readings, buckets: Tensor, calls: list[Tensor], read: list[tuple[Tensor, ...]]

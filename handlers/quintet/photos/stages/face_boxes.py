@@ -57,5 +57,9 @@ def look_at_crops(
             area_means(photos.sums, candidates.page[call], windows[call], size_px, SIGNED, dtype=engine.dtype)
         )
 
-    calls = torch.arange(len(windows), device=windows.device).split(crops_a_call)
-    return [torch.cat(outputs).float() for outputs in zip(*engine.each(look, calls), strict=True)]
+    ones = torch.ones(len(windows), 1, dtype=torch.int64)
+    # Of no crops the network says what no outputs look like.
+    calls = engine.plan(ones, crops_a_call) or [torch.arange(0)]
+    return [
+        torch.cat(outputs).float() for outputs in zip(*engine.each(look, engine.calls_to_device(calls)), strict=True)
+    ]

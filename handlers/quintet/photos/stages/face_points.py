@@ -21,7 +21,8 @@ class FacePoints:
         self._engine = engine
         self._settings = settings
         self._budgets = budgets
-        self._network = engine.network("face_points")
+        full = {(3, SIDE_PX, SIDE_PX): budgets.faces}
+        self._network = engine.in_few_shapes(engine.network("face_points"), full)
 
     def __call__(self, photos: Photos, candidates: Candidates) -> Faces:
         """The faces of each photo, the largest first. Two data-dependent sizes: the likely ones, and what is kept."""

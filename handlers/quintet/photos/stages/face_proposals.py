@@ -1,12 +1,13 @@
 """Face proposals: squares of all sizes in each photo that may hold a face."""
 
+import itertools
 import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from quintet.engine.calls import in_batches, plan_calls
+from quintet.engine.calls import full_call, in_batches
 from quintet.engine.engine import Engine
 from quintet.photos.budgets import Budgets
 from quintet.photos.records import Candidates, Photos
@@ -22,6 +23,8 @@ LEVEL_IOU, PHOTO_IOU = 0.5, 0.7
 # Tiles of 512 x 512 pixels, so that a call takes as much memory for the largest photo as for others.
 MOST_CELLS = 251
 CANVAS_STEP_PX = 8
+# Of canvases where few shapes count for more than pixels: what is beyond a tile is cut off.
+FEW_SIDES_PX = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,9 @@ class FaceProposals:
         self._engine = engine
         self._settings = settings
         self._budgets = budgets
-        self._network = engine.network("face_proposals")
+        sides = itertools.product(reversed(FEW_SIDES_PX), repeat=2)
+        full = {(3, height, width): full_call(width * height, budgets.pyramid_pixels) for width, height in sides}
+        self._network = engine.in_few_shapes(engine.network("face_proposals"), full, captured=False)
 
     def __call__(self, photos: Photos) -> Candidates:
         """Find the candidates of each photo. Five data-dependent sizes for all photos that are searched together."""
@@ -72,8 +77,8 @@ class FaceProposals:
     def _search(self, photos: Photos, page: Tensor) -> Candidates:
         """Find the candidates of some photos."""
         levels = pyramid(page, photos.sizes_px[page], self._settings)
-        tiles = tiles_of(levels)
-        calls = plan_calls(tiles.canvases_px, self._budgets.pyramid_pixels)
+        tiles = tiles_of(levels, few_canvases=self._engine.fills_calls)
+        calls = self._engine.plan(tiles.canvases_px, self._budgets.pyramid_pixels)
         looks = [self._look(photos, levels, tiles, call) for call in calls]
         order = torch.cat([tiles.level[:0], *calls])
         likely = self._decode(levels, tiles, order, looks)
@@ -145,8 +150,11 @@ def pyramid(page: Tensor, sizes_px: Tensor, settings: PhotoSettings) -> Levels:
     return Levels(page[photo], level_scales, level_sizes)
 
 
-def tiles_of(levels: Levels) -> Tiles:
-    """Levels cut into equal tiles of at most `MOST_CELLS` cells across and down; most are one tile."""
+def tiles_of(levels: Levels, *, few_canvases: bool = False) -> Tiles:
+    """Levels cut into equal tiles of at most `MOST_CELLS` cells across and down; most are one tile.
+
+    With `few_canvases` their sides are `FEW_SIDES_PX`, else at most an eighth longer than needed.
+    """
     cells = (levels.sizes_px - 1) // STRIDE_PX - MARGIN_CELLS + 1
     across = (cells + MOST_CELLS - 1) // MOST_CELLS
     steps = (cells + across - 1) // across
@@ -156,4 +164,8 @@ def tiles_of(levels: Levels) -> Tiles:
     row_of = across[level, 0]
     begins = torch.stack([number % row_of, number // row_of], dim=1) * steps[level]
     counts = torch.minimum(steps[level], cells[level] - begins)
-    return Tiles(level, begins, counts, in_eighths((counts + MARGIN_CELLS) * STRIDE_PX, CANVAS_STEP_PX))
+    needed_px, few_px = (counts + MARGIN_CELLS) * STRIDE_PX, torch.tensor(FEW_SIDES_PX)
+    canvases_px = (
+        few_px[torch.searchsorted(few_px, needed_px)] if few_canvases else in_eighths(needed_px, CANVAS_STEP_PX)
+    )
+    return Tiles(level, begins, counts, canvases_px)

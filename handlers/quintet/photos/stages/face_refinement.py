@@ -20,7 +20,8 @@ class FaceRefinement:
         self._engine = engine
         self._settings = settings
         self._budgets = budgets
-        self._network = engine.network("face_refinement")
+        full = {(3, SIDE_PX, SIDE_PX): budgets.faces}
+        self._network = engine.in_few_shapes(engine.network("face_refinement"), full)
 
     def __call__(self, photos: Photos, candidates: Candidates) -> Candidates:
         """Keep what is likely a face. Two data-dependent sizes: the likely ones, and what NMS keeps of them."""

@@ -25,11 +25,11 @@ class Nudity:
     def __init__(self, engine: Engine, budgets: Budgets) -> None:
         self._engine = engine
         self._budgets = budgets
-        self._network = engine.network("nudity")
+        self._network = engine.in_few_shapes(engine.network("nudity"), {(CROP_PX, CROP_PX, 3): budgets.photos})
 
     def __call__(self, photos: Photos) -> Tensor:
         """The probability of each photo: (P,) float32."""
-        calls = torch.arange(len(photos.sizes_px)).split(self._budgets.photos)
+        calls = self._engine.plan(torch.ones_like(photos.sizes_px), self._budgets.photos)
         probabilities = self._engine.each(lambda call: self._network(self._prepare(photos, call))[0], calls)
         return torch.cat(probabilities)[:, 1].float()
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from quintet.engine.calls import full_call, plan_calls
+from quintet.engine.calls import full_call
 from quintet.engine.engine import Engine
 from quintet.tensors.geometry import box_corners
 from quintet.tensors.levels import crop
@@ -36,7 +36,7 @@ class Objects(Regions):
 class RegionNetwork:
     """One network over regions of all images together, each stretched to its canvas.
 
-    Regions are cut into calls of 1, 4, 16 … that stay within a budget: engines prepare for each shape anew.
+    Regions are cut into calls of few sizes that stay within a budget: engines prepare for each shape anew.
     """
 
     def __init__(self, engine: Engine, name: str, size_px: tuple[int, int], call_pixels: int) -> None:
@@ -52,7 +52,8 @@ class RegionNetwork:
         self._engine, self._size_px = engine, size_px
         self._call_pixels = min(call_pixels, CPU_CALL_PIXELS) if engine.device.type == "cpu" else call_pixels
         network = engine.network(name)
-        self._network = engine.with_graphs(network, {(3, height, width): full_call(width * height, self._call_pixels)})
+        full = {(3, height, width): full_call(width * height, self._call_pixels)}
+        self._network = engine.in_few_shapes(network, full)
         blank = torch.zeros(1, 3, height, width, dtype=engine.dtype, device=engine.device)
         with torch.inference_mode():
             first, *_ = engine.each(network, [blank] * engine.threads)
@@ -61,7 +62,7 @@ class RegionNetwork:
     def __call__(self, images: Views, regions: Regions) -> list[Tensor]:
         """The network's outputs in float32, one row a region. No sync."""
         costs = torch.full((len(regions.image), 1), self._size_px[0] * self._size_px[1])
-        calls = plan_calls(costs, self._call_pixels, few_sizes=True)
+        calls = self._engine.plan(costs, self._call_pixels, few_sizes=True)
         outputs = self._engine.each(lambda call: self._network(self._prepare(images, regions, call)), calls)
         return [torch.cat([part.float() for part in parts]) for parts in zip(self._nothing, *outputs, strict=True)]
 
