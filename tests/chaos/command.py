@@ -1,6 +1,7 @@
 """`make chaos`: faults for some rounds, an account after each, one table.
 
-All of them with a cheap chain, so that there is time for many; a few with a real one, once.
+All of them with a cheap chain, so that there is time for many; a few with a real one, once. Those of `quintet batch`
+with --cluster.
 """
 
 from __future__ import annotations
@@ -11,13 +12,21 @@ import random
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from subprocess import SubprocessError
+from typing import TypeVar
+from unittest.mock import patch
 
 from tests.chaos.account import Account, settle, undisturbed
+from tests.chaos.cluster import account as cluster_account
+from tests.chaos.cluster.faults import CLUSTER_FAULTS
+from tests.chaos.cluster.stage import NODES, ClusterRound, ClusterStage
 from tests.chaos.faults import FAULTS, OF_THE_CHEAP_CHAIN, SHORT
 from tests.chaos.stage import Round, Server, Stage, wait_until
+from tests.client.s3 import serving
+from tests.cluster.nodes import ray_nodes
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "build" / "chaos"
@@ -25,6 +34,8 @@ PAGES = 120
 PAGES_OF_A_CHAIN = 24
 ROUNDS = 5
 AWAY_S = 30.0
+PAGES_OF_A_CLUSTER = 320
+AnyRound = TypeVar("AnyRound", Round, ClusterRound)
 
 
 @dataclass
@@ -42,7 +53,7 @@ class Line:
     seconds: float = 0.0
     problems: list[str] = field(default_factory=list)
 
-    def add(self, played: Round, account: Account, seconds: float) -> None:
+    def add(self, played: Round | ClusterRound, account: Account, seconds: float) -> None:
         """Count one round."""
         self.rounds += 1
         self.injected += played.injected
@@ -64,12 +75,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     items = sorted(file for file in options.items.rglob("*.*") if file.suffix != ".json") if options.items else []
     if bool(options.chain) != bool(items):
         parser.error("--chain and --items FOLDER with files for it belong together")
-    names = options.only or (SHORT if options.chain else list(FAULTS))
+    faults = list(CLUSTER_FAULTS if options.cluster else FAULTS)
+    names = options.only or (SHORT if options.chain else faults)
+    if options.cluster and options.chain:
+        parser.error("--cluster: without --chain alone")
+    if others := set(names) - set(faults):
+        parser.error(f"{', '.join(sorted(others))}: {'without' if options.cluster else 'with'} --cluster alone")
     if options.chain and (cheap := OF_THE_CHEAP_CHAIN & set(names)):
         parser.error(f"{', '.join(sorted(cheap))}: without --chain alone")
     rounds = options.rounds or (1 if options.chain else ROUNDS)
     begin = time.monotonic()
-    lines = play(options.folder, names, rounds, options.seed, options.away_s, chain=options.chain, items=items)
+    if options.cluster:
+        lines = play_on_cluster(options.folder, names, rounds, options.seed)
+    else:
+        lines = play(options.folder, names, rounds, options.seed, options.away_s, chain=options.chain, items=items)
     report = {"seed": options.seed, "seconds": round(time.monotonic() - begin, 1), "faults": [asdict(i) for i in lines]}
     (options.folder / "chaos.json").write_text(json.dumps(report, indent=2) + "\n")
     sys.stdout.write(table(lines))
@@ -101,24 +120,62 @@ def play(
         lines = {name: Line(name) for name in names}
         for number in range(rounds):
             for name in names:
-                _play_one(stage, lines[name], random.Random(f"{seed} {name} {number}"), number)
+                played = Round(stage, _folder_name(name, number), random.Random(f"{seed} {name} {number}"))
+                _play_one(lines[name], played, FAULTS[name], settle, lambda: _come_back(stage.server))
         return list(lines.values())
     finally:
         stage.server.kill()
 
 
-def _play_one(stage: Stage, line: Line, dice: random.Random, number: int) -> None:
+def play_on_cluster(
+    folder: Path, names: Sequence[str], rounds: int, seed: int, pages: int = PAGES_OF_A_CLUSTER
+) -> list[Line]:
+    """Play faults of `quintet batch` on one Ray in a folder of their own."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with serving() as store, patch.dict("os.environ", store.environment), ray_nodes(NODES) as nodes:
+        store.reset()
+        stage = ClusterStage(nodes, store, folder, pages)
+        quiet = ClusterRound(stage, "undisturbed", random.Random(seed))
+        quiet.finish(quiet.start())
+        stage.expected = quiet.ends()
+        if {end["state"] for end in stage.expected.values()} != {"ok"} or len(stage.expected) != pages:
+            raise AssertionError(f"the undisturbed run has {len(stage.expected)} ends of {pages} pages")
+        lines = {name: Line(name) for name in names}
+        for number in range(rounds):
+            for name in names:
+                played = ClusterRound(stage, _folder_name(name, number), random.Random(f"{seed} {name} {number}"))
+                _play_one(lines[name], played, CLUSTER_FAULTS[name], cluster_account.settle)
+        return list(lines.values())
+
+
+def _come_back(server: Server) -> None:
+    wait_until(server.service.is_alive, 10)
+    server.wait_until_ready()
+
+
+def _folder_name(fault: str, number: int) -> str:
+    return f"{fault.replace(' ', '-').replace(',', '')}-{number}"
+
+
+def _play_one(
+    line: Line,
+    played: AnyRound,
+    fault: Callable[[AnyRound], None],
+    settled: Callable[[AnyRound], Account],
+    restore: Callable[[], None] = lambda: None,
+) -> None:
+    """Play one round, look at what it left, and have `restore` get ready for the next."""
     begin = time.monotonic()
-    played = Round(stage, f"{line.fault.replace(' ', '-').replace(',', '')}-{number}", dice)
     with played.undo:
         try:
-            FAULTS[line.fault](played)
-        except (AssertionError, OSError) as error:  # a wrong exit code, a wait in vain: what is left is looked at still
+            fault(played)
+        except (AssertionError, OSError, SubprocessError) as error:  # a wrong exit code, a wait in vain: look still
             line.problems.append(f"{played.name}: {error}")
-        line.add(played, settle(played), time.monotonic() - begin)
-    wait_until(stage.server.service.is_alive, 10)
-    stage.server.wait_until_ready()
-    sys.stderr.write(f"{line.fault}, round {number + 1}: {time.monotonic() - begin:.1f} s {line.problems or ''}\n")
+        line.add(played, settled(played), time.monotonic() - begin)
+    restore()
+    said = f"{line.fault}, round {line.rounds}: {time.monotonic() - begin:.1f} s {line.problems or ''}\n"
+    sys.stderr.write(said)
 
 
 def table(lines: Sequence[Line]) -> str:
@@ -133,10 +190,13 @@ def table(lines: Sequence[Line]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--chain", default="", help="packed by make archive, instead of the cheap one")
+    parser.add_argument("--cluster", action="store_true", help="faults of `quintet batch`, on a Ray of two nodes")
     parser.add_argument("--items", type=Path, metavar="FOLDER", help="what that chain reads")
     parser.add_argument("--rounds", type=int, help=f"of each fault ({ROUNDS}, or 1 with --chain)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--away-s", type=float, default=AWAY_S, help="how long the server is gone in that fault")
-    parser.add_argument("--only", action="append", choices=list(FAULTS), help="this fault alone; may be repeated")
+    parser.add_argument(
+        "--only", action="append", choices=[*FAULTS, *CLUSTER_FAULTS], help="this fault alone; may be repeated"
+    )
     parser.add_argument("--folder", type=Path, default=FOLDER, help="removed first")
     return parser

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+from quintet_client.input.addresses import Address
 from quintet_client.output.parts.output import PartsOutput
 
 QUINTET = Path(sys.executable).with_name("quintet")
@@ -63,16 +64,16 @@ def ray_cluster():
 class Batch:
     """One `quintet batch` under way; what it says goes into a file."""
 
-    def __init__(self, source, output, archive, *options, environment=None):
-        """Start it in the folder of both, so that their names are relative."""
-        assert source.parent == output.parent
-        self.output = output
-        self.log = output.parent / f"{output.name}.log"
-        self.cache = output.parent / "cache"
+    def __init__(self, source, output, archive, *options, environment=None, folder=None, cache="cache"):
+        """Start it in the folder of both, so that their names are relative; addresses need one that is given."""
+        folder = folder or output.parent
+        self.log = folder / f"{output.name}.log"
+        self.cache = folder / cache
+        places = [place if isinstance(place, Address) else place.relative_to(folder) for place in (source, output)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [QUINTET, "batch", source.name, output.name, "--archive", archive, *map(str, options)],
-                cwd=output.parent,
+                [QUINTET, "batch", *map(str, places), "--archive", archive, *map(str, options)],
+                cwd=folder,
                 stdout=log,
                 stderr=log,
                 env={**(environment or os.environ), "XDG_CACHE_HOME": str(self.cache)},
@@ -82,13 +83,31 @@ class Batch:
     def send(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
-    def wait(self, timeout_s=240) -> int:
-        """The exit code; what it said is printed, for a test that fails."""
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def end(self) -> None:
+        """Kill it if it still runs."""
+        self._process.kill()
+        self._process.wait()
+
+    def ended(self, timeout_s) -> int:
+        """The exit code."""
         try:
             return self._process.wait(timeout_s)
         finally:
-            self._process.kill()
-            sys.stdout.write(self.log.read_text(errors="replace"))
+            self.end()
+
+    def wait(self, timeout_s=240) -> int:
+        """The exit code; what it said is printed, for a test that fails."""
+        try:
+            return self.ended(timeout_s)
+        finally:
+            sys.stdout.write(self.said())
 
     def driver(self):
         """The process that talks to Ray, once it is there."""
@@ -108,13 +127,13 @@ def named(pid: int, word: str) -> list[psutil.Process]:
 
 
 def session_of(leader: int) -> list[psutil.Process]:
-    """All processes of a session."""
+    """All processes of a session that live; init may take a while to collect the dead."""
     found = []
     for process in psutil.process_iter():
         try:
-            if os.getsid(process.pid) == leader:
+            if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
-        except (ProcessLookupError, PermissionError):
+        except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
             continue
     return found
 
@@ -132,7 +151,7 @@ def parts(output: Path) -> list[str]:
     return sorted(path.name for path in output.glob("parts/*.parquet"))
 
 
-def ends(output: Path) -> dict[str, dict]:
+def ends(output: Path | Address) -> dict[str, dict]:
     """What the parts hold of each item: the end that counts, read by somebody who was not there."""
     with tempfile.TemporaryDirectory() as elsewhere:
         before, os.environ["XDG_CACHE_HOME"] = os.environ.get("XDG_CACHE_HOME"), elsewhere

@@ -8,68 +8,17 @@ apart. Efficiency is that rate beside what the actors' own time allows.
 
 import argparse
 import json
-import os
-import secrets
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 from pyarrow import parquet
 
-from tests.cluster.batching import QUINTET, session_of
+from tests.cluster.batching import QUINTET
+from tests.cluster.nodes import ray_nodes
 from tests.server.echo_service import pack_echo
-
-# A head without cores, and nodes of one core each, until standard input is closed.
-_NODES = """
-import sys
-from ray.cluster_utils import Cluster
-settings = {"include_dashboard": False, "object_store_memory": 100 << 20, "node_ip_address": "127.0.0.1"}
-cluster = Cluster(initialize_head=True, head_node_args={**settings, "num_cpus": 0, "temp_dir": sys.argv[1]})
-for _ in range(int(sys.argv[2])):
-    cluster.add_node(num_cpus=1, object_store_memory=100 << 20, node_ip_address="127.0.0.1")
-cluster.wait_for_nodes()
-print(cluster.address, flush=True)
-sys.stdin.read()
-cluster.shutdown()
-"""
-
-
-@contextmanager
-def ray_nodes(count):
-    """Ray with so many nodes of one core; yields the environment and the address."""
-    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        environment = {
-            **os.environ,
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN": secrets.token_hex(32),
-            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "TMPDIR": folder,
-            "XDG_CACHE_HOME": folder,
-        }
-        with (Path(folder) / "nodes.log").open("wb") as log:
-            head = subprocess.Popen(
-                [sys.executable, "-c", _NODES, f"{folder}/r", str(count)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=environment,
-                start_new_session=True,
-                text=True,
-            )
-        try:
-            address = head.stdout.readline().strip()
-            assert address, (Path(folder) / "nodes.log").read_text()
-            yield environment, address
-        finally:
-            left = session_of(head.pid)
-            head.communicate("", timeout=120)
-            for process in left:
-                if process.is_running():
-                    process.kill()
 
 
 def main():
@@ -86,7 +35,7 @@ def main():
 
 def measure(nodes, options):
     count = nodes * options.pages
-    with tempfile.TemporaryDirectory() as name, ray_nodes(nodes) as (environment, address):
+    with tempfile.TemporaryDirectory() as name, ray_nodes(nodes) as ray:
         folder = Path(name)
         (folder / "in").mkdir()
         (folder / "store").mkdir()
@@ -97,11 +46,11 @@ def measure(nodes, options):
         subprocess.run(
             [
                 *(QUINTET, "batch", folder / "in", folder / "out", "--archive", archive / "quintet.mar"),
-                *("--ray", address, "--actors", str(nodes), "--block", str(options.block)),
+                *("--ray", ray.address, "--actors", str(nodes), "--block", str(options.block)),
             ],
             check=True,
             capture_output=True,
-            env=environment,
+            env=ray.environment,
         )
         report = json.loads((folder / "out" / "report.json").read_text())
         assert (report["ok"], report["left"]) == (count, 0), report

@@ -39,9 +39,9 @@ def archive(tmp_path):
     return packed(tmp_path / "store", s_per_page=0.05)
 
 
-def packed(folder, **options):
+def packed(folder, chain="echo_chain:SteadyChain", **options):
     folder.mkdir()
-    return pack_echo(folder, chain="echo_chain:SteadyChain", **options) / "quintet.mar"
+    return pack_echo(folder, chain=chain, **options) / "quintet.mar"
 
 
 def write(folder, count, **special):
@@ -148,3 +148,23 @@ def test_a_ray_of_its_own_listens_on_loopback_alone_and_nothing_of_it_is_left(ar
     assert [line for line in said.splitlines() if "raylet" in line or "Traceback" in line] == []
     counts = report(output)
     assert counts["left"] == 2000 - counts["ok"] > 0
+
+
+def test_a_ray_of_its_own_that_does_not_start_is_started_again(archive, tmp_path, output):
+    bodies = write(tmp_path / "in", 40)
+    running = Batch(tmp_path / "in", output, archive, "--actors", 1)
+    driver = wait_for(running.driver)
+    wait_for(lambda: [process for process in session_of(driver.pid) if process.name() == "raylet"])[0].kill()
+    assert running.wait() == 0
+    assert_read(ends(output), bodies)
+    (log,) = running.cache.glob("quintet/*/ray.log")
+    assert "is started again" in log.read_text()
+    wait_for(lambda: not session_of(driver.pid), 60)
+
+
+def test_a_process_that_dies_before_ray_is_there_is_started_again(batch, archive, tmp_path, output):
+    bodies = write(tmp_path / "in", 40)
+    running = batch(archive, "--actors", 1)
+    wait_for(running.driver).kill()
+    assert running.wait() == 0
+    assert_read(ends(output), bodies)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from quintet_client.cancellation import Cancellation
-from quintet_client.cluster.job import RayJob, temporary_folder
+from quintet_client.cluster.job import JobDiedError, RayJob, temporary_folder
 from quintet_client.cluster.messages import Facts, Setup, Trouble
 from quintet_client.cluster.passes import Passes
 from quintet_client.cluster.settings import BatchSettings
@@ -24,6 +24,8 @@ from quintet_client.run.progress import Progress
 from quintet_client.run.report import Clock, Report, Tally
 
 _POLL_S = 0.5
+# Ray ends the process that talks to it, without a word, when a daemon of its own is slow: on a machine that is busy.
+_START_TRIES = 3
 _log = logging.getLogger(__name__)
 
 
@@ -84,13 +86,21 @@ class _Starter:
         self.model = plan.model
 
     def start(self) -> tuple[RayJob, Facts]:
-        """Start it, and wait until it has asked about the chain.
+        """Start it, and wait until it has asked about the chain; one that dies meanwhile is started again.
 
         Raises:
             QuintetError: it could not begin, or the run is ending.
         """
         log = self._output.work / "ray.log"
         _log.info("starting; what Ray says is in %s", log)
+        for _ in range(_START_TRIES - 1):
+            try:
+                return self._try(log)
+            except JobDiedError as error:
+                _log.warning("%s while it started, and is started again", error)
+        return self._try(log)
+
+    def _try(self, log: Path) -> tuple[RayJob, Facts]:
         job = RayJob(self._setup(), log)
         try:
             facts = self._facts(job)

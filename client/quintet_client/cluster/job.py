@@ -20,6 +20,8 @@ from quintet_client.errors import QuintetError
 _SHORT_FOLDER_BYTES = 24
 # Ray's own shutting down has 15 s.
 _LEAVE_S = 25.0
+# Of processes that may be starting others meanwhile; one that waits for a disk dies later.
+_KILL_WITHIN_S = 5.0
 _POLL_S = 0.05
 # Of a cluster on this machine for one run: nobody else joins, nothing listens beyond loopback, nothing is told.
 _PRIVATE = {
@@ -64,7 +66,8 @@ class RayJob:
                 env=_environment(os.environ, local=setup.address is None),
                 start_new_session=True,  # Ctrl-C is the command's affair
             )
-        self._connection.send(setup)
+        with suppress(OSError):  # it has died: `receive` says so
+            self._connection.send(setup)
 
     @property
     def pid(self) -> int:
@@ -120,11 +123,39 @@ def kill_session(leader: int) -> None:
     Whatever Ray starts stays in it, though in groups of its own; its agents would outlive the rest by minutes. No
     process elsewhere gets the session's number while the leader, or anybody in it, is there.
     """
-    members = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
-    for pid in [*(member for member in members if member != leader), leader]:
-        with suppress(ProcessLookupError, PermissionError):
-            if os.getsid(pid) == leader:
-                os.kill(pid, signal.SIGKILL)
+    mine = leader == os.getpid()
+    if not mine:
+        _send(leader, signal.SIGSTOP)  # it starts nothing more
+    _kill_members(leader)
+    _send(leader, signal.SIGKILL)
+    if not mine:
+        _kill_members(leader)  # what it was starting when it was stopped
+
+
+def _kill_members(leader: int) -> None:
+    """Kill all but the leader, again for what was started while the others were looked for."""
+    ends_at = time.monotonic() + _KILL_WITHIN_S
+    while (members := _members(leader)) and time.monotonic() < ends_at:
+        for pid in members:
+            _send(pid, signal.SIGKILL)
+
+
+def _members(leader: int) -> list[int]:
+    """The processes of a session that are alive, but for the leader."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and int(entry.name) != leader:
+            with suppress(OSError):
+                # After the name in brackets, which may hold anything: state, parent, group, session.
+                state, _parent, _group, session = (entry / "stat").read_text("latin-1").rpartition(")")[2].split()[:4]
+                if int(session) == leader and state not in {"Z", "X"}:
+                    found.append(int(entry.name))
+    return found
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
 
 
 def _environment(given: Mapping[str, str], *, local: bool) -> dict[str, str]:

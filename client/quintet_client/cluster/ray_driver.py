@@ -46,12 +46,7 @@ class _Job:
         archive = setup.archive.read_bytes()
         _start(setup, len(archive))
         self._archive = [ray.put(archive)]
-        nodes = [
-            Node(node["Resources"].get("CPU", 0), node["Resources"].get("GPU", 0))
-            for node in ray.nodes()  # type: ignore[no-untyped-call]
-            if node["Alive"]
-        ]
-        self._share = share_out(nodes, setup.actors, setup.gpus_per_actor)
+        self._share = _share(setup)
 
     def ask(self) -> Facts:
         """Have the chain hosted once, and ask about it."""
@@ -66,6 +61,9 @@ class _Job:
         self._facts: Facts | Trouble = ray.get(asking)
         if isinstance(self._facts, Trouble):
             raise self._facts.error()
+        # The first node may have come for this.
+        self._share = _share(self._setup)
+        self._facts = self._facts._replace(share=self._share)
         return self._facts
 
     def run(self, order: Pass) -> PassEnded:
@@ -97,6 +95,16 @@ class _Job:
         for row in read.iter_rows():
             trouble = Trouble(row["kind"], row["message"]) if row["message"] else None
             self._send(BlockRead(int(row["number"]), trouble))
+
+
+def _share(setup: Setup) -> Share:
+    """Share out the nodes that are there, of a cluster those that may come as well."""
+    nodes = [
+        Node(node["Resources"].get("CPU", 0), node["Resources"].get("GPU", 0))
+        for node in ray.nodes()  # type: ignore[no-untyped-call]
+        if node["Alive"]
+    ]
+    return share_out(nodes, setup.actors, setup.gpus_per_actor, may_grow=setup.address is not None)
 
 
 def _start(setup: Setup, archive_bytes: int) -> None:

@@ -57,6 +57,20 @@ def test_more_actors_than_cores_or_gpus_are_refused():
         share_out([Node(8, 1)], 2, 1)
 
 
+@pytest.mark.parametrize(
+    ("nodes", "actors", "gpus", "share"),
+    [
+        ([], 8, 1, Share(8, 1, 1.0)),
+        ([Node(0, 0), Node(8, 1)], 8, 1, Share(8, 8, 1.0)),
+        ([Node(0, 0), Node(1, 0)], 2, None, Share(2, 1, 0.0)),
+    ],
+)
+def test_a_cluster_that_may_grow_has_room_for_all_that_are_asked_for(nodes, actors, gpus, share):
+    assert share_out(nodes, actors, gpus, may_grow=True) == share
+    with pytest.raises(UsageError):
+        share_out(nodes, actors, gpus)
+
+
 def test_settings_out_of_range_are_refused(tmp_path):
     for wrong in ({"block": 0}, {"actors": 0}, {"stall_s": 0}, {"gpus_per_actor": -1}, {"ray": "ray://host:1"}):
         with pytest.raises(UsageError, match=f"--{next(iter(wrong)).replace('_', '-')}"):
