@@ -31,7 +31,9 @@ def pages(chain: PageChain, tmp_path_factory: pytest.TempPathFactory) -> dict[Pa
 
 
 def searchable(file: Path, page: PageResult) -> bytes:
-    return pdf.render(Document(file.name, (DocumentPage(file.name, 1, "ok", page),), file, file.stat().st_size))
+    return pdf.render(
+        Document(file.name, (DocumentPage(file.name, 1, "ok", page),), file.read_bytes, file.stat().st_size)
+    )
 
 
 def word_f1(told: str, truth: str) -> float:
