@@ -3,7 +3,6 @@
 A row's image is read with its row group, as the format has no other way; the group read last is kept.
 """
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -13,7 +12,7 @@ from quintet_client.errors import QuintetError, UsageError
 from quintet_client.input.addresses import Address, is_address
 from quintet_client.input.regular_files import open_regular
 from quintet_client.input.source import Part, Source
-from quintet_client.input.stores.objects import read_part
+from quintet_client.input.stores.objects import object_file
 from quintet_client.service.page import UNKNOWN, FileStamp
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def open_parquet(path: str) -> Iterator[tuple["ParquetFile", FileStamp]]:
     from pyarrow.parquet import ParquetFile  # noqa: PLC0415 - as above
 
     if is_address(path):
-        opened = _Object(Address.of(path))
+        opened = object_file(Address.of(path))
         file, stamp = cast("BinaryIO", opened), opened.stamp
     else:
         file, stamp = open_regular(path)
@@ -171,39 +170,3 @@ def _bytes_column(file: "ParquetFile", group: int, name: str) -> Any:  # noqa: A
     found = file.metadata.row_group(group)
     leaves = (found.column(place) for place in range(found.num_columns))
     return next(leaf for leaf in leaves if leaf.path_in_schema in {name, f"{name}.bytes"})
-
-
-class _Object(io.RawIOBase):
-    """An object as a file, read by ranges; a column of a row group is one of them."""
-
-    def __init__(self, address: Address) -> None:
-        super().__init__()
-        self._address = address
-        self._offset = 0
-        # The end holds the size of the footer, and asking for it tells the object's.
-        _, self.stamp = read_part(address, 0, 1)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._offset
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        begins = {io.SEEK_SET: 0, io.SEEK_CUR: self._offset, io.SEEK_END: self.stamp.size_bytes}
-        self._offset = begins[whence] + offset
-        return self._offset
-
-    def read(self, size: int = -1, /) -> bytes:
-        left = self.stamp.size_bytes - self._offset
-        size = left if size < 0 else min(size, left)
-        if size <= 0:
-            return b""
-        read, stamp = read_part(self._address, self._offset, size)
-        if stamp != self.stamp:
-            raise OSError(0, "the object has changed while it was read")
-        self._offset += len(read)
-        return read

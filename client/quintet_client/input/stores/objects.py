@@ -4,6 +4,7 @@ Credentials are what obstore finds: the stores' environment variables, or the ro
 addresses as they were asked, which may be signed, and the stores' own words: none of them is passed on.
 """
 
+import io
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from quintet_client.input.addresses import Address
 from quintet_client.service.page import UNKNOWN, FileStamp
 
 if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
     from obstore import GetOptions, GetResult, ObjectMeta
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
@@ -126,6 +128,53 @@ def read_part(address: Address, start: int, length: int) -> Read:
         return bytes(found.bytes()), stamp
     except (ValueError, QuintetError, obstore.exceptions.BaseError) as error:
         raise _why_not(error, address) from None
+
+
+def object_file(address: Address) -> "_ObjectFile":
+    """An object as a file, of which what is read is asked for, with its `stamp`; raises as `read_part`, reading too."""
+    return _ObjectFile(address)
+
+
+class _ObjectFile(io.RawIOBase):
+    """A column of a row group is one range."""
+
+    def __init__(self, address: Address) -> None:
+        super().__init__()
+        self._address = address
+        self._offset = 0
+        # The end holds the size of the footer, and asking for it tells the object's.
+        _, self.stamp = read_part(address, 0, 1)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._offset
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        begins = {io.SEEK_SET: 0, io.SEEK_CUR: self._offset, io.SEEK_END: self.stamp.size_bytes}
+        self._offset = begins[whence] + offset
+        return self._offset
+
+    def read(self, size: int = -1, /) -> bytes:
+        left = self.stamp.size_bytes - self._offset
+        size = left if size < 0 else min(size, left)
+        if size <= 0:
+            return b""
+        read, stamp = read_part(self._address, self._offset, size)
+        if stamp != self.stamp:
+            raise OSError(0, "the object has changed while it was read")
+        self._offset += len(read)
+        return read
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        target = memoryview(buffer)
+        read = self.read(len(target))
+        target[: len(read)] = read
+        return len(read)
 
 
 def copy_object(wanted: Wanted, file: BinaryIO, most_bytes: int) -> FileStamp:

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from quintet_client.errors import QuintetError
 from quintet_client.input.addresses import Address
-from quintet_client.input.stores.objects import fault, need_obstore, store_of
+from quintet_client.input.stores.objects import fault, need_obstore, object_file, store_of
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-    from obstore import ReadableFile
     from obstore.store import ObjectStore
 
 # How far a reader that skips through an object reads ahead.
@@ -74,39 +72,8 @@ def object_exists(address: Address) -> bool:
 
 
 def open_object(address: Address) -> BinaryIO:
-    """An object as a file, of which what is read is asked for; raises FileNotFoundError if there is none."""
-    import obstore  # noqa: PLC0415 - as above
-
-    with _asking(address) as store:
-        opened = obstore.open_reader(store, address.key, buffer_size=_AHEAD_BYTES)
-    return io.BufferedReader(_Reading(opened, address))
-
-
-class _Reading(io.RawIOBase):
-    """obstore's reader as Python has files."""
-
-    def __init__(self, reader: "ReadableFile", address: Address) -> None:
-        self._reader = reader
-        self._address = address
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._reader.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._reader.tell()
-
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        target = memoryview(buffer)
-        with _asking(self._address):
-            read = self._reader.read(len(target))
-        target[: len(read)] = read
-        return len(read)
+    """An object as a file that is read ahead; raises as `objects.read_part`."""
+    return io.BufferedReader(object_file(address), _AHEAD_BYTES)
 
 
 @contextmanager
