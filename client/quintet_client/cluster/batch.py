@@ -15,13 +15,13 @@ from quintet_client.errors import ModelMismatchError, UsageError
 from quintet_client.input.addresses import Address
 from quintet_client.input.source import Source
 from quintet_client.input.sources import find_sources
-from quintet_client.output.ledger import Ledger, Row
+from quintet_client.output.ledger import Row
 from quintet_client.output.parts.output import PartsOutput
 from quintet_client.run.account import Account
 from quintet_client.run.events import Events
-from quintet_client.run.plan import Plan, make_plan
+from quintet_client.run.plan import Plan
 from quintet_client.run.progress import Progress
-from quintet_client.run.report import Clock, Report, Tally
+from quintet_client.run.report import Clock, Report
 
 _POLL_S = 0.5
 # Ray ends the process that talks to it, without a word, when a daemon of its own is slow: on a machine that is busy.
@@ -48,17 +48,11 @@ def batch_all(settings: BatchSettings, cancellation: Cancellation, events: Event
     output = _parts_of(settings.output_path)
     files = find_sources(settings.input_path, null_names=settings.null_names, output=output.folder)
     with output.claim():
-        output.sync(forked=True)
-        plan = make_plan(files, output, settings)
-        tally = Tally(plan.inputs, plan.skipped_ok, plan.skipped_failed, plan.vanished)
-        _log.info("%d pages: %d to read, %d done earlier", tally.inputs, len(plan.todo), tally.skipped)
-        events.start(tally, plan.model)
-        with Ledger.open(output.ledger) as ledger:
-            ledger.add_input(settings.input_place)
+        plan, account = Account.open(files, output, settings, clock, events)
         run = output.begin(forked=True)
 
         def enter(rows: Sequence[Row]) -> None:
-            tally.add(rows)
+            account.tally.add(rows)
             events.failed(rows)
             for row in rows:
                 if row.state == "failed":
@@ -68,9 +62,9 @@ def batch_all(settings: BatchSettings, cancellation: Cancellation, events: Event
         passes = Passes(
             output, run, [_from_anywhere(source) for source in plan.todo], settings.stall_s, cancellation, enter
         )
-        with Progress(tally, clock, events, passes):
+        with Progress(account.tally, clock, events, passes):
             passes.read(settings.block, starter.start)
-        return Account(output, settings, tally, clock, plan.page_ids).close(cancellation, starter.model)
+        return account.close(cancellation, starter.model)
 
 
 class _Starter:

@@ -1,16 +1,23 @@
-"""The end of a run: what became of its pages, with exit code and reason, written into OUTPUT."""
+"""The account of a run: what there is to do at its beginning, and at its end what became of it, written into OUTPUT."""
 
 import json
-from collections.abc import Set
+import logging
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from typing import Self
 
 from quintet_client.cancellation import Cancellation
 from quintet_client.errors import ExitCode, QuintetError
 from quintet_client.exports.exporter import ExportTally
+from quintet_client.input.source import Source
 from quintet_client.output.folder import Output
 from quintet_client.output.ledger import Ledger, Row
+from quintet_client.run.events import Events
+from quintet_client.run.plan import Plan, make_plan
 from quintet_client.run.report import Clock, Report, Tally
 from quintet_client.run.settings import RunSettings
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,31 @@ class Account:
     tally: Tally
     clock: Clock
     page_ids: Set[str]  # of all inputs
+
+    @classmethod
+    def open(
+        cls, files: Sequence[Source], output: Output, settings: RunSettings, clock: Clock, events: Events
+    ) -> tuple[Plan, Self]:
+        """Plan a run into a claimed OUTPUT, and say what there is to do.
+
+        Args:
+            files: all files of INPUT.
+            output: the claimed OUTPUT; nothing has asked its store yet in this process, which will fork.
+            settings: what to read, and where.
+            clock: of the run.
+            events: told what there is to do.
+
+        Raises:
+            QuintetError: as `make_plan`, or OUTPUT cannot be read.
+        """
+        output.sync(forked=True)
+        plan = make_plan(files, output, settings)
+        tally = Tally(plan.inputs, plan.skipped_ok, plan.skipped_failed, plan.vanished)
+        _log.info("%d pages: %d to read, %d done earlier", tally.inputs, len(plan.todo), tally.skipped)
+        events.start(tally, plan.model)
+        with Ledger.open(output.ledger) as ledger:
+            ledger.add_input(settings.input_place)
+        return plan, cls(output, settings, tally, clock, plan.page_ids)
 
     def close(self, cancellation: Cancellation, model: str | None, exports: ExportTally | None = None) -> Report:
         """Check the account, write it down and return it.

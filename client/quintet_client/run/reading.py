@@ -16,12 +16,12 @@ from quintet_client.input.documents.codes import DocumentCode
 from quintet_client.input.loader import PageLoader
 from quintet_client.input.sources import find_sources
 from quintet_client.output.folder import Output
-from quintet_client.output.ledger import Ended, Ledger, Row
+from quintet_client.output.ledger import Ended, Row
 from quintet_client.output.ledger_writer import LedgerWriter
 from quintet_client.output.opening import open_output
 from quintet_client.run.account import Account
 from quintet_client.run.events import Events
-from quintet_client.run.plan import Plan, make_plan
+from quintet_client.run.plan import Plan
 from quintet_client.run.progress import Progress
 from quintet_client.run.report import Clock, Report, Tally
 from quintet_client.run.services import Services, in_flight_limit
@@ -69,22 +69,15 @@ def read_all(
         )
     files = find_sources(settings.input_path, null_names=settings.null_names, output=output.folder)
     with output.claim():
-        output.sync(forked=True)
-        plan = make_plan(files, output, settings)
-        tally = Tally(plan.inputs, plan.skipped_ok, plan.skipped_failed, plan.vanished)
-        _log.info("%d pages: %d to read, %d done earlier", tally.inputs, len(plan.todo), tally.skipped)
-        events.start(tally, plan.model)
-        with Ledger.open(output.ledger) as ledger:
-            ledger.add_input(settings.input_place)
+        plan, account = Account.open(files, output, settings, clock, events)
         output.begin(forked=True)
         exports = RunExports(output, settings.formats, files, cancellation)
-        run = _Run(settings, cancellation, output, tally, clock, events, exports)
+        run = _Run(settings, cancellation, output, account.tally, clock, events, exports)
         delivery, limit = _delivery(run, transports, plan.model)
         limits = _ask_limits(delivery, cancellation) if plan.todo else None
         model = _Reading(run, delivery, limit, limits, slabs, plan).read() if limits else plan.model
-        tally.sent_again = delivery.sent_again
+        account.tally.sent_again = delivery.sent_again
         exports.finish()
-        account = Account(output, settings, tally, clock, plan.page_ids)
         return account.close(cancellation, model, exports.tally if settings.formats else None)
 
 
