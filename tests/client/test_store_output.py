@@ -85,11 +85,19 @@ def test_results_of_a_store_are_exported_shown_and_reported(store, folder, outpu
 
 def test_a_client_that_is_killed_leaves_whole_parts_and_the_next_reads_what_is_in_none(store, folder):
     pages = write_pages(folder, 1600)
-    with ScriptedServer() as server:
+    killed = threading.Event()
+
+    def slow(request):
+        """Answers 1,200 pages at once, and the others after the first client is gone."""
+        killed.wait(0 if len(server.seen) < 1200 else 60)
+        return page_answer(request)
+
+    with ScriptedServer(slow) as server:
         process = start(store, *reading(folder, server.url))
         wait_until(lambda: store.keys("read/2026/parts/"))
         process.send_signal(signal.SIGKILL)
         process.communicate()
+        killed.set()
         before = {row["page_id"] for row in part_rows(store)}
         assert 512 <= len(before) < 1600
         assert quintet(store, *reading(folder, server.url))[0] == 0
