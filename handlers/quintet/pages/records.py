@@ -49,6 +49,8 @@ class Texts:
     quads_px: Tensor  # (L, 4, 2) float32 in the upright frame, from the text's own top left
     page: Tensor  # (L,) int64, ascending
     scores: Tensor  # (L,) float32, mean probability of the characters; 0 for no character
-    tokens: Tensor  # (ΣT,) int16 or int32, class indices of all readings end to end; 0 where the collapse left nothing
+    widths_px: Tensor  # (L,) int64, how much of its crop each line fills
+    tokens: Tensor  # (ΣT,) int16, class indices of all readings end to end; 0 where the collapse left nothing
+    probabilities: Tensor  # (ΣT,) int16, of the most probable class of each step, in 32,767ths
     begin: Tensor  # (L,) int64, where each line's tokens begin
     steps: Tensor  # (L,) int64, how many there are

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from quintet.engine.settings import between
+from quintet.engine.settings import between, switch
 from quintet.pixels.settings import ImageSettings
 from quintet.stages.text_detection import TextDetectionSettings
 
@@ -15,7 +15,7 @@ class Settings(ImageSettings, TextDetectionSettings):
     Numbers without another source were measured on real receipts and generated pages: see docs/performance.md.
     """
 
-    ANSWERS: ClassVar[int] = 2  # 2 reads columns
+    ANSWERS: ClassVar[int] = 3  # 2 reads columns, 3 says where words are
 
     # What goes through the networks at once: more is cut into more calls, never refused.
     page_calls: int = between(64, 1, 4096, runtime=True)
@@ -30,3 +30,4 @@ class Settings(ImageSettings, TextDetectionSettings):
     min_bucket_px: int = between(64, 48, 4096)
     max_line_px: int = between(3200, 320, 32768)
     line_score: float = between(0.5, 0.0, 1.0)
+    words: bool = switch()

@@ -10,7 +10,9 @@ from quintet.engine.engine import Engine
 from quintet.pages.records import Regions, Texts, UprightPages
 from quintet.pages.results.columns import Box, column_order, region_order
 from quintet.pages.results.reading_order import assign_regions, in_rows, level
+from quintet.pages.results.words import Characters, words_of
 from quintet.pages.settings import Settings
+from quintet.pages.stages.recognition import CERTAIN
 from quintet.tensors.geometry import bounding_boxes, box_corners, map_points
 from quintet.tensors.levels import slices
 from quintet.tensors.records import Images
@@ -42,6 +44,7 @@ class PageWriter:
             "region_scores": regions.scores,
             "region_page": regions.page,
             "quads": map_points(upright.to_image[texts.page], texts.quads_px)[order],
+            "line_widths": texts.widths_px[order],
             "line_scores": texts.scores[order],
             "line_page": texts.page[order],
             "line_region": assign_regions(centres, texts.page, regions.boxes_px, regions.page)[order],
@@ -49,6 +52,7 @@ class PageWriter:
             "begin": texts.begin[order],
             "steps": texts.steps[order],
             "tokens": texts.tokens,
+            "probabilities": texts.probabilities,
         }
         hosted = self._engine.to_host(*tensors.values())  # the one copy
         arrays = {name: tensor.numpy() for name, tensor in zip(tensors, hosted, strict=True)}
@@ -95,18 +99,29 @@ class PageWriter:
         """All lines of the batch, without their regions; None where nothing was read with enough confidence."""
         quads = np.round(arrays["quads"].astype(float), 1).tolist()
         scores = np.round(arrays["line_scores"].astype(float), 4).tolist()
-        return [
+        characters = self._characters(arrays)
+        lines: list[Result | None] = [
             {"text": text, "score": score, "quad_px": quad} if text and score >= self._settings.line_score else None
-            for text, score, quad in zip(self._texts(arrays), scores, quads, strict=True)
+            for text, score, quad in zip(characters.of_lines(len(quads)), scores, quads, strict=True)
         ]
+        if self._settings.words:
+            words = words_of(characters, arrays["quads"], arrays["line_widths"])
+            return [line and {**line, "words": own} for line, own in zip(lines, words, strict=True)]
+        return lines
 
-    def _texts(self, arrays: Arrays) -> list[str]:
-        """Tokens to text, outer white space off: characters of all readings at once, then a slice a line."""
+    def _characters(self, arrays: Arrays) -> Characters:
+        """Tokens to characters, those of all lines at once; readings that were not chosen have tokens too."""
         places = arrays["tokens"].nonzero()[0]
-        characters = self._alphabet[arrays["tokens"][places]]
         begins = np.searchsorted(places, arrays["begin"])
-        ends = np.searchsorted(places, arrays["begin"] + arrays["steps"])
-        return ["".join(characters[begin:end]).strip() for begin, end in zip(begins, ends, strict=True)]
+        counts = np.searchsorted(places, arrays["begin"] + arrays["steps"]) - begins
+        line = np.repeat(np.arange(len(counts)), counts)
+        own = places[np.arange(len(line)) + (begins - counts.cumsum() + counts)[line]]
+        return Characters(
+            self._alphabet[arrays["tokens"][own]],
+            arrays["probabilities"][own] / CERTAIN,
+            own - arrays["begin"][line],
+            line,
+        )
 
 
 def _in_reading_order(

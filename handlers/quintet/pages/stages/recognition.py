@@ -13,6 +13,7 @@ from quintet.tensors.sampling import in_eighths
 
 STEP_PX = 8  # one time step of the network
 BLANK = 0
+CERTAIN = 32_767  # a probability of 1 in 16 bits, which leave more than the four decimals of scores
 
 
 class Recognition:
@@ -39,7 +40,7 @@ class Recognition:
         calls = self._engine.plan(buckets[:, None], budgets.line_columns, HALVES, few_sizes=budgets.few_sizes)
         canvases_px = [int(buckets[call[0]]) for call in calls]
         crops, dtype = LineCrops.of(pages, readings.quads_px, readings.page, readings.widths_px), self._engine.dtype
-        # Of each call tokens (n, T) and scores (n,).
+        # Of each call tokens and probabilities (n, T), and scores (n,).
         read = self._engine.each(
             lambda call: self._tokens(crops.on_canvas(*call, dtype)),
             list(zip(self._engine.calls_to_device(calls), canvases_px, strict=True)),
@@ -54,12 +55,23 @@ class Recognition:
         steps = buckets // STEP_PX
         ends = steps[order].cumsum(0)
         begin = torch.empty_like(steps).scatter_(0, order, ends - steps[order])
-        tokens = torch.cat([readings.line.new_empty(0, dtype=torch.int32), *(tokens.view(-1) for tokens, _ in read)])
-        in_call_order = torch.cat([readings.quads_px.new_empty(0), *(scores for _, scores in read)])
+        tokens = torch.cat([readings.line.new_empty(0, dtype=torch.int16), *(tokens.view(-1) for tokens, *_ in read)])
+        nothing = readings.quads_px.new_empty(0)
+        probabilities = torch.cat([nothing, *(best.view(-1) for _, best, _ in read)])
+        in_call_order = torch.cat([nothing, *(scores for *_, scores in read)])
         scores = torch.empty_like(in_call_order).scatter_(0, self._engine.to_device(order), in_call_order)
         chosen = most_confident(readings.line, scores, readings.line_count)
         begin, steps = self._engine.to_device(begin)[chosen], self._engine.to_device(steps)[chosen]
-        return Texts(readings.quads_px[chosen], readings.page[chosen], scores[chosen], tokens, begin, steps)
+        return Texts(
+            quads_px=readings.quads_px[chosen],
+            page=readings.page[chosen],
+            scores=scores[chosen],
+            widths_px=readings.widths_px[chosen],
+            tokens=tokens,
+            probabilities=(probabilities * CERTAIN).round().to(torch.int16),
+            begin=begin,
+            steps=steps,
+        )
 
 
 def bucket_widths(widths_px: Tensor, settings: Settings) -> Tensor:
@@ -84,7 +96,7 @@ def most_confident(line: Tensor, scores: Tensor, line_count: int) -> Tensor:
     return chosen
 
 
-def collapse(best: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+def collapse(best: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The best path of each line, repeats and blanks taken out in place.
 
     Source: A. Graves et al., Connectionist Temporal Classification (ICML 2006), best-path decoding.
@@ -94,11 +106,11 @@ def collapse(best: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         classes: (N, T) int64, that class; 0 is the blank.
 
     Returns:
-        Tokens (N, T) int32, the class where a character begins and 0 elsewhere; and scores (N,) float32, the mean
-        probability of the characters, 0 where there is none.
+        Tokens (N, T) int16, the class where a character begins and 0 elsewhere; `best`; and scores (N,) float32, the
+        mean probability of the characters, 0 where there is none.
     """
     repeated = torch.zeros_like(classes, dtype=torch.bool)
     repeated[:, 1:] = classes[:, 1:] == classes[:, :-1]
     begins = (classes != BLANK) & ~repeated
     total = (best.float() * begins).sum(dim=1)
-    return (classes * begins).to(torch.int32), total / begins.sum(dim=1).clamp(min=1)
+    return (classes * begins).to(torch.int16), best, total / begins.sum(dim=1).clamp(min=1)
