@@ -39,9 +39,7 @@ def draw_page(plan: PagePlan) -> tuple[bytes, PageTruth]:
         return damage_quad(quad, plan.damage, width_px, height_px)
 
     lines = tuple(
-        TruthLine(
-            line.text, damaged(line.quad), tuple(TruthWord(word.text, damaged(word.quad)) for word in line.words)
-        )
+        TruthLine(line.text, damaged(line.quad), tuple(TruthWord(word.text, damaged(word.quad)) for word in line.words))
         for line in sheet.lines
     )
     truth = PageTruth(plan.file, plan.kind, image.width, image.height, plan.damage.turn_deg, lines)

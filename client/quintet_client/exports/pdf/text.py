@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from pikepdf import Matrix
 
-from quintet_client.api.results import PageResult, QuadPx
-from quintet_client.exports.layout.words import Word, part_of, words_of
-from quintet_client.exports.pdf.glyphless import GlyphlessFont, width_em
+from quintet_client.api.results import PageResult, QuadPx, Word
+from quintet_client.exports.layout.words import part_of, runs_leftward, words_of
+from quintet_client.exports.pdf.glyphless import GlyphlessFont, glyph_em
 
 FONT_NAME = "/Quintet"
 # Scans are skewed by a few degrees at most; what leans further was meant to.
@@ -35,10 +35,10 @@ def _pieces(words: tuple[Word, ...]) -> Iterator[tuple[str, QuadPx]]:
     """Yield words and the spaces behind them, with corners that begin where their first character does."""
     for place, word in enumerate(words):
         top_left, top_right, bottom_right, bottom_left = word.quad_px
-        quad_px = (top_right, top_left, bottom_left, bottom_right) if word.leftward else word.quad_px
+        quad_px = (top_right, top_left, bottom_left, bottom_right) if runs_leftward(word.text) else word.quad_px
         yield word.text, quad_px
         if place + 1 < len(words):
-            share = width_em(" ") / sum(map(width_em, word.text))
+            share = glyph_em(" ") / sum(map(glyph_em, word.text))
             yield " ", part_of(quad_px, 1, 1 + share)
 
 
@@ -48,7 +48,7 @@ def _shown(text: str, quad_px: QuadPx, to_points: Matrix, font: GlyphlessFont) -
     top_left, _top_right, bottom_right, bottom_left = (complex(*to_points.transform(corner)) for corner in quad_px)
     along, up = _straightened(bottom_right - bottom_left, top_left - bottom_left)
     origin = (bottom_right + top_left) / 2 - (along + up) / 2
-    step = along / sum(map(width_em, text))
+    step = along / sum(map(glyph_em, text))
     matrix = (step.real, step.imag, up.real, up.imag, origin.real, origin.imag)
     return f"{numbers(matrix)} Tm <{font.encode(text).hex()}> Tj".encode()
 

@@ -5,6 +5,7 @@ its last step; its upper and lower edge are the line's.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def words_of(characters: Characters, quads_px: NDArray[np.float32], widths_px: N
     quads = np.round(_parts(quads_px[line[first]].astype(float), starts, ends), 1).tolist()
     words = [
         {"text": "".join(texts[begin:end]), "score": score, "quad_px": quad}
-        for begin, end, score, quad in zip(bounds[:-1], bounds[1:], scores, quads, strict=True)
+        for (begin, end), score, quad in zip(pairwise(bounds.tolist()), scores, quads, strict=True)
     ]
     return [words[own] for own in _slices(line[first], len(quads_px))]
 
@@ -88,9 +89,7 @@ def _extents(
     return (starts / lengths[of_line]).clip(0, 1), (ends / lengths[of_line]).clip(0, 1)
 
 
-def _parts(
-    quads: NDArray[np.float64], starts: NDArray[np.float64], ends: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _parts(quads: NDArray[np.float64], starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.float64]:
     """The parts of (K, 4, 2) quads between two shares of their lengths, 0 at the text's start: (K, 4, 2)."""
     shares = np.stack([starts, ends, ends, starts], axis=1)[..., None]
     left, right = quads[:, (0, 0, 3, 3)], quads[:, (1, 1, 2, 2)]
@@ -100,4 +99,4 @@ def _parts(
 def _slices(line: NDArray[np.int64], count: int) -> list[slice]:
     """Where each of so many lines lies among items that ascend by line."""
     bounds = np.searchsorted(line, np.arange(count + 1)).tolist()
-    return [slice(*ends) for ends in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [slice(*ends) for ends in pairwise(bounds)]

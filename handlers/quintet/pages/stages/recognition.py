@@ -29,8 +29,7 @@ class Recognition:
         columns = budgets.line_columns
         full = {(3, HEIGHT_PX, width): full_call(width, columns) for width in all_bucket_widths(settings)}
         # Collapsed within the call: 64 lines' probabilities fill 383 MB.
-        tokens = engine.network("recognition", lambda probabilities: collapse(*engine.largest(probabilities)))
-        self._tokens = engine.in_few_shapes(tokens, full, HALVES)
+        self._tokens = engine.in_few_shapes(engine.network("recognition", self._collapsed), full, HALVES)
 
     def __call__(self, pages: UprightPages, readings: Readings) -> Texts:
         """Read the lines. The host learns the widths, because calls are planned there."""
@@ -40,12 +39,18 @@ class Recognition:
         calls = self._engine.plan(buckets[:, None], budgets.line_columns, HALVES, few_sizes=budgets.few_sizes)
         canvases_px = [int(buckets[call[0]]) for call in calls]
         crops, dtype = LineCrops.of(pages, readings.quads_px, readings.page, readings.widths_px), self._engine.dtype
-        # Of each call tokens and probabilities (n, T), and scores (n,).
+        # Of each call what `_collapsed` says.
         read = self._engine.each(
             lambda call: self._tokens(crops.on_canvas(*call, dtype)),
             list(zip(self._engine.calls_to_device(calls), canvases_px, strict=True)),
         )
         return self._decode(readings, buckets, calls, read)
+
+    def _collapsed(self, probabilities: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of (n, T, K) probabilities tokens and the largest of each step, (n, T) twice, and scores (n,)."""
+        best, classes = self._engine.largest(probabilities)
+        tokens, scores = collapse(best, classes)
+        return tokens, best, scores
 
     def _decode(
         self, readings: Readings, buckets: Tensor, calls: list[Tensor], read: list[tuple[Tensor, ...]]
@@ -96,7 +101,7 @@ def most_confident(line: Tensor, scores: Tensor, line_count: int) -> Tensor:
     return chosen
 
 
-def collapse(best: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def collapse(best: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
     """The best path of each line, repeats and blanks taken out in place.
 
     Source: A. Graves et al., Connectionist Temporal Classification (ICML 2006), best-path decoding.
@@ -106,11 +111,11 @@ def collapse(best: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         classes: (N, T) int64, that class; 0 is the blank.
 
     Returns:
-        Tokens (N, T) int16, the class where a character begins and 0 elsewhere; `best`; and scores (N,) float32, the
-        mean probability of the characters, 0 where there is none.
+        Tokens (N, T) int16, the class where a character begins and 0 elsewhere; and scores (N,) float32, the mean
+        probability of the characters, 0 where there is none.
     """
     repeated = torch.zeros_like(classes, dtype=torch.bool)
     repeated[:, 1:] = classes[:, 1:] == classes[:, :-1]
     begins = (classes != BLANK) & ~repeated
     total = (best.float() * begins).sum(dim=1)
-    return (classes * begins).to(torch.int16), best, total / begins.sum(dim=1).clamp(min=1)
+    return (classes * begins).to(torch.int16), total / begins.sum(dim=1).clamp(min=1)
