@@ -30,8 +30,13 @@ class PageWriter:
         self._labels = labels
         self._alphabet = np.array(alphabet, dtype=object)
 
-    def __call__(self, pages: Images, upright: UprightPages, regions: Regions, texts: Texts) -> list[Result]:
-        """One JSON-ready result a page, coordinates in the image frame, regions and lines in reading order."""
+    def __call__(
+        self, pages: Images, upright: UprightPages, regions: Regions, texts: Texts, left_out: Sequence[str] = ()
+    ) -> list[Result]:
+        """One JSON-ready result a page, coordinates in the image frame, regions and lines in reading order.
+
+        Each says which stages were left out, if any were.
+        """
         levelled = level(texts.quads_px, texts.page, len(pages.sizes_px))
         order = in_rows(levelled, texts.page)
         centres = texts.quads_px.mean(dim=1)
@@ -56,14 +61,16 @@ class PageWriter:
         }
         hosted = self._engine.to_host(*tensors.values())  # the one copy
         arrays = {name: tensor.numpy() for name, tensor in zip(tensors, hosted, strict=True)}
-        return self._results(pages.sizes_px.tolist(), arrays)
+        said = {"left_out": list(left_out)} if left_out else {}
+        lines = self._lines(arrays, with_words="words" not in left_out)
+        return [{**result, **said} for result in self._results(pages.sizes_px.tolist(), arrays, lines)]
 
-    def _results(self, sizes: list[tuple[int, int]], arrays: Arrays) -> list[Result]:
+    def _results(self, sizes: list[tuple[int, int]], arrays: Arrays, all_lines: list[Result | None]) -> list[Result]:
         """Cut the arrays into pages, which they hold in ascending order; values as a person reads them."""
         regions_of, lines_of = (
             slices(torch.from_numpy(arrays[name]), len(sizes)) for name in ("region_page", "line_page")
         )
-        all_lines, all_regions = self._lines(arrays), self._regions(arrays)
+        all_regions = self._regions(arrays)
         results = []
         for number, (width_px, height_px) in enumerate(sizes):
             own_regions, own_lines = regions_of[number], lines_of[number]
@@ -95,7 +102,7 @@ class PageWriter:
             for label, score, box in zip(arrays["labels"].tolist(), scores, boxes, strict=True)
         ]
 
-    def _lines(self, arrays: Arrays) -> list[Result | None]:
+    def _lines(self, arrays: Arrays, *, with_words: bool) -> list[Result | None]:
         """All lines of the batch, without their regions; None where nothing was read with enough confidence."""
         quads = np.round(arrays["quads"].astype(float), 1).tolist()
         scores = np.round(arrays["line_scores"].astype(float), 4).tolist()
@@ -104,10 +111,10 @@ class PageWriter:
             {"text": text, "score": score, "quad_px": quad} if text and score >= self._settings.line_score else None
             for text, score, quad in zip(characters.of_lines(len(quads)), scores, quads, strict=True)
         ]
-        if self._settings.words:
-            words = words_of(characters, arrays["quads"], arrays["line_widths"])
-            return [line and {**line, "words": own} for line, own in zip(lines, words, strict=True)]
-        return lines
+        if not with_words:
+            return lines
+        words = words_of(characters, arrays["quads"], arrays["line_widths"])
+        return [line and {**line, "words": own} for line, own in zip(lines, words, strict=True)]
 
     def _characters(self, arrays: Arrays) -> Characters:
         """Tokens to characters, those of all lines at once; readings that were not chosen have tokens too."""
