@@ -7,12 +7,11 @@ import numpy as np
 import torch
 
 from quintet.engine.engine import Engine
-from quintet.pages.records import Regions, Texts, UprightPages
+from quintet.pages.records import CERTAIN, Regions, Texts, UprightPages
 from quintet.pages.results.columns import Box, column_order, region_order
 from quintet.pages.results.reading_order import assign_regions, in_rows, level
 from quintet.pages.results.words import Characters, words_of
 from quintet.pages.settings import Settings
-from quintet.pages.stages.recognition import CERTAIN
 from quintet.tensors.geometry import bounding_boxes, box_corners, map_points
 from quintet.tensors.levels import slices
 from quintet.tensors.records import Images

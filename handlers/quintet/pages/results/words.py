@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quintet.pages.stages.recognition import STEP_PX
+from quintet.pages.records import STEP_PX
 
 Word = dict[str, Any]
 

@@ -6,14 +6,12 @@ from torch import Tensor
 from quintet.engine.calls import HALVES, full_call
 from quintet.engine.engine import Engine
 from quintet.pages.budgets import Budgets
-from quintet.pages.records import Readings, Texts, UprightPages
+from quintet.pages.records import CERTAIN, STEP_PX, Readings, Texts, UprightPages
 from quintet.pages.settings import Settings
 from quintet.pages.stages.line_crops import HEIGHT_PX, LineCrops
 from quintet.tensors.sampling import in_eighths
 
-STEP_PX = 8  # one time step of the network
 BLANK = 0
-CERTAIN = 32_767  # a probability of 1 in 16 bits, which leave more than the four decimals of scores
 
 
 class Recognition:
