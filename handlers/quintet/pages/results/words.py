@@ -32,7 +32,8 @@ class Characters:
 
     def of_lines(self, count: int) -> list[str]:
         """What each of so many lines says, outer white space off."""
-        return ["".join(self.texts[own]).strip() for own in _slices(self.line, count)]
+        texts = self.texts.tolist()
+        return ["".join(texts[own]).strip() for own in _slices(self.line, count)]
 
 
 def words_of(characters: Characters, quads_px: NDArray[np.float32], widths_px: NDArray[np.int64]) -> list[list[Word]]:
@@ -48,7 +49,7 @@ def words_of(characters: Characters, quads_px: NDArray[np.float32], widths_px: N
     continued[1:] = shown[:-1] & (characters.line[1:] == characters.line[:-1])
     first = np.flatnonzero(~continued[shown])
     bounds = np.append(first, shown.sum())
-    texts, line, steps = characters.texts[shown], characters.line[shown], characters.steps[shown]
+    texts, line, steps = characters.texts[shown].tolist(), characters.line[shown], characters.steps[shown]
     totals = np.add.accumulate(np.append(0.0, characters.probabilities[shown]))[bounds]
     scores = np.round(np.diff(totals) / np.diff(bounds), 4).tolist()
     starts, ends = _extents(steps, line, bounds, widths_px)
