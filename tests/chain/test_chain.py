@@ -166,7 +166,7 @@ def test_words_stand_where_they_are(samples: Path, together: list[dict[str, Any]
     found = score_run(truth, {name: read_answer(page) for name, page in zip(sorted(truth), together, strict=False)})
     assert len(found.word_ious) > 200
     assert np.mean(np.array(found.word_ious) >= 0.5) >= 0.92
-    assert np.mean(found.word_ious) >= 0.75
+    assert np.mean(found.word_ious) >= 0.7
 
 
 @pytest.mark.slow
