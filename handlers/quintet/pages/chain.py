@@ -1,9 +1,14 @@
 """THE main path: a batch of decoded pages in, one result a page out, through five models."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+
 from quintet.pages.budgets import OPENVINO_OPTIONS, Budgets
+from quintet.pages.records import UprightPages
 from quintet.pages.results.page_writer import PageWriter
+from quintet.pages.results.text_turn import agreement, other_turn
 from quintet.pages.settings import Settings
 from quintet.pages.stages.layout import LABELS, Layout
 from quintet.pages.stages.line_orientation import LineOrientation
@@ -28,7 +33,9 @@ class PageChain(ImageChain):
         super().__init__(settings, model_store, device_index, OPENVINO_OPTIONS)
         engine, timed = self.engine, self._timer.timed
         self.budgets = budgets = Budgets.chosen(settings, engine.device.type)
-        self._page_orientation = timed("page_orientation", PageOrientation(engine, budgets))
+        page_orientation = PageOrientation(engine, budgets)
+        self._turned_back = page_orientation.turned_back
+        self._page_orientation = timed("page_orientation", page_orientation)
         self._layout = timed("layout", Layout(engine, settings, budgets))
         text_detection = TextDetection(engine, settings, budgets.detection_pixels, budgets.map_pixels)
         self._text_detection = timed("text_detection", text_detection)
@@ -41,8 +48,21 @@ class PageChain(ImageChain):
         return draw_pages(max(2, self.engine.threads))
 
     def read(self, images: Images) -> list[Result]:
-        """The five models over one batch of decoded pages."""
+        """The five models over one batch of decoded pages, and once more over those that look otherwise by their text."""
         upright = self._page_orientation(images)
+        results = self._read(images, upright)
+        if doubted := {number: turn for number, turn in enumerate(map(other_turn, results)) if turn is not None}:
+            for number, again in zip(doubted, self._read_turned(images, upright, doubted), strict=True):
+                results[number] = max(results[number], again, key=agreement)
+        return results
+
+    def _read_turned(self, images: Images, upright: UprightPages, turns: Mapping[int, int]) -> list[Result]:
+        """Some pages, by their numbers, with other clockwise quarter turns."""
+        numbers, to_device = torch.tensor(list(turns)), self.engine.to_device
+        some, probabilities = images.some(numbers, to_device), upright.probabilities[to_device(numbers)]
+        return self._read(some, self._turned_back(some, torch.tensor(list(turns.values())), probabilities))
+
+    def _read(self, images: Images, upright: UprightPages) -> list[Result]:
         regions = self._layout(upright)
         lines = self._text_detection(upright)
         readings = self._line_orientation(upright, lines)

@@ -51,9 +51,13 @@ class PageOrientation:
 
     def _decode(self, pages: Images, probabilities: Tensor) -> UprightPages:
         """The likeliest class is the clockwise turn already present, in quarters; the host plans canvases by it."""
-        scores, quarter_turns = probabilities.max(dim=1)
-        (turns_host,) = self._engine.to_host(quarter_turns)
+        (quarter_turns,) = self._engine.to_host(probabilities.argmax(dim=1))
+        return self.turned_back(pages, quarter_turns, probabilities)
+
+    def turned_back(self, pages: Images, quarter_turns: Tensor, probabilities: Tensor) -> UprightPages:
+        """Pages whose (P,) int64 turns are known on the host; (P, 4) probabilities go along."""
         sizes = pages.sizes_px
-        lying = (turns_host % 2 == 1)[:, None]
-        to_image = geometry.upright_to_image(quarter_turns, self._engine.to_device(sizes.float()))
-        return UprightPages(pages.pixels, sizes.flip(1).where(lying, sizes), to_image, quarter_turns, scores)
+        lying = (quarter_turns % 2 == 1)[:, None]
+        turns = self._engine.to_device(quarter_turns)
+        to_image = geometry.upright_to_image(turns, self._engine.to_device(sizes.float()))
+        return UprightPages(pages.pixels, sizes.flip(1).where(lying, sizes), to_image, turns, probabilities)
