@@ -12,7 +12,14 @@ from benchmarks.sample_pages.sheet import Sheet
 from benchmarks.sample_pages.style import choose_style
 
 _SIDES = ((900, 1200), (1200, 900), (1000, 1000))
-_BOARDS: tuple[Colour, ...] = ((30, 60, 45), (25, 25, 30), (110, 30, 30), (230, 225, 210), (245, 245, 245), (235, 200, 90))
+_BOARDS: tuple[Colour, ...] = (
+    (30, 60, 45),
+    (25, 25, 30),
+    (110, 30, 30),
+    (230, 225, 210),
+    (245, 245, 245),
+    (235, 200, 90),
+)
 _DARK, _LIGHT = (20, 20, 25), (250, 248, 240)
 _LINES = (1, 7)
 _TEXT_UNITS = (32, 100)
@@ -63,7 +70,9 @@ def _photograph(sheet: Sheet, rng: random.Random) -> None:
     background.paste(turned, mask=turned)
     sheet.image.paste(background)
     to_picture = np.linalg.inv(to_sheet)
-    sheet.lines[:] = [TruthLine(line.text, tuple(_mapped(to_picture, p) for p in line.quad)) for line in sheet.lines]
+    for number, line in enumerate(sheet.lines):
+        a, b, c, d = (_mapped(to_picture, point) for point in line.quad)
+        sheet.lines[number] = TruthLine(line.text, (a, b, c, d))
 
 
 def _homography(source: list[Point], target: tuple[Point, ...]) -> np.ndarray:

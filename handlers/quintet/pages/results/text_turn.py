@@ -1,7 +1,7 @@
 """A second witness of how a page is turned: the lines, each of which was read the way in which it makes sense.
 
-Page orientation was trained on scans; photos and sparse pages it turns upside down. The lines are found and read all the
-same, since each is laid down, and read both ways where in doubt; so the way in which they run tells.
+Page orientation was trained on scans; some photos and sparse pages it turns upside down. Their lines are found and read
+all the same, since each is laid down, and read both ways where in doubt; so the way in which they run tells.
 """
 
 import math
@@ -21,7 +21,8 @@ def other_turn(result: Result) -> int | None:
 
 def agreement(result: Result) -> float:
     """How much text of a page, in characters by their scores, runs as its orientation says."""
-    return _weights(result["lines"])[result["orientation"]["angle_deg"] // 90]
+    turn: int = result["orientation"]["angle_deg"] // 90
+    return _weights(result["lines"])[turn]
 
 
 def text_score(lines: Sequence[Result], turn: int) -> float | None:
