@@ -4,12 +4,21 @@ All coordinates are pixels, x to the right and y down, with (0, 0) at the image'
 centre lies at (column + 0.5, row + 0.5). Angles are degrees clockwise as the viewer sees them.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 Point = tuple[float, float]
 Quad = tuple[Point, Point, Point, Point]  # clockwise from the text's own top-left
 Colour = tuple[int, int, int]  # red, green, blue
+
+
+@dataclass(frozen=True)
+class TruthWord:
+    """A word of a line, as white space cuts it: as high as its line, as wide as its ink with the same margin."""
+
+    text: str
+    quad: Quad
 
 
 @dataclass(frozen=True)
@@ -18,6 +27,12 @@ class TruthLine:
 
     text: str
     quad: Quad
+    words: tuple[TruthWord, ...]
+
+    def moved(self, move: Callable[[Quad], Quad]) -> Self:
+        """The same text, its quad and those of its words elsewhere."""
+        words = tuple(TruthWord(word.text, move(word.quad)) for word in self.words)
+        return replace(self, quad=move(self.quad), words=words)
 
 
 @dataclass(frozen=True)
@@ -85,7 +100,7 @@ class PageTruth:
 
     def as_json(self) -> dict[str, Any]:
         """The page's entry in truth.json, coordinates rounded to a hundredth of a pixel."""
-        lines = [{"text": ln.text, "quad": [[round(x, 2), round(y, 2)] for x, y in ln.quad]} for ln in self.lines]
+        lines = [{**_as_json(line), "words": [_as_json(word) for word in line.words]} for line in self.lines]
         return {
             "kind": self.kind,
             "width_px": self.width_px,
@@ -93,3 +108,7 @@ class PageTruth:
             "orientation_deg": self.orientation_deg,
             "lines": lines,
         }
+
+
+def _as_json(text: TruthLine | TruthWord) -> dict[str, Any]:
+    return {"text": text.text, "quad": [[round(x, 2), round(y, 2)] for x, y in text.quad]}

@@ -7,7 +7,7 @@ from PIL import Image
 
 from benchmarks.sample_pages import words
 from benchmarks.sample_pages.fonts import TEXT_FAMILIES, Pen
-from benchmarks.sample_pages.records import Brief, Colour, Point, TruthLine
+from benchmarks.sample_pages.records import Brief, Colour, Point, Quad
 from benchmarks.sample_pages.sheet import Sheet
 from benchmarks.sample_pages.style import choose_style
 
@@ -70,9 +70,12 @@ def _photograph(sheet: Sheet, rng: random.Random) -> None:
     background.paste(turned, mask=turned)
     sheet.image.paste(background)
     to_picture = np.linalg.inv(to_sheet)
-    for number, line in enumerate(sheet.lines):
-        a, b, c, d = (_mapped(to_picture, point) for point in line.quad)
-        sheet.lines[number] = TruthLine(line.text, (a, b, c, d))
+
+    def moved(quad: Quad) -> Quad:
+        a, b, c, d = (_mapped(to_picture, point) for point in quad)
+        return a, b, c, d
+
+    sheet.lines[:] = [line.moved(moved) for line in sheet.lines]
 
 
 def _homography(source: list[Point], target: tuple[Point, ...]) -> np.ndarray:

@@ -47,8 +47,8 @@ def test_a_wrong_setting_is_an_error_that_names_key_value_and_what_is_allowed(
 
 
 def test_the_fingerprint_follows_what_changes_answers_and_nothing_else() -> None:
-    assert Settings(threads=3).fingerprint() == Settings().fingerprint() == "81e4eec6"
-    assert Settings(text_threshold=0.2).fingerprint() == "6a76fc40" != Settings().fingerprint()
+    assert Settings(threads=3).fingerprint() == Settings().fingerprint() == "6d4a7df5"
+    assert Settings(text_threshold=0.2).fingerprint() == "06a9e686" != Settings().fingerprint()
     assert Settings(layout=False).fingerprint() != Settings().fingerprint()
 
 
