@@ -7,16 +7,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+from quintet.engine.weights import NetworkStore
 from quintet.pages.budgets import OPENVINO_OPTIONS, Budgets
 from quintet.pages.records import Readings, Regions, UprightPages
 from quintet.pages.results.page_writer import PageWriter
+from quintet.pages.scripts import classes_of
 from quintet.pages.settings import OPTIONAL_STAGES, Settings
 from quintet.pages.stages.layout import LABELS, Layout, no_regions
 from quintet.pages.stages.line_orientation import LineOrientation, as_they_lie
 from quintet.pages.stages.page_orientation import PageOrientation, as_they_are
 from quintet.pages.stages.recognition import Recognition
 from quintet.pages.warm_up import draw_pages
-from quintet.pages.weights import SOURCES, load_alphabet
+from quintet.pages.weights import SOURCES, check_forms, load_alphabet
 from quintet.pixels.image_chain import ImageChain, Result
 from quintet.stages.text_detection import TextDetection
 from quintet.tensors.records import Images, Lines
@@ -36,7 +38,12 @@ class PageChain(ImageChain):
 
     def __init__(self, settings: Settings, model_store: Path, device_index: int | None = None) -> None:
         """Load the five networks onto the device; raises as `ImageChain` does."""
-        super().__init__(settings, model_store, device_index, OPENVINO_OPTIONS)
+        store = NetworkStore.of(model_store, self.sources)
+        check_forms(store)
+        alphabet = load_alphabet(store)
+        kept = classes_of(alphabet, settings.scripts)
+        classes = {"recognition": kept} if len(kept) < len(alphabet) else {}
+        super().__init__(settings, model_store, device_index, OPENVINO_OPTIONS, classes)
         engine, timed = self.engine, self._timer.timed
         self.budgets = budgets = Budgets.chosen(settings, engine.device.type)
         self._stand_in(OPTIONAL_STAGES)
@@ -49,7 +56,8 @@ class PageChain(ImageChain):
         if settings.line_orientation:
             self._line_orientation = timed("line_orientation", LineOrientation(engine, settings, budgets))
         self._recognition = timed("recognition", Recognition(engine, settings, budgets))
-        self._write = timed("write", PageWriter(engine, settings, LABELS, load_alphabet(self._store)))
+        characters = [alphabet[number] for number in kept]
+        self._write = timed("write", PageWriter(engine, settings, LABELS, characters))
 
     def samples(self) -> list[bytes]:
         """As many drawn pages of a kind as the engine has threads, since each of them prepares for itself."""

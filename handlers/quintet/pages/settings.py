@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from quintet.engine.settings import between, switch
+from quintet.engine.settings import between, some_of, switch
+from quintet.pages.scripts import ALL, SCRIPTS
 from quintet.pixels.settings import ImageSettings
 from quintet.stages.text_detection import TextDetectionSettings
 
@@ -33,6 +34,9 @@ class Settings(ImageSettings, TextDetectionSettings):
     # Layout regions.
     region_score: float = between(0.5, 0.0, 1.0)
     region_iou: float = between(0.5, 0.0, 1.0)
+
+    # Scripts whose characters are read.
+    scripts: tuple[str, ...] = some_of(ALL, *SCRIPTS)
 
     # Lines.
     turned_line_score: float = between(0.5, 0.0, 1.0)
