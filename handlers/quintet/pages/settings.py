@@ -19,7 +19,7 @@ class Settings(ImageSettings, TextDetectionSettings):
     Numbers without another source were measured on real receipts and generated pages: see docs/performance.md.
     """
 
-    ANSWERS: ClassVar[int] = 3  # 2 reads columns, 3 says where words are
+    ANSWERS: ClassVar[int] = 4  # 2 reads columns, 3 says where words are, 4 asks the lines how a page is turned
 
     # What goes through the networks at once: more is cut into more calls, never refused.
     page_calls: int = between(64, 1, 4096, runtime=True)
