@@ -80,8 +80,8 @@ class Account:
         """An operator runs on the device."""
         stage = self.now
         (stage.network if self._in_network else stage.other).extend(kernels_of(operator))
-        if operator.name == "convolution":
-            stage.plans.add(plan_of(operator.args))
+        if (plan := plan_of(operator)) is not None:
+            stage.plans.add(plan)
             if self._in_network and not self._seen:  # filled up, if calls are: what is planned for is what comes here
                 stage.shapes[-1] = tuple(operator.args[0].shape)
                 self._seen = True

@@ -20,6 +20,7 @@ from torch import nn
 
 from quintet.engine import modules
 from quintet.engine.graph import build_module, load_graph
+from quintet.engine.lowering import lower
 from quintet.errors import WeightsError
 
 SCHEMA = "quintet.weights/1"
@@ -120,7 +121,7 @@ class NetworkStore:
         self._verify(self.provenance(), source)
         if source.module:
             return modules.load(source.module, weights)
-        return build_module(load_graph(self.path(name, ".json"), weights))
+        return build_module(lower(load_graph(self.path(name, ".json"), weights)))
 
     def openvino_path(self, name: str) -> Path | None:
         """The file of a network that OpenVINO reads, whose batch (and sizes) are dynamic; None if it cannot."""
