@@ -111,7 +111,13 @@ class Batch:
 
     def driver(self):
         """The process that talks to Ray, once it is there."""
-        return next(iter(named(self.pid, "ray_driver")), None)
+        return next(
+            (one for one in named(self.pid, "ray_driver") if "cluster.session" not in " ".join(one.cmdline())), None
+        )
+
+    def session(self):
+        """The number of the session that it is in, once it is there."""
+        return (driver := self.driver()) and os.getsid(driver.pid)
 
 
 def named(pid: int, word: str) -> list[psutil.Process]:
