@@ -106,7 +106,8 @@ class FakeCuda(TorchDispatchMode):
         """An operator that is not composed of others."""
         on_device = [value for value in _pytree.tree_leaves((args, kwargs)) if isinstance(value, DeviceTensor)]
         stays = _stays_on_device(func, args, kwargs)
-        hollow = any(tensor.held.is_meta for tensor in on_device)
+        # What a network makes from nothing has no data either.
+        hollow = any(tensor.held.is_meta for tensor in on_device) or (self._account.in_network and not on_device)
         if hollow and (not stays or waits(func, args, kwargs)):
             raise RuntimeError(f"{func} needs a value from within a network, where tensors have none here")
         held = {id(one): _without_data(one.held) if hollow else one.held for one in on_device}

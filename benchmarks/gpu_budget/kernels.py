@@ -98,7 +98,7 @@ def plan_of(operator: Operator) -> tuple[Any, ...] | None:
 
 def _flops(operator: Operator) -> float:
     args, kind = operator.args, operator.name
-    if kind == "_addmm_activation":
+    if kind in {"_addmm_activation", "addmm_"}:  # for which PyTorch has no formula
         return float(2 * args[1].numel() * args[2].shape[1])
     if kind == "cudnn_convolution_relu":
         return float(2 * operator.out.numel() * args[1].shape[1:].numel())
