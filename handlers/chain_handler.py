@@ -12,9 +12,10 @@ from typing import Any
 
 from quintet.errors import Code, Failure
 from quintet.frame import frames
-from quintet.frame.chain import Body, Outcome, find_chain
+from quintet.frame.chain import Body, Chain, Outcome, find_chain
+from quintet.frame.choices import Choices
 from quintet.frame.metrics import BatchStats, Metric, Metrics
-from quintet.frame.requests import Pace, Reply, Request, admit, batches_of, parse_request, respond
+from quintet.frame.requests import Pace, Reply, Request, admit, batches_of, in_order, parse_request, respond
 from quintet.frame.settings import FrameSettings
 from quintet.frame.shared_memory.buffers import SharedBuffers
 from quintet.frame.workers import Workers
@@ -47,11 +48,13 @@ class ChainHandler:
         self._chain = chain_class.from_options(options, model_dir, device_index=context.system_properties.get("gpu_id"))
         self._chain.warm_up()
         self._chain.take_stage_seconds()  # those of the warm-up are nobody's
+        self._choices = Choices(self._chain)
         self._buffers = SharedBuffers(self._settings, self._chain.engine)
         self._buffers.listen(model_dir.resolve() / "rings")
         self._workers = Workers()
         self._pace = Pace()
-        self._limits = {"max_request_bytes": self._settings.max_request_bytes, **self._chain.limits}
+        limits = {"max_request_bytes": self._settings.max_request_bytes, **self._chain.limits}
+        self._limits = {**limits, "optional_stages": self._choices.stages}
         self._metrics = Metrics(_worker_name(), self._chain.engine.memory_bytes)
         _tell(self._metrics.at_start(), context)
         logger.warning("%s is ready on %s", chain_class.__name__, self._chain.engine.device)
@@ -74,16 +77,17 @@ class ChainHandler:
         request_id = headers.get("x-request-id") or context.get_request_id(number)
         # Out of the server's hands: the pages of a frame are copies of it.
         body = request.pop("body", request.pop("data", b""))
-        return parse_request(body, headers.get("content-type"), request_id, self._buffers, self._limits)
+        choice = self._choices.asked_for(headers)
+        return parse_request(body, headers.get("content-type"), request_id, self._buffers, self._limits, choice)
 
     def _answer(self, requests: Sequence[Request], context: Any) -> list[bytes]:
         bodies = [body for request in requests for body in request.bodies]
         begin = time.monotonic()
         _tell([self._metrics.in_progress(len(bodies))], context)
-        batches = batches_of(bodies, self._settings.pages_per_batch)
-        outcomes = [outcome for batch in batches for outcome in self._read(batch)]
+        batches = batches_of(requests, self._settings.pages_per_batch)
+        outcomes = in_order(batches, [self._read(self._choices.chain(it.choice), it.bodies) for it in batches])
         stats = BatchStats(
-            sizes=[len(batch) for batch in batches],
+            sizes=[len(batch.bodies) for batch in batches],
             outcomes=[*outcomes, *(failure for request in requests for failure in request.failures)],
             refusals=[request.refusal for request in requests if request.refusal],
             body_bytes=sum(len(body) for body in bodies if isinstance(body, bytes)),
@@ -93,21 +97,20 @@ class ChainHandler:
         seconds = time.monotonic() - begin
         self._pace.note(sum(not isinstance(outcome, Failure) for outcome in outcomes), seconds)
         _log_requests(requests, stats, seconds)
-        head = {"schema": self._chain.schema, "model": self._chain.fingerprint}
-        replies = respond(requests, outcomes, head)
+        replies = respond(requests, outcomes, self._choices.head)
         workers = {frames.WORKERS_HEADER: self._workers.header()}
         return [_respond(number, reply, workers, context) for number, reply in enumerate(replies)]
 
-    def _read(self, bodies: Sequence[Body]) -> list[Outcome]:
-        """Run the chain; when it fails, halve the batch until the page that makes it fail stands alone."""
+    def _read(self, chain: Chain, bodies: Sequence[Body]) -> list[Outcome]:
+        """Run a chain; when it fails, halve the batch until the page that makes it fail stands alone."""
         try:
-            return self._chain(bodies)
+            return chain(bodies)
         except Exception as error:
             logger.exception("a batch of %d failed", len(bodies))
             if len(bodies) == 1:
                 return [Failure(Code.INFERENCE_FAILED, f"the models failed on this page ({type(error).__name__})")]
         middle = len(bodies) // 2
-        return self._read(bodies[:middle]) + self._read(bodies[middle:])
+        return self._read(chain, bodies[:middle]) + self._read(chain, bodies[middle:])
 
 
 def _give_memory_back() -> None:

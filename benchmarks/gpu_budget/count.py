@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -76,7 +77,15 @@ def counted_chain(settings: Settings, store: Path, values: Values, account: Acco
         stack.enter_context(named_stages(account.stage))
         stack.enter_context(wrapped_networks(wrap))
         stack.enter_context(fake_cuda(account))
-        yield PageChain(settings, store)
+        chain = PageChain(settings, store)
+        try:
+            yield chain
+        finally:
+            # What is page-locked is unlocked while there is a device; nobody counts that.
+            counted, account.stages = account.stages, {}
+            vars(chain).clear()
+            gc.collect()
+            account.stages = counted
 
 
 def count_batches(

@@ -52,6 +52,9 @@ def _driver(account: Account, page_locked: PageLocked) -> dict[str, Any]:
 
         def record(self, *_stream: object) -> None: ...
 
+        def query(self) -> bool:
+            return True
+
         def wait(self, *_stream: object) -> None: ...
 
         def synchronize(self) -> None:

@@ -21,6 +21,7 @@ _COMPARED = {
     "other_launches": "other launches",
     "waits": "waits",
     "to_host_mb": "MB to the host",
+    "pageable_mb": "MB from pageable memory",
     "network_gb": "network GB",
     "other_gb": "other GB",
     "network_gflop_a_page": "network GFLOP a page",
@@ -65,7 +66,9 @@ def describe(found: Mapping[str, Any], gpu: Gpu) -> str:
         f" {predicted['host_ms']:.2f} ms, cuDNN's new plans {predicted['plans_ms'][0]:.2f} to"
         f" {predicted['plans_ms'][1]:.2f} ms.\n"
         f"That is {slow:.0f} pages/s if they take turns, {fast:.0f} if they overlap."
-        " Decoding and JSON, which run beside it, are left out."
+        " Decoding and JSON, which run beside it, are left out.\n"
+        f"To the device: {found['all']['to_device_mb']:,.1f} MB, {found['all']['pageable_mb']:,.1f} of them from"
+        " memory that is not page-locked."
     )
     head = f"{found['pages']} pages a batch; the first batch after the warm-up:"
     return "\n\n".join((head, _stage_table(found), _kind_table(found), _shape_table(found), gpu.describe(), words))

@@ -23,7 +23,7 @@ from tests.conftest import ROOT, draw_page, encode
 
 DOCS = (ROOT / "docs" / "gpu.md").read_text("utf-8")
 LINES = ["Quintet reads pages", "Total 1,249.50 EUR", "Ltd."]
-# Canvases upright and lying, a progressive JPEG, and a PNG, which the host decodes in any case.
+# Canvases upright and lying; a progressive JPEG and a PNG, which the host decodes in any case.
 PAGES = [
     encode(draw_page(LINES, (640, 420)), "JPEG", quality=90),
     encode(draw_page(LINES[::-1], (640, 420), turn_deg=90), "JPEG", progressive=True),
@@ -69,6 +69,8 @@ def test_pages_read_on_a_fake_gpu_say_what_they_say_on_the_cpu_within_the_budget
         for line, other in zip(ours["lines"], theirs["lines"], strict=True):
             assert np.abs(np.subtract(line["quad_px"], other["quad_px"])).max() <= 3
     counted = as_json([account.stages, account.stages], len(PAGES), Gpu())["all"]
+    assert counted["to_device_mb"] > 2
+    assert counted["pageable_mb"] < 0.1, "pixels come from page-locked memory"
     allowed = rows("Three small pages")["all"]
     assert {name: counted[name] for name in allowed if counted[name] > allowed[name]} == {}, allowed
 

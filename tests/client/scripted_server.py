@@ -104,7 +104,7 @@ class ScriptedServer:
         self.knows_frames = knows_frames
         self.seen: Counter[bytes] = Counter()
         self.packs: list[list[bytes]] = []
-        self.limits: dict[str, int] = {}
+        self.limits: dict[str, object] = {}
         self.model = MODEL
         self.told = b"{}"
         self.paths: set[str] = set()

@@ -1,6 +1,6 @@
 """What a store costs beside a folder: pages a second of the bulk client, from S3 to S3, a TorchServe that paces it.
 
-python -m tests.client.store_rates [--pages 2000] [--kb 20] [--ms-per-page 6.5] [--repeats 3] [--batch]
+python -m tests.client.store_rates [--command read] [--pages 2000] [--kb 20] [--ms-per-page 6.5] [--repeats 3]
 
 The S3 is moto's, one Python process on the same machine: it is the limit from some 300 objects a second on.
 """
@@ -32,7 +32,7 @@ def main():
     parser.add_argument("--kb", type=int, default=20)
     parser.add_argument("--ms-per-page", type=float, default=6.5)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--batch", action="store_true", help="`quintet batch` too")
+    parser.add_argument("--command", choices=("read", "batch"), default="read")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, serving() as store:
         folder = Path(name)
@@ -56,7 +56,8 @@ class Runs:
         self.folder, self.store, self.service, self.options = folder, store, service, options
         self._made = Counter()
 
-    def __call__(self, command, source, target):
+    def __call__(self, source, target):
+        command = self.options.command
         self._made[target] += 1
         place = f"out-{command}-{target}-{self._made[target]}"
         output = self.folder / place if target == "folder" else f"s3://{BUCKET}/{place}"
@@ -88,19 +89,18 @@ class Runs:
 
 def measure(run):
     kinds = [("folder", "folder"), ("store", "folder"), ("folder", "store"), ("store", "store")]
-    for command in ["read", "batch"] if run.options.batch else ["read"]:
-        run(command, "folder", "folder")  # warm
-        rates = {kind: [] for kind in kinds}
-        for _ in range(run.options.repeats):
-            for kind in kinds:
-                rates[kind].append(run(command, *kind))
-        local = statistics.median(rates["folder", "folder"])
-        sys.stdout.write(f"| quintet {command} | pages/s | least, most | of the folder's |\n|---|---|---|---|\n")
-        for (source, target), found in rates.items():
-            median = statistics.median(found)
-            spread = f"{min(found):.1f}, {max(found):.1f}"
-            sys.stdout.write(f"| {source} to {target} | {median:.1f} | {spread} | {median / local:.2f} |\n")
-        sys.stdout.flush()
+    run("folder", "folder")  # warm
+    rates = {kind: [] for kind in kinds}
+    for _ in range(run.options.repeats):
+        for kind in kinds:
+            rates[kind].append(run(*kind))
+    local = statistics.median(rates["folder", "folder"])
+    sys.stdout.write(f"| quintet {run.options.command} | pages/s | least, most | of the folder's |\n")
+    sys.stdout.write("|---|---|---|---|\n")
+    for (source, target), found in rates.items():
+        median = statistics.median(found)
+        spread = f"{min(found):.1f}, {max(found):.1f}"
+        sys.stdout.write(f"| {source} to {target} | {median:.1f} | {spread} | {median / local:.2f} |\n")
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def test_results_of_two_models_are_not_mixed_even_if_nothing_is_left_to_read(fol
         before, sent = answers(output), len(server.packs)
         for limit in (2, 4):
             assert read(folder, output, server.url, "--model", "photos", "--limit", limit) == 2
-        assert "OUTPUT holds results of the model 'quintet', this run asks 'photos'" in caplog.text
+        assert "OUTPUT holds pages read with --model quintet, this run has --model photos" in caplog.text
         assert (answers(output), len(server.packs)) == (before, sent)
         assert read(folder, output, server.url) == 0
         assert read(folder, output, server.url, "--model", "photos", "--overwrite") == 0

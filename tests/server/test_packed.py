@@ -52,7 +52,35 @@ def test_the_service_says_what_it_takes(service: torchserve.Service) -> None:
     ((status, document),) = [(a.status, json.loads(a.body)) for a in frames.unpack_answers(answer.content)]
     assert (status, document.pop("schema"), document.pop("request_id")) == (200, "quintet.limits/1", "limits.0")
     assert document.pop("model")
+    assert document.pop("optional_stages") == ["page_orientation", "layout", "line_orientation"]
     assert document == Limits()._asdict()
+
+
+CHOICES = ["", "layout", "layout, line_orientation", "page_orientation,layout,line_orientation"]
+
+
+def test_requests_of_one_batch_are_answered_each_by_its_own_choice(service: torchserve.Service) -> None:
+    page = encode(draw_page(["Total 1,249.50 EUR", "Thank you"], (420, 300)))
+    whole = service.read(page).json()
+    headers = [{"X-Quintet-Leave-Out": CHOICES[number % 4]} for number in range(16)]
+    with ThreadPoolExecutor(16) as threads:
+        packed = list(threads.map(lambda asked: read_packed(service, [page, b"", page], **asked), headers))
+    models = {"": whole["model"]}
+    for asked, answers in zip(headers, packed, strict=True):
+        (choice,) = asked.values()
+        assert [status for status, _ in answers] == [200, 400, 200]
+        for document in (answers[0][1], answers[2][1]):
+            assert document.get("left_out", []) == [stage.strip() for stage in choice.split(",") if stage]
+            assert document["text"] == whole["text"]
+            assert ("layout" in choice and document["regions"] == []) or document["regions"] == whole["regions"]
+            assert models.setdefault(choice, document["model"]) == document["model"]
+    assert len(set(models.values())) == len(CHOICES)
+
+
+@pytest.mark.parametrize("asked", [{"X-Quintet-Leave-Out": "recognition"}, {"X-Quintet-Leave-In": "layout"}])
+def test_what_cannot_be_left_out_is_refused(service: torchserve.Service, asked: dict[str, str]) -> None:
+    answer = post(service, frames.pack_pages([b"a"]), **asked)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "INVALID_PARAMETER")
 
 
 def batch_sizes(service: torchserve.Service) -> dict[int, int]:

@@ -5,7 +5,7 @@ service with batches of 64 can use, not for ten thousand connections.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self, TypeVar
@@ -37,6 +37,7 @@ class AsyncQuintetClient:
         token_file: Path | str | None = None,
         *,
         model: str = DEFAULT_MODEL,
+        leave_out: Sequence[str] = (),
         timeout_s: float = DEFAULT_TIMEOUT_S,
         retries: int = DEFAULT_RETRIES,
         give_up_s: float = DEFAULT_GIVE_UP_S,
@@ -45,7 +46,13 @@ class AsyncQuintetClient:
         """Take what `QuintetClient` takes, and how many calls may be under way, each in a thread; others wait."""
         check_numbers(in_flight, 1)
         self._client = QuintetClient(
-            server, token_file, model=model, timeout_s=timeout_s, retries=retries, give_up_s=give_up_s
+            server,
+            token_file,
+            model=model,
+            leave_out=leave_out,
+            timeout_s=timeout_s,
+            retries=retries,
+            give_up_s=give_up_s,
         )
         self._pool = ThreadPoolExecutor(in_flight, "quintet-async")
 

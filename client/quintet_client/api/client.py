@@ -4,7 +4,7 @@ import errno
 import math
 import os
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Self
@@ -44,6 +44,7 @@ class QuintetClient:
         token_file: Path | str | None = None,
         *,
         model: str = DEFAULT_MODEL,
+        leave_out: Sequence[str] = (),
         timeout_s: float = DEFAULT_TIMEOUT_S,
         retries: int = DEFAULT_RETRIES,
         give_up_s: float = DEFAULT_GIVE_UP_S,
@@ -54,18 +55,20 @@ class QuintetClient:
             server: base URL of the inference address.
             token_file: plain token or TorchServe's key_file.json; None sends no token.
             model: name of the served model to ask.
+            leave_out: stages to read pages without, such as `layout`; one that the model cannot do without is a
+                `PageError` (INVALID_PARAMETER).
             timeout_s: longest silence of the server within one request.
             retries: tries of a page that kills or stalls its worker.
             give_up_s: longest time without reaching the server.
 
         Raises:
-            UsageError: the URL or the model's name is none, the token file holds no token, or a number is out of range.
+            UsageError: the URL or a name is none, the token file holds no token, or a number is out of range.
         """
         for name, value in (("timeout_s", timeout_s), ("give_up_s", give_up_s)):
             if not 0 < value < math.inf:
                 raise UsageError(f"{name} is {value}; give seconds above 0")
         _at_least_1("retries", retries)
-        self._transport = HttpTransport(server, tokens_of(token_file), timeout_s, model)
+        self._transport = HttpTransport(server, tokens_of(token_file), timeout_s, model, leave_out)
         self._give_up = GiveUpPolicy(give_up_s, timeout_s)
         self._isolation = Isolation()
         self._retries = retries

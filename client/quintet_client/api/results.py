@@ -60,6 +60,7 @@ class PageResult:
     regions: tuple[Region, ...]
     lines: tuple[Line, ...]
     text: str  # the lines joined by newlines
+    left_out: tuple[str, ...] = ()  # stages that the page was read without
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
@@ -97,7 +98,8 @@ def page_of(page: Mapping[str, Any], request_id: str = "", model: str = "") -> P
         regions=tuple(map(_region, page["regions"])),
         lines=tuple(map(_line, page["lines"])),
         text=page["text"],
-        extra=_others(page, "schema", "model", *PAGE_FIELDS),
+        left_out=tuple(page.get("left_out", ())),
+        extra=_others(page, "schema", "model", "left_out", *PAGE_FIELDS),
     )
 
 

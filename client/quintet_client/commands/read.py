@@ -63,7 +63,7 @@ def _read(options: argparse.Namespace, events: Events) -> Report:
         raise UsageError("`quintet read` needs torch, which is not installed: pip install 'quintet[bulk]'") from error
     cancellation = cancelled_by_signals()
     services = {
-        str(place): HttpTransport(place, tokens, settings.timeout_s, settings.model)
+        str(place): HttpTransport(place, tokens, settings.timeout_s, settings.model, settings.leave_out)
         for place, tokens in services_of(settings.servers, settings.token_files or ())
     }
     if not settings.shared_memory:
@@ -89,5 +89,6 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add("--writers", type=int, metavar="N", help="threads that write answers")
     add("--shared-memory", action="store_true", help="decode here, into memory that a service on this machine reads")
     add("--shared-memory-mb", type=int, metavar="N", help="how much memory")
+    add("--leave-out", type=split_names, metavar="S,…", help="stages to read pages without, such as layout")
     add("--formats", type=split_names, metavar="F,…", help=f"export as well, as {','.join(NAMES)}")
     add_run_options(parser)

@@ -67,7 +67,8 @@ def make_plan(files: Sequence[Source], output: Output, settings: RunSettings) ->
 
     Raises:
         OutputUnwritableError: the ledger or an answer cannot be written.
-        UsageError: the results there are of another model, or pages of PDFs were read at another resolution.
+        UsageError: the results there are of another model or leave out other stages, or pages of PDFs were read at
+            another resolution.
     """
     if settings.overwrite:
         output.start_anew()
@@ -83,7 +84,8 @@ class _Planner:
     renderer: Renderer
 
     def plan(self, files: Sequence[Source]) -> Plan:
-        self._claim_model()
+        self._claim("served_model", DEFAULT_MODEL, self.settings.model, "--model")
+        self._claim("leave_out", "", ",".join(sorted(set(self.settings.leave_out))), "--leave-out")
         sources = list(self._pages(files))
         if any(source.is_pdf and source.page for source in sources):
             self._claim_dpi()
@@ -185,21 +187,29 @@ class _Planner:
             self.output.remove_page(page_id)
         self.ledger.remove(page_ids)
 
-    def _claim_model(self) -> None:
+    def _claim(self, fact: str, usual: str, value: str, option: str) -> None:
         """Make sure that the results of this run may stand beside the earlier ones, before anything is sent.
 
         The ledger compares fingerprints as answers come; pages that are skipped have no answer to compare.
 
+        Args:
+            fact: what the ledger calls the option.
+            usual: what it is where it is not given.
+            value: what it is in this run.
+            option: what the command line calls it.
+
         Raises:
-            UsageError: some pages came to their end under another model's name.
+            UsageError: some pages came to their end with another value.
         """
-        earlier, model = self.ledger.fact("served_model") or DEFAULT_MODEL, self.settings.model
-        if earlier != model and any(row.state in {"ok", "failed"} for row in self.ledger.all_rows()):
+        earlier = self.ledger.fact(fact)
+        earlier = usual if earlier is None else earlier
+        if earlier != value and any(row.state in {"ok", "failed"} for row in self.ledger.all_rows()):
+            then, now = (f"{option} {given}" if given else f"no {option}" for given in (earlier, value))
             raise UsageError(
-                f"OUTPUT holds results of the model {earlier!r}, this run asks {model!r}; give --model {earlier}, "
-                "another OUTPUT, or --overwrite to start anew"
+                f"OUTPUT holds pages read with {then}, this run has {now}; give the same, another OUTPUT, or "
+                "--overwrite to start anew"
             )
-        self.ledger.note("served_model", model)
+        self.ledger.note(fact, value)
 
     def _claim_dpi(self) -> None:
         """Make sure that pages of PDFs may stand beside the earlier ones: lines are given in pixels.

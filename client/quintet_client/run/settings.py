@@ -32,6 +32,7 @@ class RunSettings:
         input_path: folder, file, `.txt` list or address to read; `-` is a list on standard input.
         output_path: folder to write, or an address, which is written as parts.
         model: name of the model that reads; results of several are not mixed in one OUTPUT.
+        leave_out: stages that pages are read without; such results are not mixed with others either.
         retry_failed: read pages again that failed in an earlier run.
         overwrite: forget earlier results and start anew.
         prune: remove the results of files that are gone.
@@ -43,6 +44,7 @@ class RunSettings:
     input_path: Path | Address
     output_path: Path | Address
     model: str = DEFAULT_MODEL
+    leave_out: tuple[str, ...] = ()
     retry_failed: bool = False
     overwrite: bool = False
     prune: bool = False

@@ -49,6 +49,9 @@ def check_page(page: Mapping[str, Any]) -> None:
             found = False
         if not found:
             raise ValueError(f"its {name} is not as documented")
+    left_out = page.get("left_out", [])
+    if type(left_out) is not list or not _are_texts(left_out):
+        raise ValueError("its left_out is not as documented")
 
 
 def _refused(constant: str) -> float:

@@ -49,8 +49,8 @@ LIMITS_WITHIN_S = 30.0
 MAX_ANSWER_BYTES = 4 << 20
 # And for all pages of a request: TorchServe's max_response_size. Longer answers come in halves.
 MAX_RESPONSE_BYTES = 64 << 20
-# What TorchServe's archiver lets a model be called.
-_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+# What TorchServe's archiver lets a model be called; stages have such names too.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # A service cannot be set to take more (docs/settings.md).
 _MOST_LIMITS = Limits(1 << 31, 1 << 31, 1 << 29, 1000)
 _CHUNK_BYTES = 1 << 16
@@ -95,7 +95,14 @@ class _Reply(NamedTuple):
 class HttpTransport:
     """Raw bodies: an image as it is, or a frame of several; one kept-alive session a thread."""
 
-    def __init__(self, server: str | Place, tokens: TokenSource, timeout_s: float, model: str = DEFAULT_MODEL) -> None:
+    def __init__(
+        self,
+        server: str | Place,
+        tokens: TokenSource,
+        timeout_s: float,
+        model: str = DEFAULT_MODEL,
+        leave_out: Sequence[str] = (),
+    ) -> None:
         """Prepare; nothing is sent yet.
 
         Args:
@@ -103,13 +110,15 @@ class HttpTransport:
             tokens: where the bearer token comes from.
             timeout_s: longest silence of the server within one request.
             model: the name that the chain is served under.
+            leave_out: stages that pages are to be read without.
 
         Raises:
-            UsageError: the server is no http(s) URL, or the model's name is none.
+            UsageError: the server is no http(s) URL, or a name of the model or of a stage is none.
         """
         self._place = server if isinstance(server, Place) else Place(server)
         _base(self._place.server, "--server")
         self._url = f"{self._place.url}/predictions/{_checked(model)}"
+        self._leave_out = tuple(_checked(stage, "--leave-out") for stage in leave_out)
         self._tokens = tokens
         self._timeouts_s = (min(CONNECT_TIMEOUT_S, timeout_s), timeout_s)
         self._local = threading.local()
@@ -144,6 +153,9 @@ class HttpTransport:
         """Ask what the service takes; one that does not know the question has the usual limits.
 
         On a connection of its own: how soon this is answered says nothing about how long pages take.
+
+        Raises:
+            UsageError: it does not say that pages can be read without the stages that are left out.
         """
         question = frames.pack_question(frames.Kind.LIMITS)
         with _new_session(self._place) as session:
@@ -154,15 +166,26 @@ class HttpTransport:
         match answer:
             case Answered():
                 told = json.loads(answer.document)
+                self._check_leave_out(told.get("optional_stages"))
                 known = {name: (told.get(name), most) for name, most in _MOST_LIMITS._asdict().items()}
                 limits = Limits(
                     **{name: found for name, (found, most) in known.items() if type(found) is int and 0 < found <= most}
                 )
                 return Served(limits, answer.model)
             case PageFailed():
+                self._check_leave_out(None)
                 _log.debug("the server does not say its limits: %s: %s", answer.code, answer.message)
                 return Served()
         return answer
+
+    def _check_leave_out(self, stages: object) -> None:
+        """Raise UsageError if the service, by its own list, would not leave out what is asked for."""
+        known = [stage for stage in stages if isinstance(stage, str)] if isinstance(stages, list) else []
+        if wrong := [stage for stage in self._leave_out if stage not in known]:
+            raise UsageError(
+                f"--leave-out names {wrong[0]}; of the model at {self._place} {', '.join(known) or 'nothing'} can be "
+                "left out"
+            )
 
     def _probe(self) -> None:
         """Send an empty page: who answers it is what counts."""
@@ -202,6 +225,8 @@ class HttpTransport:
     ) -> _Reply | Outcome:
         request_id = uuid.uuid4().hex
         headers = {"Content-Type": content_type, "X-Request-Id": request_id}
+        if self._leave_out:
+            headers[frames.LEAVE_OUT_HEADER] = ",".join(self._leave_out)
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         connect_s, answer_s = self._timeouts_s
@@ -289,11 +314,11 @@ def _base(url: str, option: str) -> str:
     return url.rstrip("/")
 
 
-def _checked(model: str) -> str:
-    """A model's name to put into a path."""
-    if not _MODEL_NAME.fullmatch(model):
-        raise UsageError(f"--model is {model!r}; give the name of a served model, of letters, digits and any of _.-")
-    return model
+def _checked(name: str, option: str = "--model") -> str:
+    """The name of a model, or of a stage, to put into a path or a header."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{option} is {name!r}; give a name of letters, digits and any of _.-")
+    return name
 
 
 def _new_session(place: Place) -> requests.Session:

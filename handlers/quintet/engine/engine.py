@@ -166,16 +166,30 @@ class Engine:
             self.waits += 1
             torch.cuda.current_stream(self.device).synchronize()
 
+    def mark(self) -> Callable[[], None]:
+        """What waits until the device has done all that is queued by now; nothing to wait for on a CPU."""
+        if self.device.type != "cuda":
+            return lambda: None
+        event = torch.cuda.Event()
+        event.record(torch.cuda.current_stream(self.device))
+
+        def wait() -> None:
+            if not event.query():
+                self.waits += 1
+                event.synchronize()
+
+        return wait
+
     def pin(self, memory: memoryview) -> bool:
-        """Page-lock memory that is not ours, read only, so that copies from it run beside the host's work.
+        """Page-lock memory that PyTorch did not make, so that copies from it run beside the host's work.
 
         Whether it was done: not on a CPU, where nothing is gained, nor where CUDA refuses. Copies work either way.
         """
         if self.device.type != "cuda":
             return False
-        address = np.frombuffer(memory, np.uint8).ctypes.data
+        address, flags = np.frombuffer(memory, np.uint8).ctypes.data, _PORTABLE | _READ_ONLY * memory.readonly
         with torch.cuda.device(self.device):
-            return int(torch.cuda.cudart().cudaHostRegister(address, len(memory), _PORTABLE | _READ_ONLY)) == 0
+            return int(torch.cuda.cudart().cudaHostRegister(address, memory.nbytes, flags)) == 0
 
     def unpin(self, memory: memoryview) -> None:
         """Undo a `pin` that was done, before the memory is unmapped."""

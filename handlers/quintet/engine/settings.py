@@ -21,6 +21,11 @@ def one_of(*choices: str, runtime: bool = False) -> Any:
     return field(default=choices[0], metadata={"choices": choices, "runtime": runtime})
 
 
+def switch() -> Any:
+    """On, which YAML has `on` and `true` for, or off: `off`, `false`."""
+    return field(default=True, metadata={"choices": (True, False), "runtime": False})
+
+
 @dataclass(frozen=True)
 class EngineSettings:
     """Where networks run; a chain's settings extend these. docs/settings.md explains them one by one."""
@@ -63,7 +68,7 @@ def _check(setting: dataclasses.Field[Any], wanted: type, value: object) -> None
     limits = setting.metadata
     accepted = int | float if wanted is float else wanted
     allowed = limits.get("choices") or f"from {limits['low']} to {limits['high']}"
-    right_type = isinstance(value, accepted) and not isinstance(value, bool)
+    right_type = isinstance(value, accepted) and isinstance(value, bool) == (wanted is bool)
     if right_type and (value in allowed if "choices" in limits else limits["low"] <= value <= limits["high"]):
         return
     raise SettingsError(

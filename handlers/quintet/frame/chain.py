@@ -1,7 +1,7 @@
 """What the frame asks of a chain: bodies in, one result or failure each out. Configuration names the class."""
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
@@ -69,6 +69,19 @@ class Chain(Protocol):
     def take_stage_seconds(self) -> dict[str, float]:
         """Seconds of each stage since this was asked last."""
         return {}
+
+
+@runtime_checkable
+class HasOptionalStages(Protocol):
+    """A chain with stages that a request may leave out. One that has none need not know of this."""
+
+    optional_stages: Sequence[str]  # their names
+
+    def without(self, stages: Collection[str]) -> Chain:
+        """The same chain, on the same engine and with one account of its time, without some of its stages.
+
+        Its fingerprint is one of its own, since its results cannot be mixed with those of the whole chain.
+        """
 
 
 def chain_names() -> dict[str, str]:

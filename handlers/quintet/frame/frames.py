@@ -21,6 +21,8 @@ from itertools import accumulate, pairwise
 
 # Every answer names the server, the worker that made it, and the other workers that live beside it.
 WORKERS_HEADER = "X-Quintet-Workers"
+# A request names the stages that its pages are read without, separated by commas.
+LEAVE_OUT_HEADER = "X-Quintet-Leave-Out"
 MEDIA_TYPE = "application/vnd.quintet.pages+binary"
 # The first byte is above 127, as PNG's is: a channel that takes the frame for text damages it where it shows.
 MAGIC = b"\x91QUINTET"

@@ -5,13 +5,14 @@ service takes. A batch of requests becomes one flat list of pages for the chain,
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from quintet.errors import HTTP_STATUS, Code, Failure
 from quintet.frame import frames
 from quintet.frame.chain import Body, Outcome
+from quintet.frame.choices import EVERYTHING, Choice
 from quintet.frame.frames import BufferSlice, Kind
 from quintet.frame.shared_memory.buffers import SharedBuffers
 
@@ -29,6 +30,7 @@ class Request:
     items: tuple[Body | Outcome, ...] = ()  # its pages; of those that need not be read, the outcome
     packed: bool = False  # whether they came in a frame, and so does the answer
     refusal: Failure | None = None  # why the request as a whole is refused; then it has no items
+    choice: Choice = EVERYTHING  # what its pages are read without
 
     @property
     def bodies(self) -> list[Body]:
@@ -51,6 +53,15 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Bodies that the chain is called with together, all of them asked for alike."""
+
+    bodies: Sequence[Body]
+    places: Sequence[int]  # of each among the bodies of all requests
+    choice: Choice
+
+
+@dataclass(frozen=True)
 class Reply:
     """The answer to one request, as HTTP has it."""
 
@@ -62,24 +73,31 @@ class Reply:
 
 
 def parse_request(
-    body: object, content_type: str | None, request_id: str, buffers: SharedBuffers, limits: Mapping[str, int]
+    body: object,
+    content_type: str | None,
+    request_id: str,
+    buffers: SharedBuffers,
+    limits: Mapping[str, object],
+    choice: Choice | Failure = EVERYTHING,
 ) -> Request:
     """Look into one request; what cannot be read becomes its refusal.
 
     The body is bytes, or whatever else the server made of one that was not sent as bytes; slices are looked up in the
     buffers, and who asks is told the limits.
     """
+    if isinstance(choice, Failure):
+        return Request(request_id, refusal=choice)
     if not isinstance(body, bytes | bytearray):
         return Request(request_id, refusal=_NO_BYTES)
     if not frames.is_packed(content_type):
-        return Request(request_id, (bytes(body),))
+        return Request(request_id, (bytes(body),), choice=choice)
     try:
-        return Request(request_id, tuple(_items(body, buffers, limits)), packed=True)
+        return Request(request_id, tuple(_items(body, buffers, limits)), packed=True, choice=choice)
     except frames.FrameError as error:
         return Request(request_id, packed=True, refusal=Failure(Code.INVALID_PARAMETER, str(error)))
 
 
-def _items(frame: bytes | bytearray, buffers: SharedBuffers, limits: Mapping[str, int]) -> Sequence[Body | Outcome]:
+def _items(frame: bytes | bytearray, buffers: SharedBuffers, limits: Mapping[str, object]) -> Sequence[Body | Outcome]:
     """What a frame holds, by its kind; FrameError if that is none that is sent to a service."""
     match frames.kind_of(frame):
         case Kind.SLICES:
@@ -124,18 +142,39 @@ def admit(requests: Sequence[Request], pages_at_once: int) -> list[Request]:
     return admitted
 
 
-def batches_of(bodies: Sequence[Body], most: int) -> list[Sequence[Body]]:
-    """Neighbouring bodies, at most as many as the chain is called with."""
-    return [bodies[start : start + most] for start in range(0, len(bodies), most)]
+def batches_of(requests: Sequence[Request], most: int) -> list[Batch]:
+    """The bodies of all requests in their order, those asked for alike together, at most `most` in a batch."""
+    alike: dict[Choice, list[tuple[int, Body]]] = {}
+    every = ((request.choice, body) for request in requests for body in request.bodies)
+    for place, (choice, body) in enumerate(every):
+        alike.setdefault(choice, []).append((place, body))
+    return [
+        Batch([body for _, body in some], [place for place, _ in some], choice)
+        for choice, placed in alike.items()
+        for start in range(0, len(placed), most)
+        if (some := placed[start : start + most])
+    ]
 
 
-def respond(requests: Sequence[Request], outcomes: Sequence[Outcome], head: Mapping[str, str]) -> list[Reply]:
+def in_order(batches: Sequence[Batch], outcomes: Sequence[Sequence[Outcome]]) -> list[Outcome]:
+    """The outcomes of batches in the order of the requests' bodies."""
+    placed = {
+        place: outcome
+        for batch, found in zip(batches, outcomes, strict=True)
+        for place, outcome in zip(batch.places, found, strict=True)
+    }
+    return [placed[place] for place in range(len(placed))]
+
+
+def respond(
+    requests: Sequence[Request], outcomes: Sequence[Outcome], head: Callable[[Choice], Mapping[str, str]]
+) -> list[Reply]:
     """Answer the requests with the outcomes of all their pages, one a body, in the order of the requests.
 
-    Results begin with `head`: schema and model.
+    Results begin with the `head` of what was asked for: schema and model.
     """
     left = iter(outcomes)
-    return [_respond_to(request, request.outcomes(left), head) for request in requests]
+    return [_respond_to(request, request.outcomes(left), head(request.choice)) for request in requests]
 
 
 def _respond_to(request: Request, outcomes: Sequence[Outcome], head: Mapping[str, str]) -> Reply:

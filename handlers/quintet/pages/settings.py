@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from quintet.engine.settings import between
+from quintet.engine.settings import between, switch
 from quintet.pixels.settings import ImageSettings
 from quintet.stages.text_detection import TextDetectionSettings
+
+# Stages that pages can be read without.
+OPTIONAL_STAGES = ("page_orientation", "layout", "line_orientation")
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,11 @@ class Settings(ImageSettings, TextDetectionSettings):
     page_calls: int = between(64, 1, 4096, runtime=True)
     line_call_columns: int = between(40_960, 320, 1 << 24, runtime=True)
 
+    # Stages: what one that is off would find is taken as usual.
+    page_orientation: bool = switch()
+    layout: bool = switch()
+    line_orientation: bool = switch()
+
     # Layout regions.
     region_score: float = between(0.5, 0.0, 1.0)
     region_iou: float = between(0.5, 0.0, 1.0)
@@ -30,3 +38,8 @@ class Settings(ImageSettings, TextDetectionSettings):
     min_bucket_px: int = between(64, 48, 4096)
     max_line_px: int = between(3200, 320, 32768)
     line_score: float = between(0.5, 0.0, 1.0)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The stages that are off."""
+        return tuple(stage for stage in OPTIONAL_STAGES if not getattr(self, stage))

@@ -4,9 +4,7 @@ A thread in native code cannot be stopped, and what it allocates is the worker's
 """
 
 import contextlib
-import fcntl
 import logging
-import mmap
 import os
 import queue
 import signal
@@ -19,13 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from quintet.errors import Code, Failure
 from quintet.pixels import codec_messages
 from quintet.pixels.codec_messages import Reply, Request
 from quintet.pixels.images import WORD_BYTES, ImageLimits, check_size
+from quintet.pixels.page_memory import PageMemory
 
 # What reading a header may take: Pillow keeps what stands before the pixels, WebP's decoder reserves two canvases.
 _HEADER_BYTES = 64 << 20
@@ -46,22 +42,6 @@ _KEEP_MEMORY = {
 }
 
 logger = logging.getLogger(__name__)
-
-
-class PageMemory:
-    """Memory for the pixels of a batch, shared with the processes that write them.
-
-    What nobody has written takes nothing. The system has it back with the last look at the words.
-    """
-
-    def __init__(self, word_count: int) -> None:
-        length = max(1, word_count) * WORD_BYTES
-        self.descriptor = os.memfd_create("quintet-pages", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        weakref.finalize(self, os.close, self.descriptor)
-        os.ftruncate(self.descriptor, length)
-        # Memory that shrinks under its reader kills the worker: a process that an image took over cannot do that.
-        fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
-        self.words: NDArray[np.int32] = np.frombuffer(mmap.mmap(self.descriptor, length), np.int32)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """Bytes to pixels on the device. Nothing else does that."""
 
+import math
 import mmap
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
+from time import perf_counter
 
 import numpy as np
 import torch
@@ -14,9 +16,10 @@ from torch import Tensor
 
 from quintet.engine.engine import Engine
 from quintet.errors import Failure, PageError
-from quintet.pixels.codec_processes import CodecProcesses, EncodedPage, PageMemory
-from quintet.pixels.device_jpeg import DevicePicture, choose_device_jpeg, packed_words
+from quintet.pixels.codec_processes import CodecProcesses, EncodedPage
+from quintet.pixels.device_jpeg import DeviceJpeg, DevicePicture, choose_device_jpeg, draw_usual_jpegs, packed_words
 from quintet.pixels.images import WORD_BYTES
+from quintet.pixels.page_memory import BatchMemory, PageMemory
 from quintet.pixels.raw_pictures import RawPicture, read_raw
 from quintet.pixels.settings import ImageSettings
 from quintet.pixels.worker_memory import WorkerMemory
@@ -24,11 +27,13 @@ from quintet.tensors.records import Images, Raster
 
 # A process maps its page's part of a batch's memory, which begins where a page of memory does.
 _ALIGNMENT_PIXELS = mmap.ALLOCATIONGRANULARITY // WORD_BYTES
+# How often a batch is decoded to see how long that takes; the first time is what makes it warm.
+_ROUNDS = 3
 
 
 @dataclass(frozen=True)
 class HostPicture:
-    """One page that a codec has decoded into the memory of its batch."""
+    """One page that a codec has decoded into the memory of its batch, which on CUDA is the next batch's as well."""
 
     memory: PageMemory
     begin: int  # its first word
@@ -55,10 +60,11 @@ class Decoder:
     def __init__(self, engine: Engine, settings: ImageSettings) -> None:
         self._engine = engine
         self._settings = settings
-        self._device_jpeg = choose_device_jpeg(settings.jpeg, engine)
         decoding_bytes = WorkerMemory.planned(settings, engine.threads).decoding
         self._codecs = CodecProcesses(settings, decoding_bytes, settings.decode_s)
         self._pool = ThreadPoolExecutor(settings.decode_threads or engine.threads, thread_name_prefix="decode")
+        self._memory = BatchMemory(engine, settings.batch_pixels)
+        self._device_jpeg = choose_device_jpeg(settings.jpeg, engine, self._seconds_a_page)
 
     def open(self, bodies: Sequence[bytes | memoryview]) -> list[AnyPage]:
         """The header of each body, or why not; nothing is decoded yet. What comes as a memoryview is a raw picture."""
@@ -66,22 +72,43 @@ class Decoder:
 
     def __call__(self, pages: Sequence[AnyPage]) -> list[AnyPicture | Failure]:
         """The pixels of each page as a viewer shows them, or why not: the device and the host work side by side."""
-        encoded = [page for page in pages if isinstance(page, EncodedPage)]
-        jpegs = [page for page in encoded if self._device_jpeg and page.is_plain_jpeg]
-        plain = set(map(id, jpegs))
-        on_host = self._load([page for page in encoded if id(page) not in plain])
-        pictures = self._device_jpeg(jpegs) if self._device_jpeg else []
-        # If the device refuses them all go to the host, where each fails or succeeds by itself.
-        on_device = iter([one.result() for one in self._load(jpegs)] if pictures is None else pictures)
-        found = {id(page): next(on_device) if id(page) in plain else next(on_host).result() for page in encoded}
-        return [found[id(page)] if isinstance(page, EncodedPage) else page for page in pages]
+        return self._decoded(pages, self._device_jpeg)
 
     def to_images(self, pictures: Sequence[AnyPicture]) -> Images:
         """Pictures as one batch on the device; their pixels together within `batch_pixels`."""
         sizes = torch.tensor([picture.size_px for picture in pictures], dtype=torch.int64).view(-1, 2)
         values, offsets = self._words(pictures, sizes.prod(dim=1))
+        self._memory.copied()
         widths, heights, offsets = (self._engine.to_device(t) for t in (sizes[:, 0], sizes[:, 1], offsets))
         return Images(Raster(values, offsets, heights, widths), sizes)
+
+    def _seconds_a_page(self, device_jpeg: DeviceJpeg | None) -> float:
+        """What a usual page takes from its JPEG to pixels on the device, with a decoder there or on the host.
+
+        Infinity where the limits allow no usual page.
+        """
+        pages = self.open(draw_usual_jpegs(self._settings.max_page_pixels))
+        took = [math.inf]
+        for _ in range(_ROUNDS):
+            begin = perf_counter()
+            pictures = [one for one in self._decoded(pages, device_jpeg) if not isinstance(one, Failure)]
+            if not pictures:
+                break
+            self.to_images(pictures)
+            self._engine.settle()
+            took.append((perf_counter() - begin) / len(pictures))
+        return min(took)
+
+    def _decoded(self, pages: Sequence[AnyPage], device_jpeg: DeviceJpeg | None) -> list[AnyPicture | Failure]:
+        encoded = [page for page in pages if isinstance(page, EncodedPage)]
+        jpegs = [page for page in encoded if device_jpeg and page.is_plain_jpeg]
+        plain = set(map(id, jpegs))
+        on_host = self._load([page for page in encoded if id(page) not in plain], self._memory.take)
+        pictures = device_jpeg(jpegs) if device_jpeg else []
+        # If the device refuses them all go to the host, where each fails or succeeds by itself.
+        on_device = iter([one.result() for one in self._load(jpegs, PageMemory)] if pictures is None else pictures)
+        found = {id(page): next(on_device) if id(page) in plain else next(on_host).result() for page in encoded}
+        return [found[id(page)] if isinstance(page, EncodedPage) else page for page in pages]
 
     def _words(self, pictures: Sequence[AnyPicture], counts: Tensor) -> tuple[Tensor, Tensor]:
         """All pixels on the device, and where each of (P,) pictures begins there."""
@@ -89,7 +116,8 @@ class Decoder:
         if len(hosted) == len(pictures) and len({id(picture.memory) for picture in hosted}) == 1:
             # A CPU reads them where the codecs have written them.
             begins = torch.tensor([picture.begin for picture in hosted])
-            return self._engine.to_device(_as_tensor(hosted[0].memory.words)), begins
+            words = hosted[0].memory.words[: int((begins + counts).amax())]
+            return self._engine.to_device(_as_tensor(words)), begins
         order = torch.tensor([_SOURCES.index(type(picture)) for picture in pictures]).argsort(stable=True)
         ends = counts[order].cumsum(0)
         begins = torch.empty_like(counts).scatter_(0, order, ends - counts[order])
@@ -101,10 +129,14 @@ class Decoder:
         # On a CPU the copy is what keeps the pages as they are, whatever the client does to its memory meanwhile.
         return torch.cat([*parts, packed_words(on_device)] if on_device else parts), begins
 
-    def _load(self, pages: Sequence[EncodedPage]) -> Iterator[Future[HostPicture | Failure]]:
-        """Begin to decode pages into memory of their own."""
+    def _load(
+        self, pages: Sequence[EncodedPage], take: Callable[[int], PageMemory]
+    ) -> Iterator[Future[HostPicture | Failure]]:
+        """Begin to decode pages into memory for so many words."""
+        if not pages:
+            return iter([])
         ends = list(accumulate(map(aligned_pixels, pages), initial=0))
-        memory = PageMemory(ends[-1])
+        memory = take(ends[-1])
         places = zip(pages, ends, strict=False)
         return iter([self._pool.submit(self._decode, page, memory, begin) for page, begin in places])
 

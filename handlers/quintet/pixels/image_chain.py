@@ -61,13 +61,17 @@ class ImageChain(ABC):
         """
         self._store = NetworkStore(model_store, self.sources)
         self.engine = Engine(settings, self._store, device_index, openvino_options)
-        self.fingerprint = f"{self._store.fingerprint()}-{settings.fingerprint()}"
-        self._settings = settings
+        self._use(settings)
         self._timer = StageTimer(self.engine.device)
         decoder = Decoder(self.engine, settings)
         self._open = decoder.open
         self._decode = self._timer.timed("decode", decoder, on_host=True)
         self._to_images = self._timer.timed("decode", decoder.to_images, on_host=True)
+
+    def _use(self, settings: ImageSettings) -> None:
+        """Take settings, and the fingerprint that they give."""
+        self._settings = settings
+        self.fingerprint = f"{self._store.fingerprint()}-{settings.fingerprint()}"
 
     @property
     def limits(self) -> dict[str, int]:

@@ -5,7 +5,7 @@ import struct
 
 from PIL import ExifTags, Image, JpegImagePlugin
 
-_HUFFMAN_CODED = {0xFFC0, 0xFFC2}  # baseline and progressive
+_BASELINE = 0xFFC0
 # What may stand before the frame: tables of codes and of quantisation, restart intervals, comments, application data.
 _BEFORE_FRAME = {0xFFC4, 0xFFDB, 0xFFDD, 0xFFFE, *range(0xFFE0, 0xFFF0)}
 _END = b"\xff\xd9"
@@ -46,12 +46,12 @@ def can_hold(body: bytes, size_px: tuple[int, int]) -> bool:
 def is_plain(body: bytes, image: Image.Image) -> bool:
     """Whether a page is a JPEG that every decoder takes alike, so that the device may have it.
 
-    Whole (it ends with its end marker), baseline or progressive with Huffman codes, 8 bits, grey or YCbCr in a usual
-    subsampling, not turned by EXIF. Everything else is the host's, with its errors.
+    Whole (it ends with its end marker), baseline, grey or YCbCr in a usual subsampling, not turned by EXIF. Everything
+    else is the host's, with its errors; so are progressive ones, which nvJPEG decodes one by one, each with a wait.
     """
     if image.format != "JPEG" or not isinstance(image, JpegImagePlugin.JpegImageFile):
         return False
-    if body[-2:] != _END or not _is_huffman_coded(body):
+    if body[-2:] != _END or not _is_baseline(body):
         return False
     try:
         upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
@@ -69,12 +69,12 @@ def _has_plain_colours(image: JpegImagePlugin.JpegImageFile) -> bool:
     return known and blocks[0] in _SUBSAMPLINGS and blocks[1:] == [(1, 1), (1, 1)]
 
 
-def _is_huffman_coded(body: bytes) -> bool:
+def _is_baseline(body: bytes) -> bool:
     """Whether the first frame is, and nothing unusual stands before it."""
     place = 2
     while place + 4 <= len(body):
         marker, length = struct.unpack_from(">HH", body, place)
         if marker not in _BEFORE_FRAME:
-            return marker in _HUFFMAN_CODED
+            return bool(marker == _BASELINE)
         place += 2 + length
     return False

@@ -176,6 +176,58 @@ def test_what_was_pinned_is_unpinned_before_it_is_unmapped(folder):
     wait_until(lambda: not pinner.pinned and not mapped())
 
 
+class SlowPinner(Pinner):
+    """Pins and unpins when it is told to."""
+
+    def __init__(self):
+        super().__init__()
+        self.begun, self.go_on = threading.Semaphore(0), threading.Semaphore(0)
+
+    def pin(self, memory):
+        self.wait()
+        return super().pin(memory)
+
+    def unpin(self, memory):
+        self.wait()
+        super().unpin(memory)
+
+    def wait(self):
+        self.begun.release()
+        assert self.go_on.acquire(timeout=60)
+
+
+def reads_within(worker, timeout_s=20):
+    began = threading.Event()
+
+    def read():
+        with worker.reading():
+            began.set()
+
+    threading.Thread(target=read, daemon=True).start()
+    return began.wait(timeout_s)
+
+
+def test_batches_are_read_while_memory_is_pinned_and_unpinned(folder):
+    pinner = SlowPinner()
+    worker = SharedBuffers(SETTINGS, pinner)
+    worker.listen(folder)
+    buffer = SharedBuffer(SIZE)
+    buffer.attach(folder, NAME)
+    assert pinner.begun.acquire(timeout=10)
+    buffer.view[:4] = b"page"
+    assert reads_within(worker)
+    assert bytes(worker.find(BufferSlice(NAME, 0, 4))) == b"page"
+    pinner.go_on.release()
+    wait_until(lambda: pinner.pinned)
+    buffer.detach()
+    assert pinner.begun.acquire(timeout=10)
+    assert reads_within(worker)
+    assert mapped()
+    assert not knows(worker)
+    pinner.go_on.release()
+    wait_until(lambda: not pinner.pinned and not mapped())
+
+
 def test_the_worker_cannot_write_into_a_buffer_and_nobody_can_shrink_it(worker, folder):
     buffer = SharedBuffer(SIZE)
     buffer.attach(folder, NAME)

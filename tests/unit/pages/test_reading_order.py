@@ -47,6 +47,19 @@ def test_rows_of_a_page_that_lies_askew_are_levelled(skew_deg: float) -> None:
     assert in_rows(levelled, page).tolist() == list(range(len(boxes) + 1))
 
 
+def test_levelling_is_the_same_to_the_last_bit_in_whatever_order_lines_are_added_up() -> None:
+    generator = torch.Generator().manual_seed(11)
+    corners = torch.rand(500, 2, generator=generator) * 2000
+    sizes = torch.rand(500, 2, generator=generator) * torch.tensor([900.0, 40.0]) + 5
+    skewed = torch.tensor([[0.9998, -0.02], [0.02, 0.9998]])
+    quads = box_corners(torch.cat([corners, corners + sizes], dim=1)) @ skewed
+    page = torch.randint(0, 3, (500,), generator=generator)
+    levelled = level(quads, page, 3)
+    for _ in range(5):
+        shuffled = torch.randperm(500, generator=generator)
+        assert torch.equal(level(quads[shuffled], page[shuffled], 3), levelled[shuffled])
+
+
 def test_text_that_runs_up_the_margin_turns_no_page() -> None:
     quads = torch.tensor([[[10, 400], [10, 100], [40, 100], [40, 400]], [[100, 50], [300, 50], [300, 80], [100, 80]]])
     levelled = level(quads.float(), torch.tensor([0, 0]), 1)

@@ -34,6 +34,8 @@ def test_clients_are_told_the_size_of_requests_that_torchserve_takes() -> None:
         ({"threads": 1.5}, ["threads", "1.5", "int"]),
         ({"threads": True}, ["threads", "True"]),
         ({"device": "tpu"}, ["device", "tpu", "cuda"]),
+        ({"layout": "of"}, ["layout", "'of'", "bool"]),
+        ({"layout": 0}, ["layout", "0", "bool"]),
     ],
 )
 def test_a_wrong_setting_is_an_error_that_names_key_value_and_what_is_allowed(
@@ -45,8 +47,9 @@ def test_a_wrong_setting_is_an_error_that_names_key_value_and_what_is_allowed(
 
 
 def test_the_fingerprint_follows_what_changes_answers_and_nothing_else() -> None:
-    assert Settings(threads=3).fingerprint() == Settings().fingerprint() == "ee394a15"
-    assert Settings(text_threshold=0.2).fingerprint() == "7c70b073" != Settings().fingerprint()
+    assert Settings(threads=3).fingerprint() == Settings().fingerprint() == "a9fd9e60"
+    assert Settings(text_threshold=0.2).fingerprint() == "6a76fc40" != Settings().fingerprint()
+    assert Settings(layout=False).fingerprint() != Settings().fingerprint()
 
 
 @pytest.mark.parametrize("value", [0, -1, "64", True, 1.5])

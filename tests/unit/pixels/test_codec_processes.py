@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 from quintet.errors import Code, Failure
 from quintet.pages.settings import Settings
-from quintet.pixels.codec_processes import CodecProcesses, EncodedPage, PageMemory
+from quintet.pixels.codec_processes import CodecProcesses, EncodedPage
 from quintet.pixels.images import MAX_JPEG_SCANS, decode_image
+from quintet.pixels.page_memory import PageMemory
 
 from tests.conftest import draw_page, encode
 from tests.family import processes_below

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,9 @@ import torchvision
 from PIL import Image
 from quintet.errors import Code, Failure, SettingsError
 from quintet.pages.settings import Settings
+from quintet.pixels.codec_processes import CodecProcesses
 from quintet.pixels.decoder import Decoder, HostPicture
-from quintet.pixels.device_jpeg import DevicePicture, choose_device_jpeg, packed_words
+from quintet.pixels.device_jpeg import DeviceJpeg, DevicePicture, choose_device_jpeg, packed_words
 from quintet.pixels.images import decode_image, open_image
 
 from tests.conftest import draw_page, encode
@@ -39,6 +39,19 @@ class CpuEngine:
     def to_device(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor
 
+    def pin(self, _memory: memoryview) -> bool:
+        return False
+
+
+class OnCuda(CpuEngine):
+    """The same on a device that says it is CUDA."""
+
+    device = torch.device("cuda")
+
+
+def no_time(_decoder: DeviceJpeg | None) -> float:
+    raise AssertionError("nothing is to be compared")
+
 
 def decoder(settings: Settings = ON_DEVICE) -> Decoder:
     return Decoder(CpuEngine(), settings)
@@ -63,7 +76,6 @@ def pixels_of(pages, number: int) -> np.ndarray:
 
 PLAIN = {
     "baseline": encode(PAGE, "JPEG"),
-    "progressive": encode(PAGE, "JPEG", progressive=True),
     "4:4:4": encode(NOISE, "JPEG", subsampling=0),
     "4:2:2": encode(NOISE, "JPEG", subsampling=1),
     "4:2:0 of odd sides": encode(NOISE, "JPEG", subsampling=2),
@@ -73,6 +85,7 @@ PLAIN = {
 }
 NOT_PLAIN = {
     "png": encode(PAGE),
+    "progressive": encode(PAGE, "JPEG", progressive=True),
     "turned by exif": encode(PAGE, "JPEG", exif=turned(6)),
     "cmyk": encode(PAGE.convert("CMYK"), "JPEG"),
     "adobe rgb": encode(PAGE, "JPEG", subsampling=0, keep_rgb=True),
@@ -188,20 +201,48 @@ def test_a_decoder_that_leaves_pictures_out_is_found_out_at_start(monkeypatch: p
     decode = torchvision.io.decode_jpeg
     monkeypatch.setattr(torchvision.io, "decode_jpeg", forgetful)
     with pytest.raises(SettingsError, match="pixels that are"):
-        choose_device_jpeg("device", CpuEngine())
+        choose_device_jpeg("device", CpuEngine(), no_time)
 
 
 def test_where_there_is_no_decoder_auto_is_the_host_and_device_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torchvision.io, "decode_jpeg")
-    on_cuda = SimpleNamespace(device=torch.device("cuda"), settle=lambda: None)
-    assert choose_device_jpeg("auto", on_cuda) is None
+    assert choose_device_jpeg("auto", OnCuda(), no_time) is None
     with pytest.raises(SettingsError, match="jpeg"):
-        choose_device_jpeg("device", on_cuda)
+        choose_device_jpeg("device", OnCuda(), no_time)
+
+
+@pytest.mark.parametrize(("device_s", "faster"), [(0.016, DevicePicture), (0.32, HostPicture)])
+def test_auto_is_the_faster_one_and_the_log_says_both_figures(
+    device_s: float, faster: type, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By a clock on which a batch takes the device as long as is said, and a page the host 10 ms."""
+    clock, decode, load = [0.0], torchvision.io.decode_jpeg, CodecProcesses.load
+
+    def on_device(bodies: list[torch.Tensor], device: torch.device, **options: Any) -> list[torch.Tensor]:
+        assert device.type == "cuda"
+        clock[0] += device_s
+        return decode(bodies, **options)
+
+    def on_host(*arguments: Any) -> Any:
+        clock[0] += 0.01
+        return load(*arguments)
+
+    monkeypatch.setattr(torchvision.io, "decode_jpeg", on_device)
+    monkeypatch.setattr(CodecProcesses, "load", on_host)
+    monkeypatch.setattr("quintet.pixels.decoder.perf_counter", lambda: clock[0])
+    with caplog.at_level("INFO"):
+        read = Decoder(OnCuda(), Settings(decode_threads=1))
+    assert isinstance(read(read.open([PLAIN["baseline"]]))[0], faster)
+    assert f"{1000 * device_s / 16:.2f} ms on the device and 10.00 ms on the host" in caplog.text
+
+
+def test_where_the_limits_allow_no_usual_page_auto_is_the_host() -> None:
+    assert Decoder(OnCuda(), Settings(max_body_bytes=100))._device_jpeg is None
 
 
 @pytest.mark.parametrize("asked", ["auto", "host"])
 def test_on_a_cpu_the_host_decodes_unless_told_otherwise(asked: str) -> None:
-    assert choose_device_jpeg(asked, CpuEngine()) is None
+    assert choose_device_jpeg(asked, CpuEngine(), no_time) is None
 
 
 def test_words_hold_the_three_planes_in_the_order_of_the_pages() -> None:

@@ -75,7 +75,7 @@ def test_a_setting_is_documented_with_its_default_and_range(setting: dataclasses
     default, allowed, *_ = table_rows(SETTINGS)[setting.name]
     assert as_value(default) == setting.default
     if "choices" in setting.metadata:
-        assert tuple(re.findall(r"`([^`]+)`", allowed)) == setting.metadata["choices"]
+        assert tuple(map(yaml.safe_load, re.findall(r"`([^`]+)`", allowed))) == setting.metadata["choices"]
     else:
         low, high = allowed.split(" to ")
         assert (float(low), float(high)) == (setting.metadata["low"], setting.metadata["high"])

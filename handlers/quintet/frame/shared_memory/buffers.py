@@ -148,20 +148,21 @@ class SharedBuffers:
         connection.settimeout(None)
         try:
             connection.send(handshake.TAKEN)
-            with self._reading:  # CUDA may be recording a graph while a batch is read, and nothing may be pinned then
-                buffer.pinned = self._engine.pin(buffer.view)
+            # Takes seconds for gigabytes: batches are read meanwhile, this buffer's pages by copies that wait.
+            buffer.pinned = self._engine.pin(buffer.view)
             connection.recv(1)
         finally:
             self._let_go(buffer)
 
     def _let_go(self, buffer: SharedBuffer) -> None:
-        """Refuse the name at once, and unmap the memory as soon as no batch is being read."""
+        """Refuse the name at once, and unmap the memory as soon as the batch is over that may be reading it."""
         with self._changing:
             del self._held[buffer.name]
         with self._reading:
-            if buffer.pinned:
-                self._engine.unpin(buffer.view)
-            buffer.view.release()  # unmaps, unless something still looks at it: then when that lets go
+            pass  # later batches cannot find it
+        if buffer.pinned:
+            self._engine.unpin(buffer.view)
+        buffer.view.release()  # unmaps, unless something still looks at it: then when that lets go
 
 
 def map_sealed(descriptor: int, size_bytes: int, most_bytes: int) -> memoryview:

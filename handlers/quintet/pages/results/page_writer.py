@@ -28,8 +28,13 @@ class PageWriter:
         self._labels = labels
         self._alphabet = np.array(alphabet, dtype=object)
 
-    def __call__(self, pages: Images, upright: UprightPages, regions: Regions, texts: Texts) -> list[Result]:
-        """One JSON-ready result a page, coordinates in the image frame, regions and lines in reading order."""
+    def __call__(
+        self, pages: Images, upright: UprightPages, regions: Regions, texts: Texts, left_out: Sequence[str] = ()
+    ) -> list[Result]:
+        """One JSON-ready result a page, coordinates in the image frame, regions and lines in reading order.
+
+        Each says which stages were left out, if any were.
+        """
         levelled = level(texts.quads_px, texts.page, len(pages.sizes_px))
         order = in_rows(levelled, texts.page)
         centres = texts.quads_px.mean(dim=1)
@@ -52,7 +57,8 @@ class PageWriter:
         }
         hosted = self._engine.to_host(*tensors.values())  # the one copy
         arrays = {name: tensor.numpy() for name, tensor in zip(tensors, hosted, strict=True)}
-        return self._results(pages.sizes_px.tolist(), arrays)
+        said = {"left_out": list(left_out)} if left_out else {}
+        return [{**result, **said} for result in self._results(pages.sizes_px.tolist(), arrays)]
 
     def _results(self, sizes: list[tuple[int, int]], arrays: Arrays) -> list[Result]:
         """Cut the arrays into pages, which they hold in ascending order; values as a person reads them."""

@@ -18,11 +18,11 @@ def level(quads_px: Tensor, page: Tensor, page_count: int) -> Tensor:
     """
     along, down = quads_px[:, 1] - quads_px[:, 0], quads_px[:, 3] - quads_px[:, 0]
     steady = (along[:, 0] > 0) & (along[:, 1].abs() < _MOST_SKEW * along[:, 0])
-    weighted = along * (along[:, :1] * steady[:, None])
-    run = quads_px.new_zeros(page_count, 2).index_add_(0, page, weighted)
-    known = run[:, 0] > 0
-    skew = torch.stack([run[:, 0].where(known, 1.0), run[:, 1].where(known, 0.0)], dim=1)
-    cos, sin = torch.nn.functional.normalize(skew, dim=1).T
+    # In whole sixteenths of square pixels: a GPU adds up in any order, and rows must not depend on it.
+    weighted = (along * (along[:, :1] * (16 * steady[:, None]))).long()
+    run = page.new_zeros(page_count, 2).index_add_(0, page, weighted)
+    run[:, 0].clamp_(min=1)  # a page without steady lines is straight
+    cos, sin = torch.nn.functional.normalize(run.to(quads_px.dtype), dim=1).T
     turned = torch.stack([torch.stack([cos, sin], dim=1), torch.stack([-sin, cos], dim=1)], dim=1)[page]
     corners = quads_px @ turned.transpose(1, 2)
     half = torch.stack([along.norm(dim=1), down.norm(dim=1)], dim=1) / 2

@@ -81,6 +81,13 @@ class Layout:
         return clipped
 
 
+def no_regions(pages: UprightPages) -> Regions:
+    """What there is without layout."""
+    boxes_px = pages.to_image.new_empty(0, 4)
+    none = torch.empty(0, dtype=torch.int64, device=boxes_px.device)
+    return Regions(boxes_px, none, boxes_px[:, 0], none)
+
+
 def _anchors(device: torch.device) -> tuple[Tensor, Tensor]:
     """Centres (A, 2) and strides (A,) of all anchors, in the order of the network's outputs."""
     centres, strides = [], []

@@ -43,7 +43,17 @@ class LineOrientation:
     def _decode(self, lines: Lines, turned: Tensor) -> Readings:
         """Each line, laid down, once; turned once more where its (L,) probability says that it stands on its head."""
         flagged = (turned > self._settings.turned_line_score).nonzero()[:, 0]
-        line = torch.cat([torch.arange(len(lines.page), device=flagged.device), flagged])
-        quads_px = torch.cat([lines.quads_px, lines.quads_px[flagged].roll(2, dims=1)])
-        widths_px = crop_widths(quads_px, self._settings.max_line_px)
-        return Readings(quads_px, lines.page[line], line, widths_px, line_count=len(lines.page))
+        return _readings(lines, flagged, self._settings)
+
+
+def as_they_lie(settings: Settings, _pages: UprightPages, lines: Lines) -> Readings:
+    """Every line read once, which is what there is without line orientation."""
+    return _readings(Lines(upright_quads(lines.quads_px), lines.page), lines.page[:0], settings)
+
+
+def _readings(lines: Lines, flagged: Tensor, settings: Settings) -> Readings:
+    """Each line once, and the flagged ones, (F,) int64, turned once more."""
+    line = torch.cat([torch.arange(len(lines.page), device=flagged.device), flagged])
+    quads_px = torch.cat([lines.quads_px, lines.quads_px[flagged].roll(2, dims=1)])
+    widths_px = crop_widths(quads_px, settings.max_line_px)
+    return Readings(quads_px, lines.page[line], line, widths_px, line_count=len(lines.page))

@@ -14,6 +14,13 @@ SHORT_SIDE_PX = 256
 CROP_PX = 224
 
 
+def as_they_are(pages: Images) -> UprightPages:
+    """Pages whose orientation nobody looks at: taken to be upright, with a score of 0."""
+    views = pages.as_they_are()
+    scores = views.to_image.new_zeros(len(pages.sizes_px))
+    return UprightPages(views.pixels, views.sizes_px, views.to_image, scores.long(), scores)
+
+
 class PageOrientation:
     """PP-LCNet over the centre of each page, its short side scaled to 256 pixels.
 
