@@ -37,6 +37,7 @@ def ray_cluster():
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_agent_register_timeout_ms": "120000",
             "TMPDIR": folder,  # where nodes unpack archives
         }
         with (Path(folder) / "head.log").open("wb") as log:

@@ -24,6 +24,7 @@ _POLL_S = 0.05
 # Of a cluster on this machine for one run: nobody else joins, nothing listens beyond loopback, nothing is told.
 _PRIVATE = {
     "RAY_AUTH_MODE": "token",
+    "RAY_agent_register_timeout_ms": "120000",  # a node ends without its agents, which start slowly on a busy machine
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # what makes Ray use 127.0.0.1, on Linux too
 }
 _ANY = {
