@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.score import PageLines, RunScore, load_results, load_truth, score_run
+from benchmarks.score import PageLines, RunScore, describe_boxes, load_results, load_truth, score_run
 
 MIN_F1 = 0.97
 MIN_ORIENTATION = 0.98
@@ -42,6 +42,7 @@ def describe_run(score: RunScore, report: Mapping[str, Any], folder: Path) -> st
         ("speed", f"{report['pages_per_s']:.2f} pages/s, {report['seconds']:.1f} s in all"),
         ("word F1", f"{score.f1:.4f} (precision {score.precision:.4f}, recall {score.recall:.4f})"),
         ("orientation", turned),
+        ("word boxes", describe_boxes(score.word_ious)),
         ("results", f"{folder / 'pages'} (one JSON a page), {folder / 'report.json'}"),
     )
     return "\n".join(f"  {name:<12} {value}" for name, value in rows)

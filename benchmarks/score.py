@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from benchmarks.quad_match import Quad, match_quads
@@ -27,12 +28,14 @@ class PageLines:
     Attributes:
         texts: the lines' texts.
         quads: the lines' corners, in pixels of the image, one for each text.
+        word_quads: corners of words, of all lines; empty if words are not said.
         orientation_deg: clockwise turn of the content, or None if not known.
     """
 
     texts: tuple[str, ...]
     quads: tuple[Quad, ...] = ()
     orientation_deg: int | None = None
+    word_quads: tuple[Quad, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,19 @@ class WordScore:
 
 @dataclass(frozen=True)
 class PageScore:
-    """How well one page was read; `orientation_right` is None where the truth does not say."""
+    """How well one page was read; `orientation_right` is None where the truth does not say.
+
+    Attributes:
+        word_ious: of each true word with the word that was read where it stands, whatever that says; 0 for none. Empty
+            where the truth knows no boxes of words.
+    """
 
     file: str
     words: WordScore
     quads_found: float
     orientation_right: bool | None
     missing: bool
+    word_ious: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,11 @@ class RunScore:
     def quads_found(self) -> float:
         """Mean share of true lines that have a quad of their own at IoU 0.5."""
         return self._mean(lambda page: page.quads_found)
+
+    @property
+    def word_ious(self) -> tuple[float, ...]:
+        """Of each true word of all pages; empty where the truth knows no boxes of words."""
+        return tuple(iou for page in self.pages for iou in page.word_ious)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -133,7 +147,15 @@ def score_page(file: str, expected: PageLines, read: PageLines | None) -> PageSc
     pairs = match_quads(expected.quads, got.quads, QUAD_IOU)
     quads_found = len(pairs) / len(expected.quads) if expected.quads else float(read is not None)
     turn = expected.orientation_deg
-    return PageScore(file, words, quads_found, None if turn is None else got.orientation_deg == turn, read is None)
+    orientation_right = None if turn is None else got.orientation_deg == turn
+    ious = _best_ious(expected.word_quads, got.word_quads)
+    return PageScore(file, words, quads_found, orientation_right, read is None, ious)
+
+
+def _best_ious(expected: Sequence[Quad], found: Sequence[Quad]) -> tuple[float, ...]:
+    """The IoU of each expected quad with the found one it is paired with; 0 for none."""
+    paired = {i: iou for i, _, iou in match_quads(expected, found, sys.float_info.min)}
+    return tuple(paired.get(i, 0.0) for i in range(len(expected)))
 
 
 def score_run(expected: Mapping[str, PageLines], read: Mapping[str, PageLines]) -> RunScore:
@@ -168,7 +190,17 @@ def read_answer(answer: Mapping[str, Any]) -> PageLines:
     """A page's answer as the service gives it (schema quintet.page/1)."""
     lines = answer["lines"]
     turn = answer.get("orientation", {}).get("angle_deg")
-    return PageLines(tuple(ln["text"] for ln in lines), tuple(ln["quad_px"] for ln in lines if "quad_px" in ln), turn)
+    words = tuple(word["quad_px"] for ln in lines for word in ln.get("words", ()))
+    quads = tuple(ln["quad_px"] for ln in lines if "quad_px" in ln)
+    return PageLines(tuple(ln["text"] for ln in lines), quads, turn, words)
+
+
+def describe_boxes(word_ious: Sequence[float]) -> str:
+    """How well words were found where they are."""
+    if not word_ious:
+        return "not in the truth"
+    found = sum(iou >= QUAD_IOU for iou in word_ious) / len(word_ious)
+    return f"{found:.1%} found at IoU {QUAD_IOU}, mean IoU {fmean(word_ious):.4f}"
 
 
 def describe(score: RunScore) -> str:
@@ -179,6 +211,7 @@ def describe(score: RunScore) -> str:
         f"word F1        {score.f1:.4f} (precision {score.precision:.4f}, recall {score.recall:.4f})",
         f"orientation    {f'{right} of {known} right' if known else 'not in the truth'}",
         f"line quads     {score.quads_found:.1%} found at IoU {QUAD_IOU}",
+        f"word boxes     {describe_boxes(score.word_ious)}",
         "worst pages",
     ]
     rows += [f"  {page.words.f1:.4f}  {page.file}{' (missing)' * page.missing}" for page in score.worst(5)]
@@ -188,7 +221,8 @@ def describe(score: RunScore) -> str:
 def _truth_lines(page: list[Any] | dict[str, Any]) -> PageLines:
     """One page of a truth file: a list of lines, or a record that holds one."""
     lines, turn = (page, None) if isinstance(page, list) else (page["lines"], page["orientation_deg"])
-    return PageLines(tuple(ln["text"] for ln in lines), tuple(ln["quad"] for ln in lines), turn)
+    words = tuple(word["quad"] for ln in lines for word in ln.get("words", ()))
+    return PageLines(tuple(ln["text"] for ln in lines), tuple(ln["quad"] for ln in lines), turn, words)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.sample_pages.degrade import damage_image, damage_quad, encode_image
 from benchmarks.sample_pages.documents import DEFAULT_KINDS, DOCUMENTS
 from benchmarks.sample_pages.plan import plan_pages
-from benchmarks.sample_pages.records import PagePlan, PageTruth, TruthLine
+from benchmarks.sample_pages.records import PagePlan, PageTruth, Quad, TruthLine, TruthWord
 
 TRUTH_FILE = "truth.json"
 # Starting a process costs as much as drawing this many pages.
@@ -34,8 +34,13 @@ def draw_page(plan: PagePlan) -> tuple[bytes, PageTruth]:
     width_px, height_px = sheet.image.size
     noise = np.random.default_rng([plan.seed, plan.index])
     image = damage_image(sheet.image, plan.damage, sheet.paper, noise)
+
+    def damaged(quad: Quad) -> Quad:
+        return damage_quad(quad, plan.damage, width_px, height_px)
+
     lines = tuple(
-        TruthLine(line.text, damage_quad(line.quad, plan.damage, width_px, height_px)) for line in sheet.lines
+        TruthLine(line.text, damaged(line.quad), tuple(TruthWord(word.text, damaged(word.quad)) for word in line.words))
+        for line in sheet.lines
     )
     truth = PageTruth(plan.file, plan.kind, image.width, image.height, plan.damage.turn_deg, lines)
     return encode_image(image, plan.damage.jpeg_quality), truth

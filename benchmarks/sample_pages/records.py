@@ -13,11 +13,20 @@ Colour = tuple[int, int, int]  # red, green, blue
 
 
 @dataclass(frozen=True)
+class TruthWord:
+    """A word of a line, as white space cuts it: as high as its line, as wide as its ink with the same margin."""
+
+    text: str
+    quad: Quad
+
+
+@dataclass(frozen=True)
 class TruthLine:
     """One run of text on a page; a table's cells are lines of their own."""
 
     text: str
     quad: Quad
+    words: tuple[TruthWord, ...]
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ class PageTruth:
 
     def as_json(self) -> dict[str, Any]:
         """The page's entry in truth.json, coordinates rounded to a hundredth of a pixel."""
-        lines = [{"text": ln.text, "quad": [[round(x, 2), round(y, 2)] for x, y in ln.quad]} for ln in self.lines]
+        lines = [{**_as_json(line), "words": [_as_json(word) for word in line.words]} for line in self.lines]
         return {
             "kind": self.kind,
             "width_px": self.width_px,
@@ -93,3 +102,7 @@ class PageTruth:
             "orientation_deg": self.orientation_deg,
             "lines": lines,
         }
+
+
+def _as_json(text: TruthLine | TruthWord) -> dict[str, Any]:
+    return {"text": text.text, "quad": [[round(x, 2), round(y, 2)] for x, y in text.quad]}

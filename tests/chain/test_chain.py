@@ -29,11 +29,17 @@ LINES = ["Quintet reads pages", "Invoice 2024-0117", "Total 1,249.50 EUR", "Than
 
 
 @pytest.fixture(scope="module")
-def bodies(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
-    """Four generated pages of different sizes and turns, and a blank one."""
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four generated pages of different sizes and turns, and their truth."""
     folder = tmp_path_factory.mktemp("pages")
     generate([str(folder), "--pages", "4", "--seed", "11", "--scale", "0.6"])
-    pages = [path.read_bytes() for path in sorted(folder.glob("page-*"))]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bodies(samples: Path) -> list[bytes]:
+    """These, and a blank one."""
+    pages = [path.read_bytes() for path in sorted(samples.glob("page-*"))]
     return [*pages, encode(Image.new("RGB", (500, 700), "white"))]
 
 
@@ -53,13 +59,17 @@ SMALL = [encode(draw_page([f"Total {number}"], (320 + 32 * number, 160))) for nu
 
 
 def assert_same_reading(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
-    """The same text, orientation and regions, and quads to one pixel."""
+    """The same text, orientation, regions and words, and quads to one pixel."""
     assert ours["text"] == theirs["text"]
     assert ours["orientation"]["angle_deg"] == theirs["orientation"]["angle_deg"]
     assert [region["label"] for region in ours["regions"]] == [region["label"] for region in theirs["regions"]]
     for line, other in zip(ours["lines"], theirs["lines"], strict=True):
         assert np.abs(np.subtract(line["quad_px"], other["quad_px"])).max() <= 1
         assert line["score"] == pytest.approx(other["score"], abs=0.01)
+        for word, same in zip(line.get("words", []), other.get("words", []), strict=True):
+            assert word["text"] == same["text"]
+            assert np.abs(np.subtract(word["quad_px"], same["quad_px"])).max() <= 1
+            assert word["score"] == pytest.approx(same["score"], abs=0.02)
 
 
 def test_the_page_chain_is_what_the_frame_hosts(chain: PageChain) -> None:
@@ -146,6 +156,17 @@ def test_upside_down_lines_on_an_upright_page_are_read_from_their_own_top_left(c
     (result,) = results(chain([encode(page)]))
     turned = [line for line in result["lines"] if line["quad_px"][0][0] > line["quad_px"][1][0]]
     assert [line["text"] for line in turned] == [LINES[0]]
+    (words,) = [[(word["text"], word["quad_px"][0][0]) for word in line["words"]] for line in turned]
+    assert [text for text, _ in sorted(words, key=lambda word: -word[1])] == LINES[0].split()
+
+
+def test_words_stand_where_they_are(samples: Path, together: list[dict[str, Any]]) -> None:
+    """Of words as high as their lines; tests/unit/pages/test_words.py has what holds whatever is read."""
+    truth = load_truth(samples / "truth.json")
+    found = score_run(truth, {name: read_answer(page) for name, page in zip(sorted(truth), together, strict=False)})
+    assert len(found.word_ious) > 200
+    assert np.mean(np.array(found.word_ious) >= 0.5) >= 0.92
+    assert np.mean(found.word_ious) >= 0.7
 
 
 @pytest.mark.slow

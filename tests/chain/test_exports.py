@@ -6,15 +6,18 @@ import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
+from statistics import fmean
 
 import pypdfium2
 import pytest
 from quintet.pages.chain import PageChain
 from quintet_client.api.results import PageResult
 from quintet_client.exports.documents import Document, DocumentPage, clean_page
+from quintet_client.exports.layout.blocks import box_around
 from quintet_client.exports.pdf import searchable as pdf
 
 from benchmarks.sample_pages.generate import main as generate
+from tests.unit.exports.made_pdfs import overlap, word_boxes
 
 GENERATED = 6
 
@@ -40,6 +43,20 @@ def word_f1(told: str, truth: str) -> float:
     """Word-bag F1 of two texts, words as white space cuts them."""
     first, second = Counter(told.split()), Counter(truth.split())
     return 2 * (first & second).total() / (first.total() + second.total())
+
+
+def test_selecting_a_word_selects_that_word(pages):
+    """By PDFium's boxes of characters: each word of the result stands in the PDF where the result has it."""
+    ious = []
+    for file, page in pages.items():
+        selected = word_boxes(searchable(file, page))
+        for word in (word for line in page.lines for word in line.words):
+            x0, y0, x1, y1 = box_around(word.quad_px)
+            box = (x0 / page.width_px, y0 / page.height_px, x1 / page.width_px, y1 / page.height_px)
+            ious.append(max((overlap(box, other) for text, other in selected if text == word.text), default=0.0))
+    assert len(ious) > 400
+    assert fmean(ious) >= 0.9
+    assert fmean(iou >= 0.5 for iou in ious) >= 0.99
 
 
 def test_pdfium_gives_the_words_back(pages):

@@ -75,3 +75,10 @@ def test_without_line_orientation_a_turned_line_is_not_read_again(
     *_, page = results(chain.without(["line_orientation"])(BODIES))
     assert LINES[2] not in page["text"]
     assert {LINES[0], LINES[1], LINES[3]} <= set(page["text"].split("\n"))
+
+
+def test_without_words_lines_have_none_and_all_else_is_the_same(chain: PageChain, whole: list[dict[str, Any]]) -> None:
+    for page, with_words in zip(results(chain.without(["words"])(BODIES)), whole, strict=True):
+        lines = [{name: value for name, value in line.items() if name != "words"} for line in with_words["lines"]]
+        assert page == {**with_words, "lines": lines, "left_out": ["words"]}
+        assert all(line["words"] for line in with_words["lines"])

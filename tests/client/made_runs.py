@@ -31,7 +31,16 @@ class MadeRun:
 def answer(texts: Iterable[str], angle_deg: int = 0) -> dict[str, Any]:
     """What the service answers for a page with these lines, one under the other on the upright page."""
     lines = [
-        {"text": text, "score": 0.99, "quad_px": _turned(40, 40 + 50 * place, angle_deg), "region": 0}
+        {
+            "text": text,
+            "score": 0.99,
+            "quad_px": _turned(40, 40 + 50 * place, angle_deg),
+            "region": 0,
+            "words": [
+                {"text": word, "score": 0.98, "quad_px": _turned(40 + 100 * number, 40 + 50 * place, angle_deg, 90)}
+                for number, word in enumerate(text.split())
+            ],
+        }
         for place, text in enumerate(texts)
     ]
     size = (WIDTH_PX, HEIGHT_PX) if angle_deg in (0, 180) else (HEIGHT_PX, WIDTH_PX)
@@ -124,7 +133,7 @@ def _kind(place: int) -> str:
     return {1: "jpg", 2: "tiff"}.get(place, "png")
 
 
-def _turned(x: float, y: float, angle_deg: int) -> list[list[float]]:
-    """The corners of a line on the upright page, in the frame of the turned image."""
-    corners = [[x, y], [x + 300, y], [x + 300, y + 34], [x, y + 34]]
+def _turned(x: float, y: float, angle_deg: int, width: float = 300) -> list[list[float]]:
+    """The corners of a line or a word on the upright page, in the frame of the turned image."""
+    corners = [[x, y], [x + width, y], [x + width, y + 34], [x, y + 34]]
     return [[HEIGHT_PX - b, a] for a, b in corners] if angle_deg == 90 else corners

@@ -85,7 +85,7 @@ def test_every_format_holds_the_documents_whole(first):
     for form, suffix in suffixes.items():
         assert {f"{form}/scans/letters.pdf{suffix}", f"{form}/fax.tiff{suffix}"} < set(made)
         assert sum(path.startswith(f"{form}/") for path in made) == 2 + IMAGES
-    assert {"pages.csv", "lines.csv", "pages.parquet", "lines.parquet"} < set(made)
+    assert {f"{table}.{form}" for table in ("pages", "lines", "words") for form in ("csv", "parquet")} < set(made)
     assert made["txt/scans/letters.pdf.txt"].count(b"\f") == PDF_PAGES
     assert made["hocr/fax.tiff.hocr"].count(b'class="ocr_page"') == TIFF_PAGES
     assert made["pages.csv"].count(b"DOCUMENT_ENCRYPTED") == 1

@@ -49,7 +49,7 @@ def test_exports_during_a_run_are_those_made_afterwards(folder, output):
     during = exported(output)
     counts = report(output)["exports"]
     assert counts == {"exported": 12, "unread": 0, "pending": 0, "failed_outputs": 0, "ended_early": ""}
-    assert len(during) == 12 * 5 + 6
+    assert len(during) == 12 * 5 + 8
     assert export(output, ALL) == 0
     assert exported(output) == during
 
@@ -70,7 +70,7 @@ def test_a_later_run_exports_what_an_earlier_one_did_not(folder, output):
         assert not (output / "exports").exists()
         assert read(folder, output, server.url, "--formats", "txt,csv") == 0
     assert report(output)["exports"]["exported"] == 4
-    assert len(exported(output)) == 4 + 2
+    assert len(exported(output)) == 4 + 3
 
 
 def test_an_export_that_fails_costs_no_page_and_is_made_later(folder, output, monkeypatch, capsys):
@@ -108,7 +108,7 @@ def test_an_exports_folder_that_cannot_be_written_costs_no_page(folder, output, 
     assert "no more exports" in caplog.text
     (output / "exports").unlink()
     assert export(output, "txt,csv") == 0
-    assert len(exported(output)) == 8 + 2
+    assert len(exported(output)) == 8 + 3
 
 
 def test_a_page_read_again_loses_the_exports_of_its_earlier_answer(folder, output):

@@ -88,6 +88,23 @@ def test_lines_lie_over_the_image_the_way_a_person_reads_it(browser, url, page_i
     assert line == pytest.approx(expected, abs=2)
 
 
+@pytest.mark.parametrize("page_id", ["invoices/page000.png", TURNED])
+def test_words_lie_over_the_image_when_asked_for(browser, url, page_id):
+    show(browser, url, f"page?id={page_id}", ".stage .line")
+    display = "return getComputedStyle(document.querySelector('.stage .word')).display"
+    assert browser.run(display) == "none"
+    browser.press("w")
+    assert browser.run(display) != "none"
+    place = int(page_id == TURNED)
+    assert browser.count(".stage .word") == sum(len(text.split()) for text in texts_of(place))
+    stage, word = browser.box(".stage"), browser.box('.word[data-line="2"]')
+    scale = stage[2] / WIDTH_PX
+    assert word == pytest.approx([stage[0] + 40 * scale, stage[1] + 140 * scale, 90 * scale, 34 * scale], abs=2)
+    browser.click('.word[data-line="2"]')
+    browser.wait_for('.line.on[data-line="2"]')
+    browser.press("w")
+
+
 def test_line_and_text_are_linked_both_ways(browser, url):
     show(browser, url, "page?id=invoices/page000.png", ".stage .line")
     browser.click('[role="option"][data-line="2"]')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from pathlib import Path
@@ -134,10 +135,11 @@ def test_the_next_batch_is_not_decoded_into_memory_that_is_still_being_copied(mo
     decode = Decoder(chain.engine, settings)
     memories, sums = set(), []
     for bodies in [PAGES, PAGES[::-1]] * 5:
-        torch.cuda._sleep(50_000_000)
-        images = decode.to_images(pictures := decode(decode.open(bodies)))
+        pictures = decode(decode.open(bodies))
         memories |= {id(picture.memory) for picture in pictures}
-        sums.append(images.pixels.values[images.pixels.offsets[0] :][: 1000 * 800].sum())
+        torch.cuda._sleep(500_000_000)  # the copy is queued behind it
+        images = decode.to_images(pictures)
+        sums.append(images.pixels.values[: math.prod(pictures[0].size_px)].sum())
     assert len(memories) == 1
     assert len({float(one) for one in sums[::2]}) == len({float(one) for one in sums[1::2]}) == 1
 

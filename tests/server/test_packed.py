@@ -52,7 +52,7 @@ def test_the_service_says_what_it_takes(service: torchserve.Service) -> None:
     ((status, document),) = [(a.status, json.loads(a.body)) for a in frames.unpack_answers(answer.content)]
     assert (status, document.pop("schema"), document.pop("request_id")) == (200, "quintet.limits/1", "limits.0")
     assert document.pop("model")
-    assert document.pop("optional_stages") == ["page_orientation", "layout", "line_orientation"]
+    assert document.pop("optional_stages") == ["page_orientation", "layout", "line_orientation", "words"]
     assert document == Limits()._asdict()
 
 

@@ -57,7 +57,7 @@ def test_a_page_is_answered_as_the_contract_says(service: torchserve.Service) ->
     assert page["orientation"]["angle_deg"] == 0
     assert page["text"] == "Quintet reads pages\nTotal 1,249.50 EUR"
     for line in page["lines"]:
-        assert set(line) == {"text", "score", "quad_px", "region"}
+        assert set(line) == {"text", "score", "quad_px", "region", "words"}
         assert 0.5 <= line["score"] <= 1
         assert all(0 <= x <= 500 and 0 <= y <= 300 for x, y in line["quad_px"])
 

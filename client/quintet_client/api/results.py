@@ -5,7 +5,7 @@ Results of other schemas stay the JSON objects that they are.
 Frame of all coordinates: pixels of the image as a viewer shows it, before page orientation is undone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -38,6 +38,16 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a line: what stands between white space."""
+
+    text: str
+    score: float  # mean probability of its characters
+    quad_px: QuadPx
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """A line of text, which is never empty."""
 
@@ -45,6 +55,7 @@ class Line:
     score: float  # mean probability of its characters
     quad_px: QuadPx
     region: int | None = None  # index into `PageResult.regions`; None outside of all of them
+    words: tuple[Word, ...] = ()  # from the text's start to its end; none if the service leaves them out
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
@@ -115,15 +126,23 @@ def _region(region: Mapping[str, Any]) -> Region:
 
 
 def _line(line: Mapping[str, Any]) -> Line:
-    first, second, third, fourth = ((float(x), float(y)) for x, y in line["quad_px"])
-    quad = (first, second, third, fourth)
     return Line(
         line["text"],
         float(line["score"]),
-        quad,
+        _quad(line["quad_px"]),
         line.get("region"),
-        _others(line, "text", "score", "quad_px", "region"),
+        tuple(map(_word, line.get("words", ()))),
+        _others(line, "text", "score", "quad_px", "region", "words"),
     )
+
+
+def _word(word: Mapping[str, Any]) -> Word:
+    return Word(word["text"], float(word["score"]), _quad(word["quad_px"]), _others(word, "text", "score", "quad_px"))
+
+
+def _quad(corners: Iterable[Iterable[float]]) -> QuadPx:
+    first, second, third, fourth = ((float(x), float(y)) for x, y in corners)
+    return (first, second, third, fourth)
 
 
 def _others(value: Mapping[str, Any], *known: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from quintet_client.api.results import PageResult, page_of
+from quintet_client.api.results import Line, PageResult, page_of
 from quintet_client.errors import PageError, QuintetError
 from quintet_client.input.page_ids import document_of, page_place
 from quintet_client.input.regular_files import why_not
@@ -125,13 +125,19 @@ def clean_page(document: Mapping[str, Any]) -> PageResult:
     """Turn a result into a typed page whose texts every format can hold; raises PageError if it is no page."""
     page = page_of(document)
     regions = tuple(replace(region, label=clean(region.label)) for region in page.regions)
-    lines = tuple(
-        replace(line, text=clean(line.text), region=line.region if line.region in range(len(regions)) else None)
-        for line in page.lines
-    )
+    lines = tuple(_clean_line(line, len(regions)) for line in page.lines)
     model = clean(str(document.get("model", "")))
     text = "\n".join(line.text for line in lines)
     return replace(page, model=model, regions=regions, lines=lines, text=text)
+
+
+def _clean_line(line: Line, regions: int) -> Line:
+    """A line whose words are those of its text; without words if they are others."""
+    text = clean(line.text)
+    words = tuple(replace(word, text=clean(word.text)) for word in line.words)
+    same = [word.text for word in words] == text.split()
+    region = line.region if line.region in range(regions) else None
+    return replace(line, text=text, words=words if same else (), region=region)
 
 
 def clean(text: str) -> str:

@@ -29,14 +29,21 @@ class Format:
         return bool(self.files)
 
 
+_TABLES = ("pages", "lines", "words")
 FORMATS = (
     Format("txt", ".txt", "formats.plain"),
     Format("md", ".md", "formats.markdown"),
     Format("hocr", ".hocr", "formats.hocr"),
     Format("alto", ".alto.xml", "formats.alto"),
     Format("pdf", ".pdf", "pdf.searchable", packages=("pikepdf", "PIL"), needs_original=True),
-    Format("parquet", ".parquet", "formats.parquet", packages=("pyarrow",), files=("pages.parquet", "lines.parquet")),
-    Format("csv", ".csv", "formats.tables", files=("pages.csv", "lines.csv")),
+    Format(
+        "parquet",
+        ".parquet",
+        "formats.parquet",
+        packages=("pyarrow",),
+        files=tuple(f"{table}.parquet" for table in _TABLES),
+    ),
+    Format("csv", ".csv", "formats.tables", files=tuple(f"{table}.csv" for table in _TABLES)),
     Format("jsonl", ".jsonl", "formats.jsonl", files=("pages.jsonl",), schema=""),
     # Dolma's tools find attributes by putting another word in the place of "documents".
     Format("dolma", ".jsonl.gz", "formats.dolma", files=("dolma/documents/0000.jsonl.gz",), by_document=True),

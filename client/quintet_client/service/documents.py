@@ -89,13 +89,22 @@ def _are_regions(regions: Any) -> bool:  # noqa: ANN401
 
 def _are_lines(lines: Any) -> bool:  # noqa: ANN401
     return (
-        type(lines) is list
-        and _are_texts(line["text"] for line in lines)
-        and _are_numbers(line["score"] for line in lines)
+        _are_placed_texts(lines)
         and {type(line.get("region")) for line in lines} <= {int, type(None)}
-        and {len(line["quad_px"]) for line in lines} <= {4}
-        and {len(corner) for line in lines for corner in line["quad_px"]} <= {2}
-        and _are_numbers(xy for line in lines for corner in line["quad_px"] for xy in corner)
+        and {type(line.get("words", [])) for line in lines} <= {list}
+        and _are_placed_texts([word for line in lines for word in line.get("words", [])])
+    )
+
+
+def _are_placed_texts(items: Any) -> bool:  # noqa: ANN401
+    """What lines and words have in common."""
+    return (
+        type(items) is list
+        and _are_texts(item["text"] for item in items)
+        and _are_numbers(item["score"] for item in items)
+        and {len(item["quad_px"]) for item in items} <= {4}
+        and {len(corner) for item in items for corner in item["quad_px"]} <= {2}
+        and _are_numbers(xy for item in items for corner in item["quad_px"] for xy in corner)
     )
 
 

@@ -12,6 +12,9 @@ from torch import Tensor
 
 from quintet.tensors.records import Views
 
+STEP_PX = 8  # of a line's crop, one time step of the recogniser
+CERTAIN = 32_767  # a probability of 1 in 16 bits, which keep the four decimals that scores have
+
 
 @dataclass(frozen=True)
 class UprightPages(Views):
@@ -49,6 +52,8 @@ class Texts:
     quads_px: Tensor  # (L, 4, 2) float32 in the upright frame, from the text's own top left
     page: Tensor  # (L,) int64, ascending
     scores: Tensor  # (L,) float32, mean probability of the characters; 0 for no character
-    tokens: Tensor  # (ΣT,) int16 or int32, class indices of all readings end to end; 0 where the collapse left nothing
+    widths_px: Tensor  # (L,) int64, how much of its crop each line fills
+    tokens: Tensor  # (ΣT,) int16, class indices of all readings end to end; 0 where the collapse left nothing
+    probabilities: Tensor  # (ΣT,) int16, of the most probable class of each step, in parts of CERTAIN
     begin: Tensor  # (L,) int64, where each line's tokens begin
     steps: Tensor  # (L,) int64, how many there are

@@ -8,7 +8,7 @@ from quintet.pixels.settings import ImageSettings
 from quintet.stages.text_detection import TextDetectionSettings
 
 # Stages that pages can be read without.
-OPTIONAL_STAGES = ("page_orientation", "layout", "line_orientation")
+OPTIONAL_STAGES = ("page_orientation", "layout", "line_orientation", "words")
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Settings(ImageSettings, TextDetectionSettings):
     Numbers without another source were measured on real receipts and generated pages: see docs/performance.md.
     """
 
-    ANSWERS: ClassVar[int] = 2  # 2 reads columns
+    ANSWERS: ClassVar[int] = 3  # 2 reads columns, 3 says where words are
 
     # What goes through the networks at once: more is cut into more calls, never refused.
     page_calls: int = between(64, 1, 4096, runtime=True)
@@ -28,6 +28,7 @@ class Settings(ImageSettings, TextDetectionSettings):
     page_orientation: bool = switch()
     layout: bool = switch()
     line_orientation: bool = switch()
+    words: bool = switch()
 
     # Layout regions.
     region_score: float = between(0.5, 0.0, 1.0)

@@ -23,7 +23,13 @@ DOCUMENT = {
     "orientation": {"angle_deg": 90, "score": 0.99, "new_field": 1},
     "regions": [{"label": "table", "score": 0.93, "box_px": [0, 1, 2, 3], "cells": 12}],
     "lines": [
-        {"text": "Total", "score": 0.9, "quad_px": [[0, 0], [4, 0], [4, 2], [0, 2]], "region": 0},
+        {
+            "text": "Total",
+            "score": 0.9,
+            "quad_px": [[0, 0], [4, 0], [4, 2], [0, 2]],
+            "region": 0,
+            "words": [{"text": "Total", "score": 0.9, "quad_px": [[1, 0], [3, 0], [3, 2], [1, 2]], "glyphs": 5}],
+        },
         {"text": "12.50", "score": 0.8, "quad_px": [[0, 0], [4, 0], [4, 2], [0, 2]], "region": None},
     ],
     "text": "Total\n12.50",
@@ -42,6 +48,9 @@ def test_a_page_is_typed_and_new_fields_are_tolerated():
     assert page.regions[0].box_px == (0, 1, 2, 3)
     assert [line.region for line in page.lines] == [0, None]
     assert page.lines[0].quad_px[2] == (4, 2)
+    (word,) = page.lines[0].words
+    assert (word.text, word.score, word.quad_px[1], word.extra) == ("Total", 0.9, (3, 0), {"glyphs": 5})
+    assert page.lines[1].words == ()
     assert page.extra == {"from_a_newer_server": [1, 2]}
     assert (page.orientation.extra, page.regions[0].extra, page.lines[0].extra) == ({"new_field": 1}, {"cells": 12}, {})
 

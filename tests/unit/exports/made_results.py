@@ -16,6 +16,11 @@ def line(text, x=100.0, y=100.0, width=None, height=30.0, region=None, score=0.9
     return {"text": text, "score": score, "quad_px": corners, "region": region}
 
 
+def word(text, x0, x1, y0=100.0, y1=130.0, score=0.75):
+    """A level word as the service sees it."""
+    return {"text": text, "score": score, "quad_px": [[x0, y0], [x1, y0], [x1, y1], [x0, y1]]}
+
+
 def region(label, *box, score=0.9):
     return {"label": label, "score": score, "box_px": list(box)}
 

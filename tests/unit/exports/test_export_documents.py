@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from quintet_client.errors import UsageError
 from quintet_client.exports.documents import clean, have_ended, in_documents, load_page
 from quintet_client.exports.layout.blocks import blocks_of, turned_upright
-from quintet_client.exports.layout.words import words_of
+from quintet_client.exports.layout.words import runs_leftward, words_of
 from quintet_client.input.page_ids import derived, document_of, page_id_of, page_place
 from quintet_client.output.folder import Output
 from quintet_client.output.formats import FORMATS, NAMES, choose, split_names
 from quintet_client.output.ledger import Ledger, Row
 
-from tests.unit.exports.made_results import answer, line, page, region, with_turn
+from tests.unit.exports.made_results import answer, line, page, region, with_turn, word
 
 
 @pytest.mark.parametrize(
@@ -148,8 +148,29 @@ def test_formats_differ_in_name_and_suffix():
     assert len({form.suffix for form in FORMATS}) == len(NAMES) == len(set(NAMES))
 
 
+def test_words_are_those_that_the_service_saw_if_they_are_those_of_the_text():
+    seen = [word("Total", 104, 220), word("12.50", 251, 395)]
+    (made,) = page([{**line("Total  12.50"), "words": seen}]).lines
+    assert words_of(made) == made.words
+    assert [(found.text, found.score, found.quad_px[0]) for found in made.words] == [
+        ("Total", 0.75, (104, 100)),
+        ("12.50", 0.75, (251, 100)),
+    ]
+    (other,) = page([{**line("Total 12.50"), "words": seen[:1]}]).lines
+    assert other.words == ()
+    assert [found.text for found in words_of(other)] == ["Total", "12.50"]
+
+
+def test_words_of_a_result_without_any_are_estimated_by_the_number_of_characters():
+    (made,) = page([line("iii mmm", x=0, width=700)]).lines
+    assert [(found.quad_px[0][0], found.quad_px[1][0], found.score) for found in words_of(made)] == [
+        (0, pytest.approx(300), made.score),
+        (pytest.approx(400), pytest.approx(700), made.score),
+    ]
+
+
 @given(st.text(), st.floats(1, 5000))
-def test_words_are_the_lines_words_side_by_side_within_the_line(text, width):
+def test_estimated_words_are_the_lines_words_side_by_side_within_the_line(text, width):
     made = page([line(text, x=50, width=width)]).lines[0]
     words = words_of(made)
     assert [word.text for word in words] == made.text.split()
@@ -161,7 +182,7 @@ def test_words_are_the_lines_words_side_by_side_within_the_line(text, width):
 
 def test_words_of_right_to_left_lines_stand_from_right_to_left():
     hebrew = words_of(page([line("שלום עולם 12")]).lines[0])
-    assert [word.leftward for word in hebrew] == [True, True, False]
+    assert [runs_leftward(word.text) for word in hebrew] == [True, True, False]
     assert hebrew[0].quad_px[0][0] > hebrew[1].quad_px[0][0] > hebrew[2].quad_px[0][0]
     mixed = words_of(page([line("see שלום עולם here")]).lines[0])
     assert [word.text for word in sorted(mixed, key=lambda word: word.quad_px[0])] == ["see", "עולם", "שלום", "here"]
@@ -188,10 +209,10 @@ def test_turning_a_turned_page_upright_gives_the_upright_page(angle_deg):
     quads = with_turn([upright.lines[0].quad_px], size, angle_deg)
     box = with_turn([[(10, 20), (110, 50)]], size, angle_deg)[0]
     flat = [min(box[0][0], box[1][0]), min(box[0][1], box[1][1]), max(box[0][0], box[1][0]), max(box[0][1], box[1][1])]
-    lines = [{**line("word"), "quad_px": quads[0]}]
+    lines = [{**line("word"), "quad_px": quads[0], "words": [word("word", 0, 0) | {"quad_px": quads[0]}]}]
     found = turned_upright(page(lines, [region("text", *flat)], size=turned_size, angle_deg=angle_deg))
     assert (found.width_px, found.height_px) == size
-    assert found.lines[0].quad_px == upright.lines[0].quad_px
+    assert found.lines[0].quad_px == found.lines[0].words[0].quad_px == upright.lines[0].quad_px
     assert found.regions[0].box_px == upright.regions[0].box_px
 
 

@@ -21,7 +21,7 @@ from quintet_client.exports.layout.words import words_of
 from quintet_client.exports.pdf import searchable as pdf
 from quintet_client.exports.pdf.images import page_image
 
-from tests.unit.exports.made_pdfs import SIZE, picture, searchable, shown, text_of
+from tests.unit.exports.made_pdfs import SIZE, overlap, picture, searchable, shown, text_of, word_boxes
 from tests.unit.exports.made_results import document, encoded, line, original, page, with_turn
 
 QUADS = [[(100, 100), (400, 100), (400, 140), (100, 140)], [(100, 300), (500, 300), (500, 360), (100, 360)]]
@@ -42,30 +42,6 @@ def made(angle_deg=0, texts=TEXTS, quads=QUADS, size=SIZE):
     return page(lines, size=size if angle_deg % 180 == 0 else size[::-1], angle_deg=angle_deg)
 
 
-def word_boxes(body: bytes) -> dict[str, tuple[float, ...]]:
-    """Boxes of words on the unturned page, as shares of its size, from the top: by PDFium's characters."""
-    with pypdfium2.PdfDocument(body) as opened:
-        sheet = opened[0]
-        text = sheet.get_textpage()
-        left, bottom, right, top = sheet.get_mediabox()
-        found = {}
-        for match in re.finditer(r"\S+", "".join(text.get_text_range(at, 1) for at in range(text.count_chars()))):
-            boxes = [text.get_charbox(at) for at in range(*match.span())]
-            x0, y0, x1, y1 = box_around([p for a, b, c, d in boxes for p in ((a, b), (c, d))])
-            wide, high = right - left, top - bottom
-            found[match.group()] = (x0 / wide, 1 - y1 / high, x1 / wide, 1 - y0 / high)
-        return found
-
-
-def overlap(first, second) -> float:
-    """Intersection over union of two boxes."""
-    wide = min(first[2], second[2]) - max(first[0], second[0])
-    high = min(first[3], second[3]) - max(first[1], second[1])
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
-    shared = max(wide, 0) * max(high, 0)
-    return shared / (sum(areas) - shared)
-
-
 @pytest.mark.parametrize("angle_deg", [0, 90, 180, 270])
 def test_words_are_found_where_they_are_and_the_page_shows_upright(tmp_path, angle_deg):
     upright = picture()
@@ -73,7 +49,7 @@ def test_words_are_found_where_they_are_and_the_page_shows_upright(tmp_path, ang
     read = made(angle_deg)
     body = searchable(tmp_path, encoded(scan, "PNG", dpi=(DPI, DPI)), read)
     assert text_of(body) == " ".join(TEXTS)
-    boxes = word_boxes(body)
+    boxes = dict(word_boxes(body))
     for word in (word for one in read.lines for word in words_of(one)):
         x0, y0, x1, y1 = box_around(word.quad_px)
         expected = (x0 / scan.width, y0 / scan.height, x1 / scan.width, y1 / scan.height)
@@ -89,7 +65,7 @@ def test_words_of_slanted_lines_are_where_they_are(tmp_path, slant):
     read = made(texts=["These words go uphill"], quads=[quad])
     body = searchable(tmp_path, encoded(picture(), "PNG"), read)
     assert text_of(body) == "These words go uphill"
-    boxes = word_boxes(body)
+    boxes = dict(word_boxes(body))
     for word in words_of(read.lines[0]):
         x0, y0, x1, y1 = box_around(word.quad_px)
         assert overlap(boxes[word.text], (x0 / 800, y0 / 1000, x1 / 800, y1 / 1000)) > 0.75, word.text

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lxml import etree
 from quintet_client.exports.formats import alto, hocr
 
-from tests.unit.exports.made_results import document, line, page, region
+from tests.unit.exports.made_results import document, line, page, region, word
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # written for Python 2
@@ -22,9 +22,10 @@ with warnings.catch_warnings():
 
 XHTML = {"h": "http://www.w3.org/1999/xhtml"}
 ALTO = {"a": "http://www.loc.gov/standards/alto/ns-v4#"}
+WORDS = [word("Total", 104.2, 220.3, score=0.75), word("12.50", 251, 395.5, score=0.5)]
 PAGE = page(
     [
-        line("Total 12.50", 100, 100, 300, 30, region=0),
+        {**line("Total 12.50", 100, 100, 300, 30, region=0), "words": WORDS},
         {"text": "up", "score": 0.5, "quad_px": [[50, 400], [50, 300], [90, 300], [90, 400]], "region": None},
     ],
     [region("title", 90, 90, 500, 140), region("figure", 90, 500, 400, 800)],
@@ -98,7 +99,7 @@ def test_whatever_a_page_says_its_alto_is_valid_and_says_the_same(alto_schema, t
 def test_the_checkers_find_faults(alto_schema):
     hocr_text, alto_text = hocr.render(document(PAGE)), alto.render(document(PAGE))
     assert faults_of(hocr_text.replace(b"ocr_page ocr_carea", b"ocr_carea"))
-    assert faults_of(hocr_text.replace(b"x_wconf 99", b"x_wconf 199"))
+    assert faults_of(hocr_text.replace(b"x_wconf 75", b"x_wconf 175"))
     assert not alto_schema.validate(etree.fromstring(alto_text.replace(b"PHYSICAL_IMG_NR", b"NR")))
 
 
@@ -112,8 +113,8 @@ def test_hocr_has_areas_lines_and_words_with_their_boxes():
         ("ocr_carea", "bbox 90 90 500 140"),
         ("ocr_par", "bbox 100 100 400 130"),
         ("ocr_line", "bbox 100 100 400 130"),
-        ("ocrx_word", "bbox 100 100 233 130; x_wconf 99"),
-        ("ocrx_word", "bbox 249 100 400 130; x_wconf 99"),
+        ("ocrx_word", "bbox 104 100 221 130; x_wconf 75"),
+        ("ocrx_word", "bbox 251 100 396 130; x_wconf 50"),
         ("ocr_carea", "bbox 50 300 90 400"),
         ("ocr_par", "bbox 50 300 90 400"),
         ("ocr_line", "bbox 50 300 90 400; textangle 90"),
@@ -130,8 +131,8 @@ def test_alto_has_blocks_lines_and_words_with_their_boxes():
         for word in tree.xpath("//a:String", namespaces=ALTO)
     ]
     assert words == [
-        ("Total", [100, 100, 132.7, 30], "0.9877"),
-        ("12.50", [249.4, 100, 150.6, 30], "0.9877"),
+        ("Total", [104.2, 100, 116.1, 30], "0.7500"),
+        ("12.50", [251, 100, 144.5, 30], "0.5000"),
         ("up", [50, 300, 40, 100], "0.5000"),
     ]
     labels = {tag.get("ID"): tag.get("LABEL") for tag in tree.xpath("//a:LayoutTag", namespaces=ALTO)}

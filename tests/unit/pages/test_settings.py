@@ -47,8 +47,8 @@ def test_a_wrong_setting_is_an_error_that_names_key_value_and_what_is_allowed(
 
 
 def test_the_fingerprint_follows_what_changes_answers_and_nothing_else() -> None:
-    assert Settings(threads=3).fingerprint() == Settings().fingerprint() == "a9fd9e60"
-    assert Settings(text_threshold=0.2).fingerprint() == "6a76fc40" != Settings().fingerprint()
+    assert Settings(threads=3).fingerprint() == Settings().fingerprint() == "5b250ef3"
+    assert Settings(text_threshold=0.2).fingerprint() == "59b28afe" != Settings().fingerprint()
     assert Settings(layout=False).fingerprint() != Settings().fingerprint()
 
 

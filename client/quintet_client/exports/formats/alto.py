@@ -81,7 +81,7 @@ def _line(line: Line, name: str) -> Element:
             right, top = min(before[2], box[2]), min(before[1], box[1])
             SubElement(element, "SP", {"HPOS": _number(right), "VPOS": _number(top)})
         string = SubElement(element, "String", {"ID": f"word_{name}_{place}", **_place(box), "CONTENT": word.text})
-        string.set("WC", f"{min(max(line.score, 0.0), 1.0):.4f}")
+        string.set("WC", f"{min(max(word.score, 0.0), 1.0):.4f}")
         _add_shape(string, word.quad_px)
         before = box
     return element

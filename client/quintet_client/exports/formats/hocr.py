@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element, SubElement
 from quintet_client.api.results import BoxPx, Line, PageResult
 from quintet_client.exports.documents import Document, DocumentPage
 from quintet_client.exports.layout.blocks import Block, blocks_of, box_around
-from quintet_client.exports.layout.words import words_of
+from quintet_client.exports.layout.words import runs_leftward, words_of
 
 _NAMESPACE = "http://www.w3.org/1999/xhtml"
 # All classes that may occur, whether they do or not: capabilities tell a reader what to expect.
@@ -77,9 +77,9 @@ def _line(line: Line, name: str) -> Element:
     title = _bbox(box_around(line.quad_px)) + (f"; textangle {angle_deg:g}" if angle_deg else "")
     element = Element("span", {"class": "ocr_line", "id": f"line_{name}", "title": title})
     for place, word in enumerate(words_of(line), start=1):
-        title = f"{_bbox(box_around(word.quad_px))}; x_wconf {round(100 * min(max(line.score, 0.0), 1.0))}"
+        title = f"{_bbox(box_around(word.quad_px))}; x_wconf {round(100 * min(max(word.score, 0.0), 1.0))}"
         span = SubElement(element, "span", {"class": "ocrx_word", "id": f"word_{name}_{place}", "title": title})
-        if word.leftward:
+        if runs_leftward(word.text):
             span.set("dir", "rtl")
         span.text = word.text
     return element

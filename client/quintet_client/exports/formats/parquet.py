@@ -1,31 +1,34 @@
 """`parquet`: the tables of a run for pandas, DuckDB, Spark and their like."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from typing import BinaryIO
 
 import pyarrow as pa
 from pyarrow.parquet import ParquetWriter
 
 from quintet_client.exports.documents import DocumentPage
-from quintet_client.exports.formats.tables import LINE_COLUMNS, PAGE_COLUMNS, Column, Value, line_rows, page_row
+from quintet_client.exports.formats.tables import TABLES, Column, Value
 
 # Rows that are in memory at a time; a reader can skip the others of a group by its statistics.
 _GROUP_ROWS = 16_384
 _KINDS = {"text": pa.string(), "integer": pa.int32(), "number": pa.float64()}
 
 
-def write(pages: Iterable[DocumentPage], page_file: BinaryIO, line_file: BinaryIO) -> None:
-    """Write both tables, row group by row group."""
-    page_rows, lines = list[tuple[Value, ...]](), list[tuple[Value, ...]]()
-    with _writer(page_file, PAGE_COLUMNS) as page_table, _writer(line_file, LINE_COLUMNS) as line_table:
+def write(pages: Iterable[DocumentPage], *files: BinaryIO) -> None:
+    """Write the `TABLES`, row group by row group."""
+    with ExitStack() as opened:
+        tables = [
+            (opened.enter_context(_writer(file, columns)), rows_of, list[tuple[Value, ...]]())
+            for file, (columns, rows_of) in zip(files, TABLES, strict=True)
+        ]
         for page in pages:
-            page_rows.append(page_row(page))
-            lines += line_rows(page)
-            for table, rows in ((page_table, page_rows), (line_table, lines)):
+            for table, rows_of, rows in tables:
+                rows.extend(rows_of(page))
                 if len(rows) >= _GROUP_ROWS:
                     _write_group(table, rows)
-        _write_group(page_table, page_rows)
-        _write_group(line_table, lines)
+        for table, _, rows in tables:
+            _write_group(table, rows)
 
 
 def _writer(file: BinaryIO, columns: Sequence[Column]) -> ParquetWriter:

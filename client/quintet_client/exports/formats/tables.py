@@ -1,8 +1,9 @@
-"""The tables of a run: one row a page, one row a line. `csv` writes them as RFC 4180 has them, with a header."""
+"""The tables of a run: one row a page, a line, a word. `csv` writes them as RFC 4180 has them, with a header."""
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import BinaryIO, Literal, NamedTuple
 
 from quintet_client.exports.documents import DocumentPage
@@ -19,6 +20,7 @@ class Column(NamedTuple):
     optional: bool = False
 
 
+_CORNERS = tuple(Column(f"{axis}{corner}_px", "number") for corner in range(4) for axis in "xy")
 PAGE_COLUMNS = (
     Column("page_id", "text"),
     Column("document", "text"),
@@ -37,7 +39,15 @@ LINE_COLUMNS = (
     Column("score", "number"),
     Column("region", "integer", optional=True),
     Column("label", "text", optional=True),
-    *(Column(f"{axis}{corner}_px", "number") for corner in range(4) for axis in "xy"),
+    *_CORNERS,
+)
+WORD_COLUMNS = (
+    Column("page_id", "text"),
+    Column("line", "integer"),
+    Column("word", "integer"),
+    Column("text", "text"),
+    Column("score", "number"),
+    *_CORNERS,
 )
 
 
@@ -57,18 +67,32 @@ def line_rows(page: DocumentPage) -> Iterator[tuple[Value, ...]]:
         return
     for place, line in enumerate(page.page.lines):
         label = None if line.region is None else page.page.regions[line.region].label
-        corners = (edge for point in line.quad_px for edge in point)
-        yield (page.page_id, place, line.text, line.score, line.region, label, *corners)
+        yield (page.page_id, place, line.text, line.score, line.region, label, *chain(*line.quad_px))
 
 
-def write(pages: Iterable[DocumentPage], page_file: BinaryIO, line_file: BinaryIO) -> None:
-    """Write both tables as CSV in UTF-8, row by row; what a page has nothing to say about is empty."""
-    texts = [io.TextIOWrapper(file, encoding="utf-8", newline="") for file in (page_file, line_file)]
-    page_table, line_table = map(csv.writer, texts)
-    page_table.writerow(column.name for column in PAGE_COLUMNS)
-    line_table.writerow(column.name for column in LINE_COLUMNS)
+def word_rows(page: DocumentPage) -> Iterator[tuple[Value, ...]]:
+    """Yield the rows of the words that the service saw, in the order of `WORD_COLUMNS`; none are estimated."""
+    for place, line in enumerate(page.page.lines if page.page else ()):
+        for number, word in enumerate(line.words):
+            yield (page.page_id, place, number, word.text, word.score, *chain(*word.quad_px))
+
+
+# Of each table the columns and the rows of a page.
+TABLES: tuple[tuple[Sequence[Column], Callable[[DocumentPage], Iterable[tuple[Value, ...]]]], ...] = (
+    (PAGE_COLUMNS, lambda page: [page_row(page)]),
+    (LINE_COLUMNS, line_rows),
+    (WORD_COLUMNS, word_rows),
+)
+
+
+def write(pages: Iterable[DocumentPage], *files: BinaryIO) -> None:
+    """Write the `TABLES` as CSV in UTF-8, row by row; what a page has nothing to say about is empty."""
+    texts = [io.TextIOWrapper(file, encoding="utf-8", newline="") for file in files]
+    tables = list(zip(map(csv.writer, texts), TABLES, strict=True))
+    for table, (columns, _) in tables:
+        table.writerow(column.name for column in columns)
     for page in pages:
-        page_table.writerow(page_row(page))
-        line_table.writerows(line_rows(page))
+        for table, (_, rows_of) in tables:
+            table.writerows(rows_of(page))
     for text in texts:
         text.detach()  # flushed, and left for the caller to close

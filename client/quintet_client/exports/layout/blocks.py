@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import cast
+from typing import TypeVar, cast
 
-from quintet_client.api.results import BoxPx, Line, PageResult, PointPx, QuadPx
+from quintet_client.api.results import BoxPx, Line, PageResult, PointPx, QuadPx, Word
+
+Text = TypeVar("Text", Line, Word)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +49,17 @@ def turned_upright(page: PageResult) -> PageResult:
     """Return the page as if its content had been scanned upright; boxes and quads follow."""
     if not page.orientation.angle_deg:
         return page
+
+    def turned(text: Text) -> Text:
+        return replace(text, quad_px=cast("QuadPx", tuple(_upright(page, point) for point in text.quad_px)))
+
     size_px = (page.width_px, page.height_px)
     width_px, height_px = size_px[::-1] if page.orientation.angle_deg in {90, 270} else size_px
     regions = tuple(
         replace(region, box_px=box_around([_upright(page, region.box_px[:2]), _upright(page, region.box_px[2:])]))
         for region in page.regions
     )
-    lines = tuple(
-        replace(line, quad_px=cast("QuadPx", tuple(_upright(page, point) for point in line.quad_px)))
-        for line in page.lines
-    )
+    lines = tuple(replace(turned(line), words=tuple(map(turned, line.words))) for line in page.lines)
     orientation = replace(page.orientation, angle_deg=0)
     return replace(page, width_px=width_px, height_px=height_px, orientation=orientation, regions=regions, lines=lines)
 

@@ -1,68 +1,30 @@
-"""Lines cut into words, placed by the usual widths of their characters.
-
-The service says where a line is, not where its words are. Character widths of a common sans serif put word borders
-within a few per cent of the line's length.
-"""
+"""The words of a line: those that the service saw; of a result without words, an estimate."""
 
 import unicodedata
-from dataclasses import dataclass
 from itertools import groupby
 
-from quintet_client.api.results import Line, PointPx, QuadPx
+from quintet_client.api.results import Line, PointPx, QuadPx, Word
 
-# Helvetica's advance widths in em, rounded; what is not listed is taken as 0.56, capitals as 0.69.
-_WIDTHS_EM = {
-    character: width
-    for characters, width in (
-        ("ijl'|", 0.22),
-        (" !,./:;I[]\\ft", 0.28),
-        ('"()-`{}r*°·', 0.35),
-        ("Jcksvxyz", 0.5),
-        ("FTZL+<=>~", 0.6),
-        ("GOQ", 0.77),
-        ("mM", 0.83),
-        ("wW%", 0.9),
-        ("@—…", 1.0),
-    )
-    for character in characters
-}
 _RIGHT_TO_LEFT = frozenset({"R", "AL"})
 _STRONG = _RIGHT_TO_LEFT | {"L"}
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One word of a line."""
-
-    text: str
-    quad_px: QuadPx  # clockwise from the line's top-left
-    leftward: bool = False  # runs against the line's first edge, as Hebrew and Arabic do
+def words_of(line: Line) -> tuple[Word, ...]:
+    """Return a line's words, or else cut it by its number of characters, whose words have the line's score."""
+    return line.words or _estimated(line)
 
 
-def advance_em(character: str) -> float:
-    """Return the usual width of a character in em; combining marks have none."""
-    if character in _WIDTHS_EM:
-        return _WIDTHS_EM[character]
+def width_em(character: str) -> float:
+    """Return how wide a character is, where all are alike: half an em, one if it is wide; combining marks have none."""
     if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
         return 0.0
-    if unicodedata.east_asian_width(character) in {"W", "F"}:
-        return 1.0
-    return 0.69 if character.isupper() else 0.56
+    return 1.0 if unicodedata.east_asian_width(character) in {"W", "F"} else 0.5
 
 
-def words_of(line: Line) -> tuple[Word, ...]:
-    """Cut a line into words, in logical order, whose boxes share the line's edges and leave the spaces free."""
-    texts = line.text.split()
-    directions = [_leftward(text) for text in texts]
-    widths = [max(sum(map(advance_em, text)), 0.1) for text in texts]
-    total = sum(widths) + advance_em(" ") * (len(texts) - 1)
-    words: dict[int, Word] = {}
-    start = 0.0
-    for place in _left_to_right(directions):
-        end = start + widths[place]
-        words[place] = Word(texts[place], part_of(line.quad_px, start / total, end / total), directions[place])
-        start = end + advance_em(" ")
-    return tuple(words[place] for place in range(len(texts)))
+def runs_leftward(text: str) -> bool:
+    """Whether a word runs against its line's first edge, as Hebrew and Arabic do: by its first such or other letter."""
+    directions = map(unicodedata.bidirectional, text)
+    return next((direction in _RIGHT_TO_LEFT for direction in directions if direction in _STRONG), False)
 
 
 def part_of(quad_px: QuadPx, start: float, end: float) -> QuadPx:
@@ -76,14 +38,22 @@ def part_of(quad_px: QuadPx, start: float, end: float) -> QuadPx:
     )
 
 
+def _estimated(line: Line) -> tuple[Word, ...]:
+    """Cut a line into words, in logical order, whose boxes share the line's edges and leave the spaces free."""
+    texts = line.text.split()
+    widths = [max(sum(map(width_em, text)), 0.1) for text in texts]
+    total = sum(widths) + width_em(" ") * (len(texts) - 1)
+    words: dict[int, Word] = {}
+    start = 0.0
+    for place in _left_to_right([runs_leftward(text) for text in texts]):
+        end = start + widths[place]
+        words[place] = Word(texts[place], line.score, part_of(line.quad_px, start / total, end / total))
+        start = end + width_em(" ")
+    return tuple(words[place] for place in range(len(texts)))
+
+
 def _between(first: PointPx, second: PointPx, share: float) -> PointPx:
     return (first[0] + (second[0] - first[0]) * share, first[1] + (second[1] - first[1]) * share)
-
-
-def _leftward(text: str) -> bool:
-    """Whether the first strongly directional character runs from right to left."""
-    directions = map(unicodedata.bidirectional, text)
-    return next((direction in _RIGHT_TO_LEFT for direction in directions if direction in _STRONG), False)
 
 
 def _left_to_right(leftward: list[bool]) -> list[int]:

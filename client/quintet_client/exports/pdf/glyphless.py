@@ -12,7 +12,7 @@ from importlib.resources import files
 import pikepdf
 from pikepdf import Array, Dictionary, Name
 
-from quintet_client.exports.layout.words import advance_em
+from quintet_client.exports.layout.words import width_em
 
 # A PDF's codes have two bytes; 0 means "no character". More distinct characters than that are one too many for a font.
 _MOST_CHARACTERS = 0xFFFF
@@ -35,9 +35,9 @@ end
 """
 
 
-def width_em(character: str) -> float:
+def glyph_em(character: str) -> float:
     """Return the width of a character in this font, in em."""
-    return max(advance_em(character), _LEAST_WIDTH_EM)
+    return max(width_em(character), _LEAST_WIDTH_EM)
 
 
 class GlyphlessFont:
@@ -58,7 +58,7 @@ class GlyphlessFont:
     def add_to(self, pdf: pikepdf.Pdf) -> pikepdf.Object:
         """Write the font into a PDF once all its texts are encoded."""
         name = Name("/GlyphLess")
-        glyphs = [round(100 * width_em(character)) for character in self._codes]
+        glyphs = [round(100 * glyph_em(character)) for character in self._codes]
         descriptor = Dictionary(Type=Name.FontDescriptor, FontName=name, Flags=4, ItalicAngle=0)
         descriptor.Ascent, descriptor.Descent, descriptor.CapHeight, descriptor.StemV = 1000, 0, 1000, 80
         descriptor.FontBBox = Array([0, 0, 1000, 1000])

@@ -5,7 +5,7 @@ import { textPane } from "./lines.js";
 import { get, screen } from "./server.js";
 import { sheet } from "./sheet.js";
 
-const shown = { regions: true, lines: true };
+const shown = { regions: true, lines: true, words: false };
 
 export async function page(parameters, signal) {
   const { id, at, ...filter } = parameters;
@@ -37,7 +37,7 @@ export async function page(parameters, signal) {
     },
     keys: {
       ArrowLeft: tools.previous, ArrowRight: tools.next, Escape: () => (location.hash = back(filter)),
-      "+": () => desk.zoom(1.25), "-": () => desk.zoom(0.8), 0: () => desk.fit(), r: toggle("regions"), l: toggle("lines"),
+      "+": () => desk.zoom(1.25), "-": () => desk.zoom(0.8), 0: () => desk.fit(), r: toggle("regions"), l: toggle("lines"), w: toggle("words"),
     },
   };
 }
@@ -52,7 +52,7 @@ function title(found, filter, { desk, toggle, previous, next }) {
   const { entry, page, place } = found;
   const drawn = page ?? found.drawing;
   const button = (label, name, onclick, more = {}) => h("button", { type: "button", title: name, "aria-label": name, onclick, ...more }, label);
-  const switches = (page ? ["regions", "lines"] : []).map((name) => button(name === "regions" ? "Regions" : "Lines", `Show ${name} (${name[0]})`, toggle(name),
+  const switches = (page ? Object.keys(shown) : []).map((name) => button(name[0].toUpperCase() + name.slice(1), `Show ${name} (${name[0]})`, toggle(name),
     { "data-toggle": name, "aria-pressed": String(shown[name]) }));
   return h("header", { class: "title" },
     h("a", { class: "button", href: back(filter), title: "Back to the list (Esc)" }, filter.q ? "Results" : filter.state === "failed" ? "Failures" : "Pages"),

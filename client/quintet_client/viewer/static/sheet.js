@@ -18,10 +18,7 @@ export function sheet(found, shown) {
   const stage = h("div", { class: "stage" }, turned);
   element.append(stage);
   const handle = { element, onchoose: null, ...moves(element, stage, turned, page), ...choosing(element, overlay) };
-  handle.show = ({ regions, lines }) => {
-    stage.classList.toggle("hide-regions", !regions);
-    stage.classList.toggle("hide-lines", !lines);
-  };
+  handle.show = (names) => Object.entries(names).forEach(([name, on]) => stage.classList.toggle(`hide-${name}`, !on));
   handle.show(shown);
   overlay.addEventListener("click", (event) => {
     const line = event.target.dataset.line;
@@ -44,13 +41,20 @@ function draw(page) {
     svg("rect", { class: "region", "data-label": label, x: x0, y: y0, width: Math.max(0, x1 - x0), height: Math.max(0, y1 - y0) },
       svg("title", {}, `${label} ${score.toFixed(2)}`)));
   const lines = page.lines.map((line, place) =>
-    svg("polygon", { class: line.hit ? "line hit" : "line", "data-line": place, points: line.quad_px.map((point) => point.join(",")).join(" ") },
+    svg("polygon", { class: line.hit ? "line hit" : "line", "data-line": place, points: points(line.quad_px) },
       svg("title", {}, line.text)));
-  return over(page, regions, lines);
+  const words = page.lines.flatMap((line, place) => line.words.map((word) =>
+    svg("polygon", { class: "word", "data-line": place, points: points(word.quad_px) },
+      svg("title", {}, `${word.text} ${word.score.toFixed(2)}`))));
+  return over(page, regions, lines, words);
 }
 
-function shape({ kind, label, title, points_px: points }) {
-  return svg("polygon", { class: kind, "data-label": label, points: points.map((point) => point.join(",")).join(" ") }, svg("title", {}, title));
+function shape({ kind, label, title, points_px: corners }) {
+  return svg("polygon", { class: kind, "data-label": label, points: points(corners) }, svg("title", {}, title));
+}
+
+function points(corners) {
+  return corners.map((point) => point.join(",")).join(" ");
 }
 
 function over(page, ...shapes) {

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 
 from quintet.engine.engine import Engine
-from quintet.pages.records import Regions, Texts, UprightPages
+from quintet.pages.records import CERTAIN, Regions, Texts, UprightPages
 from quintet.pages.results.columns import Box, column_order, region_order
 from quintet.pages.results.reading_order import assign_regions, in_rows, level
+from quintet.pages.results.words import Characters, words_of
 from quintet.pages.settings import Settings
 from quintet.tensors.geometry import bounding_boxes, box_corners, map_points
 from quintet.tensors.levels import slices
@@ -47,6 +48,7 @@ class PageWriter:
             "region_scores": regions.scores,
             "region_page": regions.page,
             "quads": map_points(upright.to_image[texts.page], texts.quads_px)[order],
+            "line_widths": texts.widths_px[order],
             "line_scores": texts.scores[order],
             "line_page": texts.page[order],
             "line_region": assign_regions(centres, texts.page, regions.boxes_px, regions.page)[order],
@@ -54,18 +56,20 @@ class PageWriter:
             "begin": texts.begin[order],
             "steps": texts.steps[order],
             "tokens": texts.tokens,
+            "probabilities": texts.probabilities,
         }
         hosted = self._engine.to_host(*tensors.values())  # the one copy
         arrays = {name: tensor.numpy() for name, tensor in zip(tensors, hosted, strict=True)}
         said = {"left_out": list(left_out)} if left_out else {}
-        return [{**result, **said} for result in self._results(pages.sizes_px.tolist(), arrays)]
+        lines = self._lines(arrays, with_words="words" not in left_out)
+        return [{**result, **said} for result in self._results(pages.sizes_px.tolist(), arrays, lines)]
 
-    def _results(self, sizes: list[tuple[int, int]], arrays: Arrays) -> list[Result]:
+    def _results(self, sizes: list[tuple[int, int]], arrays: Arrays, all_lines: list[Result | None]) -> list[Result]:
         """Cut the arrays into pages, which they hold in ascending order; values as a person reads them."""
         regions_of, lines_of = (
             slices(torch.from_numpy(arrays[name]), len(sizes)) for name in ("region_page", "line_page")
         )
-        all_lines, all_regions = self._lines(arrays), self._regions(arrays)
+        all_regions = self._regions(arrays)
         results = []
         for number, (width_px, height_px) in enumerate(sizes):
             own_regions, own_lines = regions_of[number], lines_of[number]
@@ -97,22 +101,33 @@ class PageWriter:
             for label, score, box in zip(arrays["labels"].tolist(), scores, boxes, strict=True)
         ]
 
-    def _lines(self, arrays: Arrays) -> list[Result | None]:
+    def _lines(self, arrays: Arrays, *, with_words: bool) -> list[Result | None]:
         """All lines of the batch, without their regions; None where nothing was read with enough confidence."""
         quads = np.round(arrays["quads"].astype(float), 1).tolist()
         scores = np.round(arrays["line_scores"].astype(float), 4).tolist()
-        return [
+        characters = self._characters(arrays)
+        lines: list[Result | None] = [
             {"text": text, "score": score, "quad_px": quad} if text and score >= self._settings.line_score else None
-            for text, score, quad in zip(self._texts(arrays), scores, quads, strict=True)
+            for text, score, quad in zip(characters.of_lines(len(quads)), scores, quads, strict=True)
         ]
+        if not with_words:
+            return lines
+        words = words_of(characters, arrays["quads"], arrays["line_widths"])
+        return [line and {**line, "words": own} for line, own in zip(lines, words, strict=True)]
 
-    def _texts(self, arrays: Arrays) -> list[str]:
-        """Tokens to text, outer white space off: characters of all readings at once, then a slice a line."""
+    def _characters(self, arrays: Arrays) -> Characters:
+        """Tokens to characters, those of all lines at once; readings that were not chosen have tokens too."""
         places = arrays["tokens"].nonzero()[0]
-        characters = self._alphabet[arrays["tokens"][places]]
         begins = np.searchsorted(places, arrays["begin"])
-        ends = np.searchsorted(places, arrays["begin"] + arrays["steps"])
-        return ["".join(characters[begin:end]).strip() for begin, end in zip(begins, ends, strict=True)]
+        counts = np.searchsorted(places, arrays["begin"] + arrays["steps"]) - begins
+        line = np.repeat(np.arange(len(counts)), counts)
+        own = places[np.arange(len(line)) + (begins - counts.cumsum() + counts)[line]]
+        return Characters(
+            self._alphabet[arrays["tokens"][own]],
+            arrays["probabilities"][own] / CERTAIN,
+            own - arrays["begin"][line],
+            line,
+        )
 
 
 def _in_reading_order(

@@ -6,12 +6,11 @@ from torch import Tensor
 from quintet.engine.calls import HALVES, full_call
 from quintet.engine.engine import Engine
 from quintet.pages.budgets import Budgets
-from quintet.pages.records import Readings, Texts, UprightPages
+from quintet.pages.records import CERTAIN, STEP_PX, Readings, Texts, UprightPages
 from quintet.pages.settings import Settings
 from quintet.pages.stages.line_crops import HEIGHT_PX, LineCrops
 from quintet.tensors.sampling import in_eighths
 
-STEP_PX = 8  # one time step of the network
 BLANK = 0
 
 
@@ -28,8 +27,7 @@ class Recognition:
         columns = budgets.line_columns
         full = {(3, HEIGHT_PX, width): full_call(width, columns) for width in all_bucket_widths(settings)}
         # Collapsed within the call: 64 lines' probabilities fill 383 MB.
-        tokens = engine.network("recognition", lambda probabilities: collapse(*engine.largest(probabilities)))
-        self._tokens = engine.in_few_shapes(tokens, full, HALVES)
+        self._tokens = engine.in_few_shapes(engine.network("recognition", self._collapsed), full, HALVES)
 
     def __call__(self, pages: UprightPages, readings: Readings) -> Texts:
         """Read the lines. The host learns the widths, because calls are planned there."""
@@ -39,12 +37,18 @@ class Recognition:
         calls = self._engine.plan(buckets[:, None], budgets.line_columns, HALVES, few_sizes=budgets.few_sizes)
         canvases_px = [int(buckets[call[0]]) for call in calls]
         crops, dtype = LineCrops.of(pages, readings.quads_px, readings.page, readings.widths_px), self._engine.dtype
-        # Of each call tokens (n, T) and scores (n,).
+        # Of each call what `_collapsed` says.
         read = self._engine.each(
             lambda call: self._tokens(crops.on_canvas(*call, dtype)),
             list(zip(self._engine.calls_to_device(calls), canvases_px, strict=True)),
         )
         return self._decode(readings, buckets, calls, read)
+
+    def _collapsed(self, probabilities: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of (n, T, K) probabilities tokens and the largest of each step, (n, T) twice, and scores (n,)."""
+        best, classes = self._engine.largest(probabilities)
+        tokens, scores = collapse(best, classes)
+        return tokens, best, scores
 
     def _decode(
         self, readings: Readings, buckets: Tensor, calls: list[Tensor], read: list[tuple[Tensor, ...]]
@@ -54,12 +58,23 @@ class Recognition:
         steps = buckets // STEP_PX
         ends = steps[order].cumsum(0)
         begin = torch.empty_like(steps).scatter_(0, order, ends - steps[order])
-        tokens = torch.cat([readings.line.new_empty(0, dtype=torch.int32), *(tokens.view(-1) for tokens, _ in read)])
-        in_call_order = torch.cat([readings.quads_px.new_empty(0), *(scores for _, scores in read)])
+        tokens = torch.cat([readings.line.new_empty(0, dtype=torch.int16), *(tokens.view(-1) for tokens, *_ in read)])
+        nothing = readings.quads_px.new_empty(0)
+        probabilities = torch.cat([nothing, *(best.view(-1) for _, best, _ in read)])
+        in_call_order = torch.cat([nothing, *(scores for *_, scores in read)])
         scores = torch.empty_like(in_call_order).scatter_(0, self._engine.to_device(order), in_call_order)
         chosen = most_confident(readings.line, scores, readings.line_count)
         begin, steps = self._engine.to_device(begin)[chosen], self._engine.to_device(steps)[chosen]
-        return Texts(readings.quads_px[chosen], readings.page[chosen], scores[chosen], tokens, begin, steps)
+        return Texts(
+            quads_px=readings.quads_px[chosen],
+            page=readings.page[chosen],
+            scores=scores[chosen],
+            widths_px=readings.widths_px[chosen],
+            tokens=tokens,
+            probabilities=(probabilities * CERTAIN).round().to(torch.int16),
+            begin=begin,
+            steps=steps,
+        )
 
 
 def bucket_widths(widths_px: Tensor, settings: Settings) -> Tensor:
@@ -94,11 +109,11 @@ def collapse(best: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         classes: (N, T) int64, that class; 0 is the blank.
 
     Returns:
-        Tokens (N, T) int32, the class where a character begins and 0 elsewhere; and scores (N,) float32, the mean
+        Tokens (N, T) int16, the class where a character begins and 0 elsewhere; and scores (N,) float32, the mean
         probability of the characters, 0 where there is none.
     """
     repeated = torch.zeros_like(classes, dtype=torch.bool)
     repeated[:, 1:] = classes[:, 1:] == classes[:, :-1]
     begins = (classes != BLANK) & ~repeated
     total = (best.float() * begins).sum(dim=1)
-    return (classes * begins).to(torch.int32), total / begins.sum(dim=1).clamp(min=1)
+    return (classes * begins).to(torch.int16), total / begins.sum(dim=1).clamp(min=1)
