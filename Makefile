@@ -50,7 +50,7 @@ $(VENV)/.installed: $(LOCK) requirements/setup.lock pyproject.toml
 models: $(if $(filter pages,$(CHAIN)),model_store/provenance.json) $(VENV)/.installed ## the networks, converted and verified (MODELS="--files DIR")
 	@for chain in $(OTHERS); do $(PY) -m quintet.operations.models --chain $$chain $(MODELS) || exit; done
 
-model_store/provenance.json: $(VENV)/.installed $(wildcard $(addprefix handlers/quintet/,engine/weights.py engine/graph.py engine/conversion/*.py pages/weights.py operations/models.py))
+model_store/provenance.json: $(VENV)/.installed $(wildcard $(addprefix handlers/quintet/,engine/weights.py engine/graph.py engine/conversion/*.py pages/weights.py operations/models.py)) $(wildcard model_store/sources model_store/sources/*)
 	$(PY) -m quintet.operations.models
 	@touch $@
 
@@ -146,7 +146,7 @@ lock: ## compile the lock files again; they name no index
 	$(COMPILE) pyproject.toml $(EXTRAS) -c requirements/client.lock -o requirements/serve.lock
 	$(COMPILE) pyproject.toml $(EXTRAS) --extra dev -c requirements/client.lock -o requirements/dev.lock
 
-clean: stop ## remove everything that was built
+clean: stop ## remove everything that was built; model_store/sources stays
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find model_store -mindepth 1 ! -name README.md -delete
+	find model_store -mindepth 1 ! -name README.md ! -path '*/sources*' -delete
 	find . -name __pycache__ -prune -exec rm -rf {} +

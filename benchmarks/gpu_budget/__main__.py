@@ -22,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bodies = dense_pages(options.pages * options.batches)
     batches = [bodies[first : first + options.pages] for first in range(0, len(bodies), options.pages)]
     gpu = Gpu()
-    counted = count_batches(Settings(device="cuda", jpeg=options.jpeg), options.models, batches)
+    settings = Settings(device="cuda", jpeg=options.jpeg, scripts=tuple(options.scripts))
+    counted = count_batches(settings, options.models, batches)
     found = report.as_json(counted, options.pages, gpu)
     sys.stdout.write(f"{report.describe(found, gpu)}\n")
     if options.before is not None:
@@ -39,6 +40,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--pages", type=int, default=64, help="of a batch: dense generated pages (default: %(default)s)")
     add("--batches", type=int, default=2, help="of different pages, for the shapes (default: %(default)s)")
     add("--jpeg", choices=("host", "device"), default="host", help="where JPEGs are decoded (default: %(default)s)")
+    add("--scripts", nargs="+", default=["all"], metavar="S", help="whose characters are read (default: all)")
     add("--models", type=Path, default=MODEL_STORE, help="model store (default: %(default)s)")
     add("--json", type=Path, default=_JSON, help="file for all figures, which bench-gpu reads (default: %(default)s)")
     add("--before", type=Path, help="such a file of an earlier run, to compare with")

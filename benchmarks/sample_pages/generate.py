@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.sample_pages.degrade import damage_image, damage_quad, encode_image
 from benchmarks.sample_pages.documents import DEFAULT_KINDS, DOCUMENTS
 from benchmarks.sample_pages.plan import plan_pages
-from benchmarks.sample_pages.records import PagePlan, PageTruth, Quad, TruthLine, TruthWord
+from benchmarks.sample_pages.records import PagePlan, PageTruth, Quad
 
 TRUTH_FILE = "truth.json"
 # Starting a process costs as much as drawing this many pages.
@@ -38,10 +38,7 @@ def draw_page(plan: PagePlan) -> tuple[bytes, PageTruth]:
     def damaged(quad: Quad) -> Quad:
         return damage_quad(quad, plan.damage, width_px, height_px)
 
-    lines = tuple(
-        TruthLine(line.text, damaged(line.quad), tuple(TruthWord(word.text, damaged(word.quad)) for word in line.words))
-        for line in sheet.lines
-    )
+    lines = tuple(line.moved(damaged) for line in sheet.lines)
     truth = PageTruth(plan.file, plan.kind, image.width, image.height, plan.damage.turn_deg, lines)
     return encode_image(image, plan.damage.jpeg_quality), truth
 

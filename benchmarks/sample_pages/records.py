@@ -4,8 +4,9 @@ All coordinates are pixels, x to the right and y down, with (0, 0) at the image'
 centre lies at (column + 0.5, row + 0.5). Angles are degrees clockwise as the viewer sees them.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 Point = tuple[float, float]
 Quad = tuple[Point, Point, Point, Point]  # clockwise from the text's own top-left
@@ -27,6 +28,11 @@ class TruthLine:
     text: str
     quad: Quad
     words: tuple[TruthWord, ...]
+
+    def moved(self, move: Callable[[Quad], Quad]) -> Self:
+        """The same text, its quad and those of its words elsewhere."""
+        words = tuple(TruthWord(word.text, move(word.quad)) for word in self.words)
+        return replace(self, quad=move(self.quad), words=words)
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,10 @@ from quintet.pages.chain import PageChain
 from quintet.pages.settings import Settings
 from quintet.pixels.decoder import Decoder
 
+from benchmarks.sample_pages.generate import draw_page as draw_sample
 from benchmarks.sample_pages.generate import main as generate
+from benchmarks.sample_pages.plan import plan_pages
+from benchmarks.sample_pages.records import Damage
 from benchmarks.score import load_truth, read_answer, score_run
 from tests.conftest import draw_page, encode, receipt_folder
 
@@ -52,6 +57,10 @@ def together(chain: PageChain, bodies: list[bytes]) -> list[dict[str, Any]]:
 def results(outcomes: list[dict[str, Any] | Failure]) -> list[dict[str, Any]]:
     assert not any(isinstance(outcome, Failure) for outcome in outcomes)
     return [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
+
+
+def turned(body: bytes, clockwise_deg: int) -> bytes:
+    return encode(Image.open(io.BytesIO(body)).rotate(-clockwise_deg, expand=True), "JPEG", quality=92)
 
 
 # Where operators and copies are counted, what a page says is no matter.
@@ -167,6 +176,27 @@ def test_words_stand_where_they_are(samples: Path, together: list[dict[str, Any]
     assert len(found.word_ious) > 200
     assert np.mean(np.array(found.word_ious) >= 0.5) >= 0.92
     assert np.mean(found.word_ious) >= 0.7
+
+
+def test_a_photo_that_page_orientation_turns_wrongly_is_turned_and_read_as_its_text_runs(
+    chain: PageChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Boards in perspective; page orientation sees five of these eight pictures turned otherwise."""
+    plans = plan_pages(24, 11, ["snapshot"])
+    pictures = [draw_sample(replace(plans[number], damage=Damage()))[0] for number in (0, 23)]
+    turns = [90 * turn for _ in pictures for turn in range(4)]
+    bodies = [turned(picture, turn) for picture in pictures for turn in range(0, 360, 90)]
+    first = chain._read
+    passes: list[list[dict[str, Any]]] = []
+    monkeypatch.setattr(chain, "_read", lambda *given: passes.append(first(*given)) or [*passes[-1]])
+    read = results(chain(bodies))
+    assert [page["orientation"]["angle_deg"] for page in read] == turns
+    assert len({page["text"] for page in read}) == len(pictures)
+    wrong = [page for page, turn in zip(passes[0], turns, strict=True) if page["orientation"]["angle_deg"] != turn]
+    assert [len(some) for some in passes] == [8, len(wrong)]
+    assert len(wrong) >= 3
+    assert {page["orientation"]["text_score"] for page in read} == {1.0}
+    assert results(chain(bodies[:1])) == read[:1]
 
 
 @pytest.mark.slow

@@ -63,7 +63,8 @@ def test_without_layout_there_are_no_regions_and_all_of_the_text(chain: PageChai
 
 def test_without_page_orientation_pages_are_taken_as_they_lie(chain: PageChain) -> None:
     upright, lying, _ = results(chain.without(["page_orientation"])(BODIES))
-    assert [page["orientation"] for page in (upright, lying)] == [{"angle_deg": 0, "score": 0.0}] * 2
+    for page, text_score in ((upright, 1.0), (lying, 0.0)):
+        assert page["orientation"] == {"angle_deg": 0, "score": 0.0, "text_score": text_score}
     assert upright["text"].split("\n") == LINES
     assert (lying["width_px"], lying["height_px"]) == (1000, 800)
 

@@ -10,6 +10,7 @@ from benchmarks.sample_pages.documents.letter import draw_letter
 from benchmarks.sample_pages.documents.newspaper import draw_newspaper
 from benchmarks.sample_pages.documents.note import draw_note
 from benchmarks.sample_pages.documents.receipt import draw_receipt
+from benchmarks.sample_pages.documents.snapshot import draw_snapshot
 from benchmarks.sample_pages.documents.timetable import draw_timetable
 from benchmarks.sample_pages.records import Brief
 from benchmarks.sample_pages.sheet import Sheet
@@ -23,6 +24,7 @@ DOCUMENTS: dict[str, Callable[[random.Random, Brief], Sheet]] = {
     "newspaper": draw_newspaper,
     "timetable": draw_timetable,
     "note": draw_note,
+    "snapshot": draw_snapshot,
 }
-# The others are drawn when asked for: two for reading order, a small one for tests of many pages.
+# The others are drawn when asked for: two for reading order, a small one for tests of many pages, one that is no scan.
 DEFAULT_KINDS = ("letter", "invoice", "receipt", "form", "article")

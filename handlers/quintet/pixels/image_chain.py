@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 
 from quintet.engine.calls import in_batches
-from quintet.engine.engine import Engine, Options
+from quintet.engine.engine import Classes, Engine, Options
 from quintet.engine.stage_timer import StageTimer
 from quintet.engine.weights import NetworkStore, Source
 from quintet.errors import Failure
@@ -52,15 +52,16 @@ class ImageChain(ABC):
         model_store: Path,
         device_index: int | None = None,
         openvino_options: Options | None = None,
+        classes: Classes | None = None,
     ) -> None:
-        """Load the networks onto the device; `openvino_options` go by network.
+        """Load the networks onto the device; `openvino_options`, and `classes` that are kept, go by network.
 
         Raises:
             WeightsError: a weight file is missing or is not what its provenance says.
             SettingsError: the settings ask for what this machine does not have.
         """
-        self._store = NetworkStore(model_store, self.sources)
-        self.engine = Engine(settings, self._store, device_index, openvino_options)
+        self._store = NetworkStore.of(model_store, self.sources)
+        self.engine = Engine(settings, self._store, device_index, openvino_options, classes)
         self._use(settings)
         self._timer = StageTimer(self.engine.device)
         decoder = Decoder(self.engine, settings)

@@ -64,6 +64,12 @@ class Images:
     pixels: Raster  # values (S,) int32 on the device, R + 256 G + 65536 B, the highest byte without meaning
     sizes_px: Tensor  # (P, 2) int64 on the host: width, height
 
+    def some(self, numbers: Tensor, to_device: Callable[[Tensor], Tensor]) -> "Images":
+        """Those of (N,) int64 numbers on the host; no pixel moves."""
+        on_device, pixels = to_device(numbers), self.pixels
+        chosen = (values[on_device] for values in (pixels.offsets, pixels.heights, pixels.widths))
+        return Images(Raster(pixels.values, *chosen), self.sizes_px[numbers])
+
     def as_they_are(self) -> "Views":
         """Views whose frames are the images' own."""
         same = torch.eye(3, device=self.pixels.values.device).expand(len(self.sizes_px), 3, 3)

@@ -56,6 +56,16 @@ def assert_same(model, graph, *shapes):
             np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-5)
 
 
+def test_a_batch_norm_finds_the_channels_of_values_that_are_no_maps():
+    constants = {"g": weights(4), "b": weights(4), "m": weights(4), "v": weights(4) ** 2 + 0.1}
+    nodes = [
+        helper.make_node("Squeeze", ["x"], ["s"], axes=[-2]),
+        helper.make_node("BatchNormalization", ["s", "g", "b", "m", "v"], ["y"], epsilon=1e-3),
+    ]
+    model = model_of(nodes, constants, ("N", 4, 1, 10))
+    assert_same(model, graph_of(model), (1, 4, 1, 10), (3, 4, 1, 10))
+
+
 @pytest.mark.parametrize(
     ("op", "constants"), [("Conv", {"w": weights(3, 4, 2, 2)}), ("MaxPool", {})], ids=["convolution", "pool"]
 )

@@ -36,6 +36,9 @@ def test_clients_are_told_the_size_of_requests_that_torchserve_takes() -> None:
         ({"device": "tpu"}, ["device", "tpu", "cuda"]),
         ({"layout": "of"}, ["layout", "'of'", "bool"]),
         ({"layout": 0}, ["layout", "0", "bool"]),
+        ({"scripts": ["latin", "runes"]}, ["scripts", "runes", "greek"]),
+        ({"scripts": []}, ["scripts", "[]", "list"]),
+        ({"scripts": "latin"}, ["scripts", "'latin'", "list"]),
     ],
 )
 def test_a_wrong_setting_is_an_error_that_names_key_value_and_what_is_allowed(
@@ -47,9 +50,12 @@ def test_a_wrong_setting_is_an_error_that_names_key_value_and_what_is_allowed(
 
 
 def test_the_fingerprint_follows_what_changes_answers_and_nothing_else() -> None:
-    assert Settings(threads=3).fingerprint() == Settings().fingerprint() == "5b250ef3"
-    assert Settings(text_threshold=0.2).fingerprint() == "59b28afe" != Settings().fingerprint()
+    assert Settings(threads=3).fingerprint() == Settings().fingerprint() == "c99c54c6"
+    assert Settings(text_threshold=0.2).fingerprint() == "768d6948" != Settings().fingerprint()
     assert Settings(layout=False).fingerprint() != Settings().fingerprint()
+    two = Settings.from_options({"scripts": ["greek", "latin", "greek"]})
+    assert two == Settings(scripts=("latin", "greek"))
+    assert two.fingerprint() not in {Settings().fingerprint(), Settings(scripts=("latin",)).fingerprint()}
 
 
 @pytest.mark.parametrize("value", [0, -1, "64", True, 1.5])

@@ -73,7 +73,7 @@ ALL_SETTINGS = {setting.name: setting for chain in (PhotoSettings, Settings) for
 @pytest.mark.parametrize("setting", ALL_SETTINGS.values(), ids=lambda setting: setting.name)
 def test_a_setting_is_documented_with_its_default_and_range(setting: dataclasses.Field) -> None:
     default, allowed, *_ = table_rows(SETTINGS)[setting.name]
-    assert as_value(default) == setting.default
+    assert as_value(default) == (list(setting.default) if isinstance(setting.default, tuple) else setting.default)
     if "choices" in setting.metadata:
         assert tuple(map(yaml.safe_load, re.findall(r"`([^`]+)`", allowed))) == setting.metadata["choices"]
     else:

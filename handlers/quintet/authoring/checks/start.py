@@ -10,7 +10,7 @@ from typing import Any
 
 from quintet.authoring.checks.comparison import difference
 from quintet.authoring.checks.subject import BrokenPromiseError, Subject, one, outcomes_of
-from quintet.engine.weights import NetworkStore
+from quintet.engine.weights import OWN_SOURCES, NetworkStore
 from quintet.errors import SettingsError, WeightsError
 
 
@@ -54,11 +54,12 @@ def changed_weights_are_refused(subject: Subject) -> str:
     """A byte changed in any file of the store is an error at start."""
     if not subject.chain_class.sources:
         return "it has no networks"
-    store = NetworkStore(subject.model_store, subject.chain_class.sources)
+    store = NetworkStore.of(subject.model_store, subject.chain_class.sources)
     files = [name for network in store.provenance().networks.values() for name in network.files]
     with tempfile.TemporaryDirectory(prefix="quintet-check-") as scratch:
         copy = Path(scratch)
-        for name in ("provenance.json", *files):
+        own = [f"{OWN_SOURCES}/{path.name}" for path in (store.folder / OWN_SOURCES).glob("*.sha256")]
+        for name in ("provenance.json", *own, *files):
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(store.folder / name, copy / name)
         for name in files:
@@ -104,7 +105,9 @@ def _listen() -> None:
 def _another(field: "dataclasses.Field[Any]") -> object:
     """A value that a setting may have, not its usual one."""
     limits = field.metadata
-    return next(value for value in limits.get("choices") or (limits["low"], limits["high"]) if value != field.default)
+    values = limits.get("choices") or (limits["low"], limits["high"])
+    allowed = [(value,) for value in values] if limits.get("several") else values
+    return next(value for value in allowed if value != field.default)
 
 
 def _not_allowed(field: "dataclasses.Field[Any]") -> object:

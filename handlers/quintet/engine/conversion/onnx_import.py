@@ -77,6 +77,11 @@ class _Types:
         dims = self._types[name].tensor_type.shape.dim if name in self._types else []
         return dims[dim].dim_value or None if -len(dims) <= dim < len(dims) else None
 
+    def rank(self, name: str) -> int:
+        """How many dimensions a value has; 4, those of a map, where that is not known."""
+        known = name in self._types and self._types[name].tensor_type.HasField("shape")
+        return len(self._types[name].tensor_type.shape.dim) if known else 4
+
     def says_the_same(self, cast: OnnxNode) -> bool:
         """Whether a Cast is to the format that its input has."""
         source = self._types.get(cast.inputs[0])
@@ -94,6 +99,8 @@ def _read(draft: Draft, node: OnnxNode, types: _Types) -> None:
         if node.op not in SIZE_READERS:
             raise WeightsError(f"{node.op} of sizes ({node.output!r}) has no counterpart; add it to onnx_import.py")
         draft.sizes[node.output] = SIZE_READERS[node.op](draft, node)
+    elif node.op == "BatchNormalization":
+        _batch_norm(draft, node, types.rank(node.inputs[0]))
     elif node.op in READERS:
         READERS[node.op](draft, node)
     else:
@@ -193,12 +200,12 @@ def _pool(op: str, pad_op: str, draft: Draft, node: OnnxNode) -> None:
     draft.emit(node.output, op, source, kernel_size=kernel, stride=stride, padding=padding)
 
 
-def _batch_norm(draft: Draft, node: OnnxNode) -> None:
+def _batch_norm(draft: Draft, node: OnnxNode, rank: int) -> None:
     gamma, beta, mean, variance = (draft.constant(node, i).astype(np.float64) for i in range(1, 5))
     scale = gamma / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
-    # Channels stand third from the end in every map of the five networks.
-    factor = draft.emit_constant(f"{node.output}:factor", scale.reshape(1, -1, 1, 1))
-    offset = draft.emit_constant(f"{node.output}:offset", (beta - mean * scale).reshape(1, -1, 1, 1))
+    channels = (1, -1, *(1,) * (rank - 2))
+    factor = draft.emit_constant(f"{node.output}:factor", scale.reshape(channels))
+    offset = draft.emit_constant(f"{node.output}:offset", (beta - mean * scale).reshape(channels))
     scaled = draft.emit(f"{node.output}:scaled", "multiply", node.inputs[0], factor)
     draft.emit(node.output, "add", scaled, offset)
 
@@ -282,7 +289,6 @@ def _reshape(draft: Draft, node: OnnxNode) -> None:
 READERS: Mapping[str, Callable[[Draft, OnnxNode], object]] = {
     "Add": partial(_commutative, "add"),
     "AveragePool": partial(_pool, "avg_pool2d", "pad_zero"),
-    "BatchNormalization": _batch_norm,
     "Clip": partial(_plain, "clamp"),
     "Concat": partial(_plain, "concat", dim="axis"),
     "Conv": partial(_convolution, "conv2d"),

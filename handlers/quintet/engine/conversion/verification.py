@@ -11,7 +11,9 @@ from torch import nn
 
 from quintet.errors import WeightsError
 
-MAX_ABS_ERROR = 1e-4
+# The five networks stay below 2e-5. PP-OCRv6's tiny detector magnifies rounding: ONNX Runtime itself is 1.1e-4 off what
+# it says in double precision, at noise of 320 x 352. What is converted wrongly is off by far more.
+MAX_ABS_ERROR = 5e-4
 BATCHES = (1, 3)
 # Both widths and heights are multiples of 32 (detection) and so of 8 (recognition).
 FREE_SIZES = ({"H": 192, "W": 160}, {"H": 320, "W": 352})

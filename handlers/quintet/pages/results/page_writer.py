@@ -10,6 +10,7 @@ from quintet.engine.engine import Engine
 from quintet.pages.records import CERTAIN, Regions, Texts, UprightPages
 from quintet.pages.results.columns import Box, column_order, region_order
 from quintet.pages.results.reading_order import assign_regions, in_rows, level
+from quintet.pages.results.text_turn import text_score
 from quintet.pages.results.words import Characters, words_of
 from quintet.pages.settings import Settings
 from quintet.tensors.geometry import bounding_boxes, box_corners, map_points
@@ -41,7 +42,7 @@ class PageWriter:
         centres = texts.quads_px.mean(dim=1)
         tensors = {
             "turns": upright.quarter_turns,
-            "turn_scores": upright.scores,
+            "turn_probabilities": upright.probabilities,
             "regions": regions.boxes_px,
             "boxes": bounding_boxes(map_points(upright.to_image[regions.page], box_corners(regions.boxes_px))),
             "labels": regions.labels,
@@ -80,12 +81,16 @@ class PageWriter:
                 arrays["levelled"][own_lines].tolist(),
                 (arrays["line_region"][own_lines] - own_regions.start).tolist(),
             )
-            turn_score = round(float(arrays["turn_scores"][number]), 4)
+            turn = int(arrays["turns"][number])
             results.append(
                 {
                     "width_px": width_px,
                     "height_px": height_px,
-                    "orientation": {"angle_deg": int(arrays["turns"][number]) * 90, "score": turn_score},
+                    "orientation": {
+                        "angle_deg": turn * 90,
+                        "score": round(float(arrays["turn_probabilities"][number, turn]), 4),
+                        "text_score": text_score(lines, turn),
+                    },
                     "regions": regions,
                     "lines": lines,
                     "text": "\n".join(line["text"] for line in lines),

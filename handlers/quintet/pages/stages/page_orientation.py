@@ -1,5 +1,7 @@
 """Page orientation: which quarter turn the content of each page shows."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -17,8 +19,19 @@ CROP_PX = 224
 def as_they_are(pages: Images) -> UprightPages:
     """Pages whose orientation nobody looks at: taken to be upright, with a score of 0."""
     views = pages.as_they_are()
-    scores = views.to_image.new_zeros(len(pages.sizes_px))
-    return UprightPages(views.pixels, views.sizes_px, views.to_image, scores.long(), scores)
+    probabilities = views.to_image.new_zeros(len(pages.sizes_px), 4)
+    return UprightPages(views.pixels, views.sizes_px, views.to_image, probabilities[:, 0].long(), probabilities)
+
+
+def turned_back(
+    pages: Images, quarter_turns: Tensor, probabilities: Tensor, to_device: Callable[[Tensor], Tensor]
+) -> UprightPages:
+    """Pages whose turns are known: (P,) int64 on the host, with (P, 4) probabilities on the device."""
+    sizes = pages.sizes_px
+    lying = (quarter_turns % 2 == 1)[:, None]
+    turns = to_device(quarter_turns)
+    to_image = geometry.upright_to_image(turns, to_device(sizes.float()))
+    return UprightPages(pages.pixels, sizes.flip(1).where(lying, sizes), to_image, turns, probabilities)
 
 
 class PageOrientation:
@@ -58,9 +71,5 @@ class PageOrientation:
 
     def _decode(self, pages: Images, probabilities: Tensor) -> UprightPages:
         """The likeliest class is the clockwise turn already present, in quarters; the host plans canvases by it."""
-        scores, quarter_turns = probabilities.max(dim=1)
-        (turns_host,) = self._engine.to_host(quarter_turns)
-        sizes = pages.sizes_px
-        lying = (turns_host % 2 == 1)[:, None]
-        to_image = geometry.upright_to_image(quarter_turns, self._engine.to_device(sizes.float()))
-        return UprightPages(pages.pixels, sizes.flip(1).where(lying, sizes), to_image, quarter_turns, scores)
+        (quarter_turns,) = self._engine.to_host(probabilities.argmax(dim=1))
+        return turned_back(pages, quarter_turns, probabilities, self._engine.to_device)
