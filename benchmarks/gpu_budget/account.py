@@ -41,7 +41,7 @@ class Account:
     def __init__(self) -> None:
         self.stages: dict[str, Stage] = {}
         self._name = "-"
-        self._in_network = False
+        self.in_network = False  # whether what happens is a network's own
         self._seen = True  # whether the call that is under way has come to a convolution
 
     @property
@@ -65,11 +65,11 @@ class Account:
     @contextmanager
     def network(self, *, inside: bool = True) -> Iterator[None]:
         """What happens within is the network's own, or, within that, not."""
-        before, self._in_network = self._in_network, inside
+        before, self.in_network = self.in_network, inside
         try:
             yield
         finally:
-            self._in_network = before
+            self.in_network = before
 
     def call(self, shape: Shape) -> None:
         """A network is called with a batch of a shape."""
@@ -79,10 +79,10 @@ class Account:
     def operator(self, operator: Operator) -> None:
         """An operator runs on the device."""
         stage = self.now
-        (stage.network if self._in_network else stage.other).extend(kernels_of(operator))
-        if operator.name == "convolution":
-            stage.plans.add(plan_of(operator.args))
-            if self._in_network and not self._seen:  # filled up, if calls are: what is planned for is what comes here
+        (stage.network if self.in_network else stage.other).extend(kernels_of(operator))
+        if (plan := plan_of(operator)) is not None:
+            stage.plans.add(plan)
+            if self.in_network and not self._seen:  # filled up, if calls are: what is planned for is what comes here
                 stage.shapes[-1] = tuple(operator.args[0].shape)
                 self._seen = True
 

@@ -94,6 +94,8 @@ class FakeCuda(TorchDispatchMode):
             return func(*args, **kwargs)
         if name == "scaled_dot_product_attention":
             return self._attention(*args, **kwargs)
+        if name == "cudnn_convolution_relu":
+            return self._convolution_relu(func, args)
         if name not in _WHOLE and _is_composed(func):
             with self:
                 return func.decompose(*args, **kwargs)
@@ -104,7 +106,8 @@ class FakeCuda(TorchDispatchMode):
         """An operator that is not composed of others."""
         on_device = [value for value in _pytree.tree_leaves((args, kwargs)) if isinstance(value, DeviceTensor)]
         stays = _stays_on_device(func, args, kwargs)
-        hollow = any(tensor.held.is_meta for tensor in on_device)
+        # What a network makes from nothing has no data either.
+        hollow = any(tensor.held.is_meta for tensor in on_device) or (self._account.in_network and not on_device)
         if hollow and (not stays or waits(func, args, kwargs)):
             raise RuntimeError(f"{func} needs a value from within a network, where tensors have none here")
         held = {id(one): _without_data(one.held) if hollow else one.held for one in on_device}
@@ -121,6 +124,8 @@ class FakeCuda(TorchDispatchMode):
             return tensor
 
         out = func(*inner_args, **inner_kwargs)
+        if name_of(func) == "convolution":
+            out = _laid_out_by_cudnn(out, args)
         out = _pytree.tree_map_only(Tensor, wrap, out) if stays else out
         self._enter(Operator(func, args, kwargs, out), stays=stays)
         return out
@@ -139,6 +144,14 @@ class FakeCuda(TorchDispatchMode):
                 self._account.wait(f"{name}{_where()}")
             if not is_view(operator.func):
                 self._account.operator(operator)
+
+    def _convolution_relu(self, func: Any, args: Sequence[Any]) -> Any:  # noqa: ANN401 - as above
+        """Which PyTorch has for CUDA alone."""
+        _check_devices(func, args)
+        x, weight, bias = (one.held.to(args[0].held.device) for one in args[:3])
+        out = DeviceTensor(_laid_out_by_cudnn(torch.nn.functional.conv2d(x, weight, bias, *args[3:]), args))
+        self._account.operator(Operator(func, tuple(args), {}, out))
+        return out
 
     def _attention(
         self,
@@ -188,6 +201,12 @@ def _stays_on_device(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> 
     if kwargs.get("device") is not None:
         return bool(kwargs["device"].type == "cuda")
     return name_of(func) != "copy_" or isinstance(args[0], DeviceTensor)
+
+
+def _laid_out_by_cudnn(made: Tensor, args: Sequence[Any]) -> Tensor:
+    """A convolution's output, channels last if input or weight is, which PyTorch without data does not always say."""
+    last = any(one.held.is_contiguous(memory_format=torch.channels_last) for one in args[:2])
+    return made.contiguous(memory_format=torch.channels_last) if last else made
 
 
 def _without_data(tensor: Tensor) -> Tensor:

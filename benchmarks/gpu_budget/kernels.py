@@ -72,11 +72,14 @@ def waits(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:  # no
 def kernels_of(operator: Operator) -> Iterator[Kernel]:
     """The launches of an operator on the device; sorts and others that are several kernels count as one."""
     largest = max(map(_size, _tensors((operator.args, operator.kwargs, operator.out))), default=0)
-    formula = flop_registry.get(operator.func.overloadpacket)
-    flops = formula(*operator.args, **operator.kwargs, out_val=operator.out) if formula else 0
-    kind, moved = operator.name, _bytes(operator)
+    flops, kind, moved = _flops(operator), operator.name, _bytes(operator)
+    if kind == "cudnn_convolution_relu":
+        kind = _kind_of_convolution(operator.args[1], groups=operator.args[6])
+        yield Kernel(f"{kind} with ReLU", moved, flops, largest)
+        return
     if kind == "convolution":
-        yield Kernel(_kind_of_convolution(operator.args), moved, flops, largest)
+        kind = _kind_of_convolution(operator.args[1], transposed=operator.args[6], groups=operator.args[8])
+        yield Kernel(kind, moved, flops, largest)
         if operator.args[2] is not None:  # cuDNN has no bias in PyTorch: it is added in place
             yield Kernel("bias of a convolution", 2 * _size(operator.out), 0, _size(operator.out))
         return
@@ -85,13 +88,25 @@ def kernels_of(operator: Operator) -> Iterator[Kernel]:
     yield Kernel(kind, moved, flops, largest)
 
 
-def plan_of(args: Sequence[Any]) -> tuple[Any, ...]:
-    """What cuDNN keeps a plan for, of a convolution's arguments: shapes, stride, padding, dilation, groups."""
-    return tuple(args[0].shape), tuple(args[1].shape), *(tuple(one) for one in args[3:6]), args[8]
+def plan_of(operator: Operator) -> tuple[Any, ...] | None:
+    """What cuDNN keeps a plan for, of a convolution: shapes, stride, padding, dilation, groups; None of others."""
+    if operator.name not in {"convolution", "cudnn_convolution_relu"}:
+        return None
+    args = operator.args
+    return operator.name, tuple(args[0].shape), tuple(args[1].shape), *(tuple(one) for one in args[3:6]), args[-1]
 
 
-def _kind_of_convolution(args: Sequence[Any]) -> str:
-    weight, transposed, groups = args[1], args[6], args[8]
+def _flops(operator: Operator) -> float:
+    args, kind = operator.args, operator.name
+    if kind in {"_addmm_activation", "addmm_"}:  # for which PyTorch has no formula
+        return float(2 * args[1].numel() * args[2].shape[1])
+    if kind == "cudnn_convolution_relu":
+        return float(2 * operator.out.numel() * args[1].shape[1:].numel())
+    formula = flop_registry.get(operator.func.overloadpacket)
+    return float(formula(*args, **operator.kwargs, out_val=operator.out)) if formula else 0.0
+
+
+def _kind_of_convolution(weight: Tensor, *, groups: int, transposed: bool = False) -> str:
     if transposed:
         return "convolution, transposed"
     if groups > 1:
@@ -131,9 +146,11 @@ def _is_among(tensor: Tensor, tensors: Sequence[Tensor]) -> bool:
 
 
 def _size(tensor: Tensor) -> int:
-    """Bytes in memory: an expanded dimension lies there once."""
-    spread = [size for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if stride]
-    return torch.Size(spread).numel() * tensor.element_size() if tensor.numel() else 0
+    """Bytes in memory: what a view shows several times, as windows that overlap do, lies there once."""
+    spread = [(size, stride) for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if stride]
+    elements = torch.Size(size for size, _ in spread).numel()
+    reached = 1 + sum((size - 1) * stride for size, stride in spread)
+    return min(elements, reached) * tensor.element_size() if tensor.numel() else 0
 
 
 def _tensors(values: Any) -> list[Tensor]:  # noqa: ANN401 - any nest

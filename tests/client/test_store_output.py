@@ -10,6 +10,8 @@ import time
 import pytest
 from exporting import failing, two_words, write_images
 from pyarrow import parquet
+from quintet_client.input.addresses import Address
+from quintet_client.output.parts.place import PartsPlace
 from reading import answers, read, wait_until, write_pages
 from s3 import BUCKET, finish, quintet, start
 from scripted_server import Reply, ScriptedServer, page_answer
@@ -35,7 +37,7 @@ def report(store):
     return counts
 
 
-def test_a_store_holds_what_the_folder_holds_and_any_machine_goes_on(store, folder, output, tmp_path):
+def test_a_store_holds_what_the_folder_holds_and_any_machine_goes_on(store, folder, output, tmp_path, monkeypatch):
     write_images(folder, 1100)
     (folder / "bad.png").write_bytes(b"no image")
     with ScriptedServer(failing) as server:
@@ -59,6 +61,9 @@ def test_a_store_holds_what_the_folder_holds_and_any_machine_goes_on(store, fold
         assert quintet(store, *reading(folder, server.url, "--prune"))[0] == 0
         store.environment["XDG_CACHE_HOME"] = str(tmp_path / "a-third")
         assert quintet(store, *reading(folder, server.url))[0] == 0
+        for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ALLOW_HTTP", "AWS_REGION"):
+            monkeypatch.setenv(name, store.environment[name])
+        assert PartsPlace(Address.of(OUTPUT)).read("failed.jsonl") == b"", "no page failed"
         assert report(store)["vanished"] == 0, "the page that was removed is in no ledger that is made of the parts"
         assert quintet(store, *reading(folder, server.url, "--overwrite", "--limit", 3))[0] == 0
     assert len(part_rows(store)) == 3

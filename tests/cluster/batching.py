@@ -37,6 +37,7 @@ def ray_cluster():
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_agent_register_timeout_ms": "120000",
             "TMPDIR": folder,  # where nodes unpack archives
         }
         with (Path(folder) / "head.log").open("wb") as log:
@@ -111,7 +112,13 @@ class Batch:
 
     def driver(self):
         """The process that talks to Ray, once it is there."""
-        return next(iter(named(self.pid, "ray_driver")), None)
+        return next(
+            (one for one in named(self.pid, "ray_driver") if "cluster.session" not in " ".join(one.cmdline())), None
+        )
+
+    def session(self):
+        """The number of the session that it is in, once it is there."""
+        return (driver := self.driver()) and os.getsid(driver.pid)
 
 
 def named(pid: int, word: str) -> list[psutil.Process]:

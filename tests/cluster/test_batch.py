@@ -98,11 +98,11 @@ def _reads(process):
 def test_a_command_that_is_killed_is_run_again_and_reads_what_is_missing(batch, archive, tmp_path, output):
     bodies = write(tmp_path / "in", 200)
     killed = batch(archive, "--block", 8)
-    driver = wait_for(killed.driver).pid
+    session = wait_for(killed.session)
     wait_for(lambda: len(parts(output)) >= 3)
     killed.send(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
-    wait_for(lambda: not session_of(driver), 60)
+    wait_for(lambda: not session_of(session), 60)
     done = len(ends(output))
     assert batch(archive, "--block", 8).wait() == 0
     counts = report(output)
@@ -125,9 +125,9 @@ def test_an_archive_that_cannot_be_loaded_ends_the_run_with_words(batch, tmp_pat
 def test_a_ray_of_its_own_listens_on_loopback_alone_and_nothing_of_it_is_left(archive, tmp_path, output):
     write(tmp_path / "in", 2000)
     running = Batch(tmp_path / "in", output, archive, "--block", 8)
-    driver = wait_for(running.driver)
+    session = wait_for(running.session)
     wait_for(lambda: len(parts(output)) >= 2)
-    there = session_of(driver.pid)
+    there = session_of(session)
     listening = [
         connection.laddr.ip
         for process in there
@@ -153,13 +153,13 @@ def test_a_ray_of_its_own_listens_on_loopback_alone_and_nothing_of_it_is_left(ar
 def test_a_ray_of_its_own_that_does_not_start_is_started_again(archive, tmp_path, output):
     bodies = write(tmp_path / "in", 40)
     running = Batch(tmp_path / "in", output, archive, "--actors", 1)
-    driver = wait_for(running.driver)
-    wait_for(lambda: [process for process in session_of(driver.pid) if process.name() == "raylet"])[0].kill()
+    session = wait_for(running.session)
+    wait_for(lambda: [process for process in session_of(session) if process.name() == "raylet"])[0].kill()
     assert running.wait() == 0
     assert_read(ends(output), bodies)
     (log,) = running.cache.glob("quintet/*/ray.log")
     assert "is started again" in log.read_text()
-    wait_for(lambda: not session_of(driver.pid), 60)
+    wait_for(lambda: not session_of(session), 60)
 
 
 def test_a_process_that_dies_before_ray_is_there_is_started_again(batch, archive, tmp_path, output):

@@ -3,7 +3,6 @@
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -14,18 +13,18 @@ from multiprocessing import Pipe
 from pathlib import Path
 
 from quintet_client.cluster.messages import Message, Pass, Setup
+from quintet_client.cluster.session import kill_session
 from quintet_client.errors import QuintetError
 
 # Ray's sockets are in a folder below this one, and their names may have 107 bytes.
 _SHORT_FOLDER_BYTES = 24
-# Ray's own shutting down has 15 s.
-_LEAVE_S = 25.0
-# Of processes that may be starting others meanwhile; one that waits for a disk dies later.
-_KILL_WITHIN_S = 5.0
+# What the session's leader may take to kill the others.
+_LEAVE_S = 15.0
 _POLL_S = 0.05
 # Of a cluster on this machine for one run: nobody else joins, nothing listens beyond loopback, nothing is told.
 _PRIVATE = {
     "RAY_AUTH_MODE": "token",
+    "RAY_agent_register_timeout_ms": "120000",  # a node ends without its agents, which start slowly on a busy machine
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # what makes Ray use 127.0.0.1, on Linux too
 }
 _ANY = {
@@ -48,7 +47,7 @@ def temporary_folder() -> Path:
 
 
 class RayJob:
-    """One process, with a cluster of its own or a place in another."""
+    """One session of processes, with a cluster of its own or a place in another."""
 
     def __init__(self, setup: Setup, log: Path) -> None:
         """Start it; what Ray says goes to the end of `log`."""
@@ -57,10 +56,12 @@ class RayJob:
         self._connection, theirs = Pipe()
         with theirs, log.open("ab") as said:
             self._process = subprocess.Popen(  # noqa: S603 - our own words
-                # -P: a module of the working folder is never taken for ours or Ray's.
-                [sys.executable, "-P", "-m", "quintet_client.cluster.ray_driver", str(theirs.fileno())],
+                [
+                    *(sys.executable, "-P", "-m", "quintet_client.cluster.session"),
+                    *("quintet_client.cluster.ray_driver", str(theirs.fileno()), setup.folder),
+                ],
                 pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # ends with this process
                 stdout=said,
                 stderr=said,
                 env=_environment(os.environ, local=setup.address is None),
@@ -71,7 +72,7 @@ class RayJob:
 
     @property
     def pid(self) -> int:
-        """The process."""
+        """The session's leader."""
         return self._process.pid
 
     def send(self, order: Pass) -> None:
@@ -94,6 +95,8 @@ class RayJob:
     def close(self) -> None:
         """End it, with its cluster or its actors there."""
         self._connection.close()
+        assert self._process.stdin is not None  # noqa: S101 - a pipe
+        self._process.stdin.close()
         ends_at = time.monotonic() + _LEAVE_S
         while self._alive() and time.monotonic() < ends_at:
             time.sleep(_POLL_S)
@@ -115,47 +118,6 @@ class RayJob:
         if self._process.returncode is None:
             kill_session(self.pid)
             self._process.wait()
-
-
-def kill_session(leader: int) -> None:
-    """Kill all processes of a session, its leader last.
-
-    Whatever Ray starts stays in it, though in groups of its own; its agents would outlive the rest by minutes. No
-    process elsewhere gets the session's number while the leader, or anybody in it, is there.
-    """
-    mine = leader == os.getpid()
-    if not mine:
-        _send(leader, signal.SIGSTOP)  # it starts nothing more
-    _kill_members(leader)
-    _send(leader, signal.SIGKILL)
-    if not mine:
-        _kill_members(leader)  # what it was starting when it was stopped
-
-
-def _kill_members(leader: int) -> None:
-    """Kill all but the leader, again for what was started while the others were looked for."""
-    ends_at = time.monotonic() + _KILL_WITHIN_S
-    while (members := _members(leader)) and time.monotonic() < ends_at:
-        for pid in members:
-            _send(pid, signal.SIGKILL)
-
-
-def _members(leader: int) -> list[int]:
-    """The processes of a session that are alive, but for the leader."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and int(entry.name) != leader:
-            with suppress(OSError):
-                # After the name in brackets, which may hold anything: state, parent, group, session.
-                state, _parent, _group, session = (entry / "stat").read_text("latin-1").rpartition(")")[2].split()[:4]
-                if int(session) == leader and state not in {"Z", "X"}:
-                    found.append(int(entry.name))
-    return found
-
-
-def _send(pid: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, number)
 
 
 def _environment(given: Mapping[str, str], *, local: bool) -> dict[str, str]:

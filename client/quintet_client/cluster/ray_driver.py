@@ -1,16 +1,14 @@
 """The process that talks to Ray: starts or joins a cluster, asks an actor about the chain, and runs passes.
 
 A process of its own because Ray writes to its streams, takes its signals, and may hang: whoever started this one ends
-it by closing the connection, or by a kill. Its streams are Ray's log.
+it by closing the connection, or by a kill, and `session` ends what Ray has started. Its streams are Ray's log.
 """
 
 import logging
 import os
-import shutil
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
@@ -20,7 +18,6 @@ import ray.data
 from ray.data import ActorPoolStrategy, DataContext
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from quintet_client.cluster.job import kill_session
 from quintet_client.cluster.messages import BlockRead, Facts, Pass, PassEnded, Setup, Share, Trouble, packed
 from quintet_client.cluster.reader import BlockReader, Task, hosted_here
 from quintet_client.cluster.shares import Node, share_out
@@ -29,8 +26,6 @@ from quintet_client.errors import QuintetError, ServerUnreachableError, UsageErr
 
 # A cluster that grows by itself has machines within minutes.
 ROOM_WITHIN_S = 900.0
-# What Ray's own shutting down may take.
-_LEAVE_S = 15.0
 # Ray gives its daemons 30 s, which are not enough on a machine that is busy.
 _START_TRIES = 3
 _MIB = 1024 * 1024
@@ -161,18 +156,6 @@ def _witness() -> Any:  # noqa: ANN401 - Ray's handles have no type
     return Witness.options(num_cpus=0, scheduling_strategy=here).remote()  # type: ignore[attr-defined]
 
 
-def _leave(folder: os.PathLike[str]) -> None:
-    """End this process and what Ray started for it, whatever else is under way here.
-
-    Returns never.
-    """
-    threading.Timer(_LEAVE_S, kill_session, (os.getpid(),)).start()
-    with suppress(Exception):
-        ray.shutdown()
-    shutil.rmtree(folder, ignore_errors=True)
-    kill_session(os.getpid())
-
-
 def main(descriptor: int) -> None:
     """Do what the other end of a connection asks for, until it is closed."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO)
@@ -185,7 +168,7 @@ def main(descriptor: int) -> None:
             while True:
                 orders.put(connection.recv())
         except (EOFError, OSError):
-            _leave(setup.folder)
+            os._exit(0)  # whatever else is under way here
 
     threading.Thread(target=receive, daemon=True).start()
     try:
@@ -194,7 +177,7 @@ def main(descriptor: int) -> None:
     except Exception as error:
         logging.exception("the run could not begin")
         connection.send(Trouble.of(error if isinstance(error, QuintetError) else QuintetError(_said(error))))
-        return _leave(setup.folder)
+        return
     while True:
         connection.send(job.run(orders.get()))
 

@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, fx, nn
 
+from quintet.engine import fused
 from quintet.errors import WeightsError
 
 FORMAT = "quintet.graph/1"
@@ -92,14 +93,18 @@ _WEIGHTED = (2, 3)  # input and weight, and perhaps a bias
 OPERATORS: Mapping[str, Operator] = {
     "add": Operator(_add, arity=(2,)),
     "add_scalar": Operator(_add, ("y",)),
+    "add_pointwise_": Operator(fused.add_pointwise_, arity=(3,)),
+    "add_upsampled": Operator(fused.add_upsampled, ("factor",), (2,)),
     "attention": Operator(F.scaled_dot_product_attention, ("scale",), (3,)),
     "avg_pool2d": Operator(F.avg_pool2d, ("kernel_size", "stride", "padding")),
     "concat": Operator(_concat, ("dim",), tuple(range(1, 17))),
     "conv2d": Operator(F.conv2d, _CONVOLUTION, _WEIGHTED),
+    "conv2d_relu": Operator(fused.conv2d_relu, _CONVOLUTION, (3,)),
     "conv_transpose2d": Operator(F.conv_transpose2d, _CONVOLUTION, _WEIGHTED),
     "gelu": Operator(F.gelu),
     "hardsigmoid": Operator(F.hardsigmoid),
     "hardswish": Operator(F.hardswish),
+    "largest_ahead_beside": Operator(fused.largest_ahead_beside, arity=(2,)),
     "layer_norm": Operator(F.layer_norm, ("normalized_shape", "eps"), (3,)),
     "linear": Operator(F.linear, arity=_WEIGHTED),
     "matmul": Operator(torch.matmul, arity=(2,)),
@@ -112,8 +117,11 @@ OPERATORS: Mapping[str, Operator] = {
     "pad_lowest": Operator(_pad_lowest, ("amounts",)),
     "pad_zero": Operator(_pad_zero, ("amounts",)),
     "permute": Operator(torch.permute, ("dims",)),
+    "pointwise": Operator(fused.pointwise, arity=_WEIGHTED),
+    "pointwise_relu": Operator(fused.pointwise_relu, arity=(3,)),
     "relu": Operator(F.relu),
     "reshape": Operator(torch.reshape, ("shape",)),
+    "scale_shifted": Operator(fused.scale_shifted, arity=(3,)),
     "select": Operator(torch.select, ("dim", "index")),
     "sigmoid": Operator(torch.sigmoid),
     "silu": Operator(F.silu),

@@ -23,6 +23,7 @@ from torch import nn
 from quintet.engine import modules
 from quintet.engine.classes import keep_in_graph
 from quintet.engine.graph import build_module, load_graph
+from quintet.engine.lowering import lower
 from quintet.errors import WeightsError
 
 SCHEMA = "quintet.weights/1"
@@ -143,7 +144,7 @@ class NetworkStore:
         if source.module:
             return modules.load(source.module, weights)
         graph = load_graph(self.path(name, ".json"), weights)
-        return build_module(graph if classes is None else keep_in_graph(graph, classes))
+        return build_module(lower(graph if classes is None else keep_in_graph(graph, classes)))
 
     def openvino_path(self, name: str) -> Path | None:
         """The file of a network that OpenVINO reads, whose batch (and sizes) are dynamic; None if it cannot."""

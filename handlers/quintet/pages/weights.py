@@ -59,8 +59,6 @@ SOURCES: tuple[Source, ...] = (
 MOST_CLASSES = (1 << 15) - 1
 STAGES: tuple[str, ...] = tuple(source.stage for source in SOURCES)
 
-MOST_CLASSES = 1 << 15
-
 
 def networks_in(model_store: Path) -> NetworkStore:
     """The five networks in the folder that `make models` writes; nothing is read yet."""
@@ -73,14 +71,12 @@ def load_alphabet(store: NetworkStore) -> tuple[str, ...]:
     Its ONNX file carries the characters; the order is that of RapidOCR 3.10's CTCLabelDecode.
 
     Raises:
-        WeightsError: there are none, not as many as classes, or more than tokens can tell apart.
+        WeightsError: there are none, or not as many as classes.
     """
     alphabet = ("", *store.metadata("recognition").get("character", "").splitlines(), " ")
     classes = store.provenance().networks["recognition"].outputs[0][-1]
     if len(alphabet) != classes:
         raise WeightsError(f"the recogniser has {classes} classes and an alphabet of {len(alphabet)}")
-    if classes > MOST_CLASSES:
-        raise WeightsError(f"the recogniser has {classes} classes; {MOST_CLASSES} fit into the 16 bits of its tokens")
     return alphabet
 
 

@@ -128,12 +128,12 @@ def _kill(played: ClusterRound, *, own_ray: bool) -> None:
     """Kill a command, see that what it started goes, and run it again."""
     command = played.start(own_ray=own_ray)
     least = played.dice.uniform(0.0, 0.7) * played.stage.pages / BLOCK
-    wait_until(lambda: not command.alive or (command.driver() is not None and len(played.parts()) >= least), 200)
+    wait_until(lambda: not command.alive or (command.session() is not None and len(played.parts()) >= least), 200)
     time.sleep(played.dice.uniform(0.0, 0.5))
-    if driver := command.driver() if command.alive else None:
+    if session := command.session() if command.alive else None:
         command.send(signal.SIGKILL)
         played.finish(command, -signal.SIGKILL)
-        played.await_silence(driver.pid)
+        played.await_silence(session)
         played.injected += 1
     played.finish(played.start())
 

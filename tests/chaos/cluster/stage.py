@@ -177,9 +177,9 @@ class ClusterRound:
         self.injected += alive
         self.finish(command)
 
-    def await_silence(self, driver: int) -> None:
+    def await_silence(self, session: int) -> None:
         """Wait until the process that talked to Ray, and all that it started, has gone."""
-        wait_until(lambda: not session_of(driver), _GONE_WITHIN_S)
+        wait_until(lambda: not session_of(session), _GONE_WITHIN_S)
 
     def _source(self) -> Path:
         """The items of this round: links to the good ones, and the poison."""

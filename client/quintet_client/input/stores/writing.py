@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from quintet_client.errors import QuintetError
 from quintet_client.input.addresses import Address
-from quintet_client.input.stores.objects import fault, need_obstore, object_file, store_of
+from quintet_client.input.stores.objects import WHOLE, fault, need_obstore, object_file, read_part, store_of
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -71,8 +71,14 @@ def object_exists(address: Address) -> bool:
     return True
 
 
+def read_object(address: Address) -> bytes:
+    """An object whole, which may be empty; raises as `objects.read_part`."""
+    content, _ = read_part(address, 0, WHOLE)
+    return content
+
+
 def open_object(address: Address) -> BinaryIO:
-    """An object as a file that is read ahead; raises as `objects.read_part`."""
+    """An object of at least one byte as a file that is read ahead; raises as `objects.read_part`."""
     return io.BufferedReader(object_file(address), _AHEAD_BYTES)
 
 

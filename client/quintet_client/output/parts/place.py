@@ -83,8 +83,7 @@ class PartsPlace:
         """Read a file whole."""
         with self._asking():
             if isinstance(self.place, Address):
-                with writing.open_object(self._address(name)) as file:
-                    return bytes(file.read())
+                return writing.read_object(self._address(name))
             return read_file(self.place, name)
 
     def clear(self) -> None:

@@ -17,14 +17,15 @@ import onnx
 from onnx import numpy_helper
 from safetensors.torch import load_file
 
+from quintet.engine import fused, lowering, modules
 from quintet.engine import graph as graph_module
-from quintet.engine import modules
 from quintet.engine.conversion.channels import channels_first
 from quintet.engine.conversion.fusion import fuse
 from quintet.engine.conversion.onnx_import import import_onnx
 from quintet.engine.conversion.openvino_export import NotConvertibleError, openvino_run, save_for_openvino
 from quintet.engine.conversion.verification import Run, compare, onnx_run, torch_run
 from quintet.engine.graph import build_module, load_graph, save_graph
+from quintet.engine.lowering import lower
 from quintet.engine.weights import METADATA, NETWORKS, SCHEMA, Network, NetworkStore, Provenance, Source, sha256_of
 from quintet.errors import WeightsError
 
@@ -35,7 +36,8 @@ _log = logging.getLogger(__name__)
 def converter_digest(sources: Sequence[Source]) -> str:
     """The SHA-256 of the code that makes networks, here and of their modules: a store of other code is made again."""
     places = dict.fromkeys(source.module.partition(":")[0] for source in sources if source.module)
-    files = [*sorted(Path(__file__).parent.glob("*.py")), Path(graph_module.__file__), *map(_file_of, places)]
+    ours = [Path(module.__file__ or "") for module in (graph_module, lowering, fused)]
+    files = [*sorted(Path(__file__).parent.glob("*.py")), *ours, *map(_file_of, places)]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -125,7 +127,7 @@ def _convert_onnx(source: Source, original: bytes, staging: NetworkStore) -> tup
     if metadata := {entry.key: entry.value for entry in model.metadata_props}:
         written.append(staging.path(source.stage, METADATA))
         written[-1].write_text(json.dumps(metadata, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
-    module = build_module(load_graph(json_path, tensors_path))
+    module = build_module(lower(load_graph(json_path, tensors_path)))
     return written, onnx_run(original), [torch_run(module), onnx_run(onnx_path.read_bytes())]
 
 
