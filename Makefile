@@ -50,7 +50,7 @@ $(VENV)/.installed: $(LOCK) requirements/setup.lock pyproject.toml
 models: $(if $(filter pages,$(CHAIN)),model_store/provenance.json) $(VENV)/.installed ## the networks, converted and verified (MODELS="--files DIR")
 	@for chain in $(OTHERS); do $(PY) -m quintet.operations.models --chain $$chain $(MODELS) || exit; done
 
-model_store/provenance.json: $(VENV)/.installed $(wildcard $(addprefix handlers/quintet/,engine/weights.py engine/graph.py engine/conversion/*.py pages/weights.py operations/models.py)) $(wildcard model_store/sources model_store/sources/*)
+model_store/provenance.json: $(VENV)/.installed $(wildcard $(addprefix handlers/quintet/,engine/weights.py engine/graphs/*.py engine/conversion/*.py pages/weights.py operations/models.py)) $(wildcard model_store/sources model_store/sources/*)
 	$(PY) -m quintet.operations.models
 	@touch $@
 

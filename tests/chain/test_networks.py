@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from quintet.engine.graph import build_module, load_graph
+from quintet.engine.graphs.graph import build_module, load_graph
 from quintet.pages import weights
 from torch.export import Dim
 

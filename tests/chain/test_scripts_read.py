@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import openvino
 import pytest
 import torch
-from quintet.engine.classes import keep_in_graph, keep_in_openvino
 from quintet.engine.engine import Engine
-from quintet.engine.graph import load_graph
+from quintet.engine.graphs.classes import keep_in_graph, keep_in_openvino
+from quintet.engine.graphs.graph import load_graph
 from quintet.errors import WeightsError
 from quintet.pages.chain import PageChain
 from quintet.pages.scripts import classes_of

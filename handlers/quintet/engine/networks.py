@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from quintet.engine.classes import keep_in_openvino
+from quintet.engine.graphs.classes import keep_in_openvino
 
 # A batch in; the outputs, or what was made of them.
 Network = Callable[[Tensor], tuple[Tensor, ...]]

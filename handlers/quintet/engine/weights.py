@@ -21,9 +21,9 @@ from typing import Any, Self
 from torch import nn
 
 from quintet.engine import modules
-from quintet.engine.classes import keep_in_graph
-from quintet.engine.graph import build_module, load_graph
-from quintet.engine.lowering import lower
+from quintet.engine.graphs.classes import keep_in_graph
+from quintet.engine.graphs.graph import build_module, load_graph
+from quintet.engine.graphs.lowering import lower
 from quintet.errors import WeightsError
 
 SCHEMA = "quintet.weights/1"

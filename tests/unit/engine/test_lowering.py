@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from quintet.engine import fused
-from quintet.engine.graph import Graph, Node, build_module
-from quintet.engine.lowering import lower
+from quintet.engine.graphs import fused
+from quintet.engine.graphs.graph import Graph, Node, build_module
+from quintet.engine.graphs.lowering import lower
 
 CHANNELS = 6
 STEP = {"stride": [1, 1], "dilation": [1, 1]}

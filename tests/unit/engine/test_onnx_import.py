@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from quintet.engine.conversion.build import with_shape
 from quintet.engine.conversion.fusion import fuse
 from quintet.engine.conversion.onnx_import import import_onnx
-from quintet.engine.graph import Graph, build_module
+from quintet.engine.graphs.graph import Graph, build_module
 from quintet.errors import WeightsError
 
 RANDOM = np.random.default_rng(7)

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from quintet.engine.conversion import build
 from quintet.engine.conversion.fusion import fuse
 from quintet.engine.conversion.verification import compare, onnx_run, torch_run
-from quintet.engine.graph import Graph, Node, build_module, load_graph, save_graph
+from quintet.engine.graphs.graph import Graph, Node, build_module, load_graph, save_graph
 from quintet.engine.weights import NetworkStore, Source
 from quintet.errors import WeightsError
 from quintet.operations import models

@@ -17,15 +17,14 @@ import onnx
 from onnx import numpy_helper
 from safetensors.torch import load_file
 
-from quintet.engine import fused, lowering, modules
-from quintet.engine import graph as graph_module
+from quintet.engine import graphs, modules
 from quintet.engine.conversion.channels import channels_first
 from quintet.engine.conversion.fusion import fuse
 from quintet.engine.conversion.onnx_import import import_onnx
 from quintet.engine.conversion.openvino_export import NotConvertibleError, openvino_run, save_for_openvino
 from quintet.engine.conversion.verification import Run, compare, onnx_run, torch_run
-from quintet.engine.graph import build_module, load_graph, save_graph
-from quintet.engine.lowering import lower
+from quintet.engine.graphs.graph import build_module, load_graph, save_graph
+from quintet.engine.graphs.lowering import lower
 from quintet.engine.weights import METADATA, NETWORKS, SCHEMA, Network, NetworkStore, Provenance, Source, sha256_of
 from quintet.errors import WeightsError
 
@@ -36,8 +35,8 @@ _log = logging.getLogger(__name__)
 def converter_digest(sources: Sequence[Source]) -> str:
     """The SHA-256 of the code that makes networks, here and of their modules: a store of other code is made again."""
     places = dict.fromkeys(source.module.partition(":")[0] for source in sources if source.module)
-    ours = [Path(module.__file__ or "") for module in (graph_module, lowering, fused)]
-    files = [*sorted(Path(__file__).parent.glob("*.py")), *ours, *map(_file_of, places)]
+    rooms = Path(__file__).parent, Path(graphs.__file__).parent
+    files = [*(file for room in rooms for file in sorted(room.glob("*.py"))), *map(_file_of, places)]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 

@@ -8,7 +8,7 @@ then follows the layer itself, where `fusion` can take it into the weights.
 from collections.abc import Sequence
 
 from quintet.engine.conversion.draft import Array, Draft
-from quintet.engine.graph import Node
+from quintet.engine.graphs.graph import Node
 
 TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 ELEMENTWISE = frozenset({

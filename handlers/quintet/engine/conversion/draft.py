@@ -1,7 +1,7 @@
 """A network half-way between ONNX and our graph: what `onnx_import` writes and `fusion` reads.
 
-The draft speaks the operations of `quintet.engine.graph`, with constants still as operands, and a few elementary ones
-that only make sense as parts of a pattern: clamp, divide, erf, power, sqrt, subtract.
+The draft speaks the operations of `quintet.engine.graphs.graph`, with constants still as operands, and a few elementary
+ones that only make sense as parts of a pattern: clamp, divide, erf, power, sqrt, subtract.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quintet.engine.graph import Attribute, Node
+from quintet.engine.graphs.graph import Attribute, Node
 from quintet.errors import WeightsError
 
 Size = int | str  # a number, or the name of the ``size`` node that gives it

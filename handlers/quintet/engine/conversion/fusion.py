@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from quintet.engine.conversion.draft import Array, Draft
-from quintet.engine.graph import Graph, Node
+from quintet.engine.graphs.graph import Graph, Node
 
 WEIGHTED = frozenset({"conv2d", "conv_transpose2d", "linear"})
 COMMUTATIVE = frozenset({"add", "multiply"})
@@ -82,7 +82,7 @@ Rule = Callable[[Fusion, Node], Node | str | None]
 
 
 def fuse(draft: Draft) -> Graph:
-    """Turn a draft into a graph of `quintet.engine.graph`'s operations, equal to it up to float32 rounding.
+    """Turn a draft into a graph of `quintet.engine.graphs.graph`'s operations, equal to it up to float32 rounding.
 
     An elementary operation that was part of no pattern stays in it, and `build_module` refuses it by name.
     """

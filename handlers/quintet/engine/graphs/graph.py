@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, fx, nn
 
-from quintet.engine import fused
+from quintet.engine.graphs import fused
 from quintet.errors import WeightsError
 
 FORMAT = "quintet.graph/1"

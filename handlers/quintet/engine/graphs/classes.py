@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from quintet.engine.graph import Graph
+from quintet.engine.graphs.graph import Graph
 from quintet.errors import WeightsError
 
 _NO_CLASSIFIER = "the network does not end in a linear layer with classes, and perhaps a softmax"

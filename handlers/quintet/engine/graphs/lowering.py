@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from quintet.engine.graph import Graph, Node
+from quintet.engine.graphs.graph import Graph, Node
 
 HEAD_MULTIPLE = 8  # fused attention in half precision takes heads of a multiple of so many features
 CHANNEL_MULTIPLE = 8  # products of matrices in half precision read 16 bytes at a time
