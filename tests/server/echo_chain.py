@@ -59,7 +59,7 @@ class SteadyChain(EchoChain):
 
 
 class PlacedChain(SteadyChain):
-    """Says as well which device it was given, which process it runs in, and whether the collector looks at all of that."""
+    """Says as well which device it was given, its process, and whether the collector leaves alone what that loaded."""
 
     @classmethod
     def from_options(cls, options, model_store, device_index=None):
