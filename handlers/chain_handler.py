@@ -1,6 +1,7 @@
 """TorchServe's entry point: requests in, responses out, a status for each request. Nothing else knows TorchServe."""
 
 import ctypes
+import gc
 import logging
 import os
 import re
@@ -56,6 +57,9 @@ class ChainHandler:
         limits = {"max_request_bytes": self._settings.max_request_bytes, **self._chain.limits}
         self._limits = {**limits, "optional_stages": self._choices.stages}
         self._metrics = Metrics(_worker_name(), self._chain.engine.memory_bytes)
+        # What there is now stays: to look at it in each full collection takes as long as a GPU takes for a page.
+        gc.collect()
+        gc.freeze()
         _tell(self._metrics.at_start(), context)
         logger.warning("%s is ready on %s", chain_class.__name__, self._chain.engine.device)
 

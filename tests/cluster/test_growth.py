@@ -22,3 +22,4 @@ def test_actors_without_room_yet_are_asked_for_and_read_when_a_node_comes(tmp_pa
     assert_read(found, bodies)
     assert report(tmp_path / "out")["ok"] == 600
     assert len({row["result"]["pid"] for row in found.values()}) == 2
+    assert all(row["result"]["frozen"] for row in found.values())

@@ -1,5 +1,6 @@
 """Chains without networks, hosted in the real frame: they say what they were given, or fail as their body asks."""
 
+import gc
 import os
 import time
 import zlib
@@ -58,7 +59,7 @@ class SteadyChain(EchoChain):
 
 
 class PlacedChain(SteadyChain):
-    """Says as well which device it was given, and in which process it runs."""
+    """Says as well which device it was given, its process, and whether the collector leaves alone what that loaded."""
 
     @classmethod
     def from_options(cls, options, model_store, device_index=None):
@@ -67,7 +68,8 @@ class PlacedChain(SteadyChain):
         return chain
 
     def __call__(self, bodies):
-        return [answer if isinstance(answer, Failure) else answer | self._place for answer in super().__call__(bodies)]
+        said = self._place | {"frozen": gc.get_freeze_count() > 10_000}
+        return [answer if isinstance(answer, Failure) else answer | said for answer in super().__call__(bodies)]
 
 
 class PixelChain(EchoChain):

@@ -52,6 +52,7 @@ def test_each_worker_has_a_gpu_and_its_successor_the_same(tmp_path, two_gpus, wo
         own = {"pid", "device_index", "request_id"}
         pages = [{key: value for key, value in answer.items() if key not in own} for answer in before.values()]
         assert all(page == pages[0] for page in pages)
+        assert pages[0]["frozen"]
 
         killed = next(iter(before))
         psutil.Process(killed).kill()

@@ -5,6 +5,7 @@ smaller blocks; one that holds the chain for too long has its process end itself
 """
 
 import faulthandler
+import gc
 import logging
 import os
 import sys
@@ -87,6 +88,8 @@ class BlockReader:
         self._task = task
         self._hosted = hosted_here(task.setup, task.share, task.archive)
         self._hosted.chain.warm_up()
+        gc.collect()
+        gc.freeze()  # as the service does
         found = self._hosted.chain.fingerprint
         self._mismatch = None if found == task.model else Trouble.of(_mismatch(found, task.model))
         local = task.setup.folder if task.setup.address is None else None
