@@ -1,7 +1,6 @@
 """TorchServe's entry point: requests in, responses out, a status for each request. Nothing else knows TorchServe."""
 
 import ctypes
-import gc
 import logging
 import os
 import re
@@ -13,7 +12,7 @@ from typing import Any
 
 from quintet.errors import Code, Failure
 from quintet.frame import frames
-from quintet.frame.chain import Body, Chain, Outcome, find_chain
+from quintet.frame.chain import Body, Chain, Outcome, find_chain, make_ready
 from quintet.frame.choices import Choices
 from quintet.frame.metrics import BatchStats, Metric, Metrics
 from quintet.frame.requests import Pace, Reply, Request, admit, batches_of, in_order, parse_request, respond
@@ -47,7 +46,7 @@ class ChainHandler:
         self._settings = FrameSettings.taken_from(options, os.environ)
         chain_class = find_chain(options.pop("chain"))
         self._chain = chain_class.from_options(options, model_dir, device_index=context.system_properties.get("gpu_id"))
-        self._chain.warm_up()
+        make_ready(self._chain)
         self._chain.take_stage_seconds()  # those of the warm-up are nobody's
         self._choices = Choices(self._chain)
         self._buffers = SharedBuffers(self._settings, self._chain.engine)
@@ -57,9 +56,6 @@ class ChainHandler:
         limits = {"max_request_bytes": self._settings.max_request_bytes, **self._chain.limits}
         self._limits = {**limits, "optional_stages": self._choices.stages}
         self._metrics = Metrics(_worker_name(), self._chain.engine.memory_bytes)
-        # What there is now stays: to look at it in each full collection takes as long as a GPU takes for a page.
-        gc.collect()
-        gc.freeze()
         _tell(self._metrics.at_start(), context)
         logger.warning("%s is ready on %s", chain_class.__name__, self._chain.engine.device)
 

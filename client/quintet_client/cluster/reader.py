@@ -5,7 +5,6 @@ smaller blocks; one that holds the chain for too long has its process end itself
 """
 
 import faulthandler
-import gc
 import logging
 import os
 import sys
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 
 import ray
 from quintet.errors import Code, Failure
-from quintet.frame.chain import Outcome
+from quintet.frame.chain import Outcome, make_ready
 
 from quintet_client.cluster.hosting import (
     Hosted,
@@ -87,9 +86,7 @@ class BlockReader:
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
         self._task = task
         self._hosted = hosted_here(task.setup, task.share, task.archive)
-        self._hosted.chain.warm_up()
-        gc.collect()
-        gc.freeze()  # as the service does
+        make_ready(self._hosted.chain)
         found = self._hosted.chain.fingerprint
         self._mismatch = None if found == task.model else Trouble.of(_mismatch(found, task.model))
         local = task.setup.folder if task.setup.address is None else None

@@ -1,5 +1,6 @@
 """What the frame asks of a chain: bodies in, one result or failure each out. Configuration names the class."""
 
+import gc
 import importlib
 from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import entry_points
@@ -82,6 +83,16 @@ class HasOptionalStages(Protocol):
 
         Its fingerprint is one of its own, since its results cannot be mixed with those of the whole chain.
         """
+
+
+def make_ready(chain: Chain) -> None:
+    """Warm a chain up, and have Python's collector leave alone what is loaded then, in this process, for ever.
+
+    To look at all of that in each full collection takes as long as a GPU takes for a page.
+    """
+    chain.warm_up()
+    gc.collect()
+    gc.freeze()
 
 
 def chain_names() -> dict[str, str]:

@@ -13,9 +13,12 @@ Result = dict[str, Any]
 
 def other_turn(result: Result) -> int | None:
     """The clockwise quarter turn by which most of a page's text runs, if its orientation says another one."""
+    orientation = result["orientation"]
+    if orientation["text_score"] is None or orientation["text_score"] > 0.5:
+        return None  # of most pages: the share is known
     weights = _weights(result["lines"])
     turn = max(range(4), key=weights.__getitem__)
-    said = result["orientation"]["angle_deg"] // 90
+    said = orientation["angle_deg"] // 90
     return turn if turn != said and weights[turn] > sum(weights) / 2 else None
 
 
