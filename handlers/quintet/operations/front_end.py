@@ -28,6 +28,7 @@ READY_WITHIN_S = 300
 STOPS_WITHIN_S = 60
 LEAST_JAVA = 11
 _LOAD_FAILED = "Load model failed"
+_LONGEST_SOCKET = 107  # bytes of a path, in Linux
 _LISTENERS = ("inference", "management", "metrics")
 # Classes, code and threads of an idle front end take 60 MB of the old generation.
 _OWN_HEAP_BYTES = 192 << 20
@@ -88,11 +89,13 @@ class FrontEnd:
         """Prepare; nothing runs yet. It will serve NAME.mar of the store for each model; `replaced` are other values.
 
         Raises:
-            ServiceError: a body of `max_request_size` would not fit into the memory, or GPUs cannot be counted.
+            ServiceError: a body of `max_request_size` would not fit into the memory, GPUs cannot be counted, or the
+                folder's path is too long.
         """
         _check_gpus(os.environ.get("CUDA_VISIBLE_DEVICES", ""))
         self._run_dir = run_dir.resolve()
         self._tmp = self._run_dir / "tmp"
+        _check_length(self._tmp / ".ts.sock.9999")
         self._model_store = model_store
         text = _with(_configured(), replaced)
         values = _values(text)
@@ -260,6 +263,15 @@ def _check_gpus(visible: str) -> None:
         raise ServiceError(
             f"CUDA_VISIBLE_DEVICES is {visible!r}; TorchServe counts numbers alone: give those that `nvidia-smi -L` "
             "lists, such as 0,1"
+        )
+
+
+def _check_length(socket: Path) -> None:
+    """Raise ServiceError if the path of a worker's socket is longer than the system takes: it could not listen there."""
+    if (length := len(os.fsencode(socket))) > _LONGEST_SOCKET:
+        raise ServiceError(
+            f"{socket} is too long for sockets: {length} bytes of {_LONGEST_SOCKET}: give another folder with "
+            "QUINTET_RUN_DIR"
         )
 
 
