@@ -267,7 +267,7 @@ def _check_gpus(visible: str) -> None:
 
 
 def _check_length(socket: Path) -> None:
-    """Raise ServiceError if the path of a worker's socket is longer than the system takes: it could not listen there."""
+    """Raise ServiceError if a worker could not listen there, since the system takes no path of that length."""
     if (length := len(os.fsencode(socket))) > _LONGEST_SOCKET:
         raise ServiceError(
             f"{socket} is too long for sockets: {length} bytes of {_LONGEST_SOCKET}: give another folder with "
