@@ -231,15 +231,17 @@ def test_in_an_empty_folder_a_service_is_made_started_read_with_and_stopped(serv
     assert served.run("quintet", "stop") == "stopped\n"
     assert "up to date, nothing to do" in served.run("quintet", "models")
     command = [served.bin / "quintet", "serve", "--port", str(port), "--foreground"]
-    with subprocess.Popen(command, cwd=served.folder, env=served.environment) as foreground:
+    foreground = subprocess.Popen(command, cwd=served.folder, env=served.environment)
+    try:
         ends_at = time.monotonic() + 300
         while find(served.run_folder) is None:
             assert foreground.poll() is None
             assert time.monotonic() < ends_at
             time.sleep(0.5)
         assert found(served).pid == foreground.pid
+    finally:
         foreground.send_signal(signal.SIGTERM)
-        assert foreground.wait(120) == 0
+    assert foreground.wait(120) == 0
 
 
 def found(place: Place) -> Service:
