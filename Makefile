@@ -80,7 +80,7 @@ test: model_store/quintet.mar ## the gate, for every change: all but the slow te
 test-parts test-whole: model_store/quintet.mar
 	$(PY) -m pytest -m "not slow" --durations=25 -p no:cacheprovider $(if $(filter test-parts,$@),tests/unit,--ignore tests/unit)
 
-test-all: ## every test: peers, photos, chaos, fuzz, browser, proxy and benchmarks too
+test-all: build/peers/.installed ## every test: peers, photos, chaos, fuzz, browser, proxy and benchmarks too
 	@$(MAKE) --no-print-directory archive CHAIN="pages photos"
 	$(PY) -m pytest --durations=25
 
@@ -91,7 +91,17 @@ chaos: $(if $(OTHERS),$(ITEMS) archive) $(VENV)/.installed ## kill workers, serv
 fuzz: model_store/quintet.mar ## damaged images through the decoder and the service: make fuzz FUZZ="--inputs 10000 --http 500 --seed 1"
 	$(PY) -m tests.fuzz $(FUZZ)
 
-bench: model_store/quintet.mar ## peers, habits one by one, the service and its limit in one table; and the photo chain's peer
+# The fastest peers on a CPU live apart, one of them for Python 3.12 or later with an OpenVINO of its own. Without such a
+# Python (uv looks on the PATH, not at pyenv's) or without an index, rows of `make bench` say what is missing.
+PEERS_PYTHON ?= $(lastword >=3.12 $(wildcard $(HOME)/.pyenv/versions/3.1[2-9]*/bin/python))
+
+build/peers/.installed: requirements/peers.lock $(VENV)/.installed
+	-@for python in '$(PEERS_PYTHON)' $(PY); do \
+	  $(BIN)/uv venv --quiet --clear --no-python-downloads --python "$$python" $(@D) && break; done; \
+	{ $(UV) install --quiet --python $(@D) --require-hashes -r $< \
+	  || $(PY) -m pip --python $(@D) install --quiet --require-hashes -r $<; } && touch $@
+
+bench: model_store/quintet.mar build/peers/.installed ## peers, habits one by one, the service and its limit in one table; and the photo chain's peer
 	$(PY) -m benchmarks.bench $(BENCH)
 	$(BIN)/quintet models --chain photos >/dev/null
 	$(PY) -m benchmarks.bench_photos $(BENCH_PHOTOS)
@@ -134,6 +144,7 @@ EXTRAS  := --extra bulk --extra serve
 
 lock: ## compile the lock files again; they name no index
 	$(COMPILE) requirements/setup.in -o requirements/setup.lock
+	$(COMPILE) requirements/peers.in -o requirements/peers.lock
 	$(COMPILE) pyproject.toml -o requirements/client.lock
 	$(COMPILE) pyproject.toml $(EXTRAS) -c requirements/client.lock -o requirements/serve.lock
 	$(COMPILE) pyproject.toml $(EXTRAS) --extra dev -c requirements/client.lock -o requirements/dev.lock

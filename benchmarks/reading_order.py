@@ -20,7 +20,7 @@ from quintet.pages.chain import PageChain
 from quintet.pages.settings import Settings
 from rapidocr import RapidOCR
 
-from benchmarks.bench.rapidocr_alone import peer_lines
+from benchmarks.bench.readers.rapidocr_alone import peer_lines
 from benchmarks.quad_match import match_quads
 from benchmarks.sample_pages.documents import DOCUMENTS
 from benchmarks.sample_pages.generate import write_pages

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.bench.figures import Visit
 from benchmarks.bench.memory import PeakMemory
-from benchmarks.bench.readers import make_reader
+from benchmarks.bench.readers.reader import make_reader
 from benchmarks.bench.rows import Unavailable
 
 

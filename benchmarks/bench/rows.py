@@ -50,7 +50,9 @@ class Entry:
 
 CATALOGUE = (
     Entry("a", "seed's script: RapidAI's five, one page at a time", "process", (("reader", "seed_script"),)),
-    Entry("b", "RapidOCR alone, its fastest CPU engine", "process", (("reader", "rapidocr_alone"),)),
+    Entry("b1", "RapidOCR alone, its fastest CPU engine", "process", (("reader", "rapidocr_alone"),)),
+    Entry("b2", "faster-paddle, small, its batch call", "process", (("reader", "peers"), ("package", "faster_paddle"))),
+    Entry("b3", "TurboOCR, OpenVINO, its batch call", "process", (("reader", "peers"), ("package", "turboocr_engine"))),
     Entry("c1", "chain: batch 1, loader here, per page, sync writes", "process", (("reader", "habits"),)),
     Entry("c2", "+ batch 64", "process", (("reader", "habits"), ("batch", 64))),
     Entry("c3", "+ loader processes", "process", (("reader", "habits"), ("batch", 64), ("loaders", True))),

@@ -18,8 +18,8 @@ from quintet.operations import service as torchserve
 from quintet.operations.names import DEFAULT_CHAIN
 
 from benchmarks.bench.memory import PeakMemory
-from benchmarks.bench.networks import MODEL_STORE
 from benchmarks.bench.rows import Unavailable
+from benchmarks.networks import MODEL_STORE
 
 _OK = (0, 3)  # every page read; all but some read
 

@@ -17,8 +17,8 @@ from quintet.errors import Failure
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.bench.memory import tree_bytes
-from benchmarks.bench.networks import STAGES, Call, PageChain, run_calls, synchronise, timed_parts
 from benchmarks.bench_gpu.busy import GpuUsage
+from benchmarks.networks import STAGES, Call, PageChain, run_calls, synchronise, timed_parts
 
 
 @dataclass(frozen=True)

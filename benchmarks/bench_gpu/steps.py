@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks.bench.networks import recorded_calls, synchronise
 from benchmarks.bench.page_sets import PageSet, repeat_pages
 from benchmarks.bench.process_row import ProcessRow
 from benchmarks.bench_gpu import in_process
 from benchmarks.bench_gpu.options import Options
 from benchmarks.bench_gpu.pages import make_pages
 from benchmarks.bench_gpu.variants import BASE, VARIANTS, open_chain
+from benchmarks.networks import recorded_calls, synchronise
 
 Save = Callable[[dict[str, Any]], None]
 TRACE = "recognition-trace.json"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.bench.networks import PageChain
 from benchmarks.bench_gpu.options import Options
+from benchmarks.networks import PageChain
 
 # Named one by one, so that a row says the same whatever `auto` comes to mean.
 _BASE = {"engine": "torch", "jpeg": "host", "graphs": "eager"}

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.bench.networks import MODEL_STORE, Settings
 from benchmarks.gpu_budget import report
 from benchmarks.gpu_budget.count import count_batches, dense_pages
 from benchmarks.gpu_budget.roofline import Gpu
+from benchmarks.networks import MODEL_STORE, Settings
 
 _JSON = Path(__file__).resolve().parents[2] / "build" / "gpu-budget.json"
 

@@ -15,7 +15,11 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
-from benchmarks.bench.networks import (
+from benchmarks.bench.page_sets import draw_pages
+from benchmarks.gpu_budget.account import Account, Stage
+from benchmarks.gpu_budget.driver import fake_cuda
+from benchmarks.gpu_budget.fake_cuda import DeviceTensor, MixedDevicesError
+from benchmarks.networks import (
     STAGES,
     Engine,
     PageChain,
@@ -25,10 +29,6 @@ from benchmarks.bench.networks import (
     named_stages,
     wrapped_networks,
 )
-from benchmarks.bench.page_sets import draw_pages
-from benchmarks.gpu_budget.account import Account, Stage
-from benchmarks.gpu_budget.driver import fake_cuda
-from benchmarks.gpu_budget.fake_cuda import DeviceTensor, MixedDevicesError
 
 # Pixels of a batch that a CPU takes at once: 53 crops of lines, or one page.
 _CALL_PIXELS = 2560 * 48

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from quintet.pages.chain import PageChain
 
-from benchmarks.bench.floor import Floor
-from benchmarks.bench.habits import HabitReader, Habits
 from benchmarks.bench.page_sets import PageSet, draw_pages
+from benchmarks.bench.process_row import ProcessRow
+from benchmarks.bench.readers.floor import Floor
+from benchmarks.bench.readers.habits import HabitReader, Habits
+from benchmarks.bench.rows import CATALOGUE, Entry, Unavailable
 from benchmarks.bench_gpu.command import run as run_gpu
 from benchmarks.bench_gpu.options import parse as parse_gpu
 from benchmarks.score import load_results, load_truth, score_run
@@ -51,6 +53,25 @@ def test_the_floor_runs_every_network(model_store: Path, pages: PageSet, tmp_pat
     spent = floor.read(pages.pages[:1], tmp_path)["stage_ms_per_page"]
     assert len(spent) == 5
     assert all(value > 0 for value in spent.values())
+
+
+@pytest.mark.parametrize("entry", [entry for entry in CATALOGUE if entry.key[0] == "b"], ids=lambda entry: entry.key)
+def test_a_peer_reads_a_page_and_says_where_its_lines_stand(entry: Entry, pages: PageSet, tmp_path: Path) -> None:
+    page = pages.pages[0]
+    peer = ProcessRow(dict(entry.options))
+    try:
+        notes = peer.open([page])
+        visit = peer.visit([page], tmp_path)
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    finally:
+        peer.close()
+    truth = {page.name: load_truth(pages.truth)[page.name]}
+    score = score_run(truth, load_results(tmp_path, truth))
+    assert visit.pages == 1
+    assert "knows no page orientation" in notes
+    assert score.f1 >= 0.95
+    assert score.quads_found >= 0.9
 
 
 def test_the_gpu_benchmark_runs_on_the_cpu(

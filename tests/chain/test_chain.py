@@ -82,7 +82,7 @@ def assert_same_reading(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
 
 
 def test_the_page_chain_is_what_the_frame_hosts(chain: PageChain) -> None:
-    assert isinstance(chain, Chain)  # by the names it has; `benchmarks.bench.networks` holds their types against it
+    assert isinstance(chain, Chain)  # by the names it has; `benchmarks.networks` holds their types against it
 
 
 def test_a_batch_equals_its_pages_one_at_a_time(

@@ -66,15 +66,37 @@ def test_the_table_gives_ratios_to_the_first_row_and_dashes_for_what_is_missing(
     assert lines[4].split()[-6:] == ["-"] * 6
 
 
-def test_the_goals_of_the_issue_are_ratios_within_the_run() -> None:
-    rows = [row("a", 1.0, f1=0.95), row("b", 2.0), row("c1", 3.0), row("d1", 2.7, f1=0.94), row("d2", 2.0, f1=0.9)]
-    found = {name: value for name, value, _ in goals(rows)}
-    assert found["(d, best) / (a)"] == pytest.approx(2.7)
-    assert found["(d, best) / (b)"] == pytest.approx(1.35)
-    assert found["(d, best) / (c, best)"] == pytest.approx(0.9)
-    assert found["(d, best) / (e)"] is None
-    assert found["word F1 of (d, best) - (a)"] == pytest.approx(-0.01)
-    assert "(goal: >= 2.5)" in describe_goals(rows)
+def test_the_goals_compare_the_service_with_the_fastest_peer_the_seed_and_the_networks() -> None:
+    rows = [row("a", 1.0), row("b1", 2.0), row("b2", 2.5), row("b3"), row("d1", 4.0), row("d2", 5.0), row("e", 6.0)]
+    found = {goal.name: (goal.times, goal.least) for goal in goals(rows)}
+    assert found == {
+        "d2 / b2, the fastest peer": (2.0, 2.0),
+        "d2 / a, the seed's packages": (5.0, 3.5),
+        "d2 / e, the networks alone": (pytest.approx(0.833, abs=1e-3), 0.9),
+    }
+    assert goals([row("a", 1.0), row("b1", 2.0)]) == []
+    assert not describe_goals([row("a", 1.0)])
+
+
+@pytest.mark.parametrize(
+    ("served", "word_f1", "met"),
+    [(2.0, 0.948, True), (2.0, 0.9479, False), (1.9, 0.96, False), (2.0, None, None)],
+    ids=["fast enough and within the margin", "fast but reads worse", "reads better but is slow", "not scored"],
+)
+def test_a_goal_is_met_by_speed_with_a_word_f1_near_the_best(
+    served: float, word_f1: float | None, met: bool | None
+) -> None:
+    rows = [row("a", 0.1, f1=0.95), row("b2", 1.0, f1=0.93), row("d1", served, f1=word_f1)]
+    assert goals(rows)[0].met is met
+
+
+def test_the_goals_are_shown_with_word_f1_beside_them() -> None:
+    head, _, peer, seed, floor = describe_goals([row("b1", 1.0, f1=0.95), row("d1", 2.5, f1=0.949)]).splitlines()
+    assert head.split()[:8] == ["goal", "(word", "F1", "within", "0.002", "of", "the", "best)"]
+    assert peer.split()[-5:] == ["2.500", "2.0", "0.9490", "0.9500", "yes"]
+    assert seed.startswith("d1 / -, the seed's packages")
+    assert seed.split()[-5:] == ["-", "3.5", "0.9490", "0.9500", "-"]
+    assert floor.split()[-1] == "-"
 
 
 def test_the_json_carries_every_repeat_with_median_and_ratio() -> None:
@@ -93,6 +115,7 @@ def test_the_stages_are_shown_where_the_floor_was_measured() -> None:
 
 def test_rows_are_chosen_by_key_or_letter_in_the_order_of_the_catalogue() -> None:
     assert [entry.key for entry in choose_rows(["d1", "c"])] == ["c1", "c2", "c3", "c4", "c5", "d1"]
+    assert [entry.key for entry in choose_rows(["b"])] == ["b1", "b2", "b3"]
     assert choose_rows([]) == list(CATALOGUE)
     with pytest.raises(ValueError, match="no row is called 'x'"):
         choose_rows(["x"])

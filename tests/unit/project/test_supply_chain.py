@@ -38,13 +38,13 @@ def licences(heading: str) -> list[tuple[str, str]]:
 
 
 RUN = licences("To run the client and the service (client.lock, serve.lock)")
-DEVELOP = licences("For exports, development and tests (dev.lock, setup.lock)")
+DEVELOP = licences("For exports, development and tests (dev.lock, peers.lock, setup.lock)")
 
 
 def test_every_locked_package_stands_in_the_notice_once_and_no_other() -> None:
     run = names("client", "serve")
     assert sorted(name for name, _ in RUN) == sorted(run)
-    assert sorted(name for name, _ in DEVELOP) == sorted(names("dev", "setup") - run)
+    assert sorted(name for name, _ in DEVELOP) == sorted(names("dev", "peers", "setup") - run)
 
 
 def declared(name: str) -> set[str]:

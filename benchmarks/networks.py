@@ -52,7 +52,7 @@ __all__ = [
     "wrapped_networks",
 ]  # fmt: skip
 
-MODEL_STORE = Path(__file__).resolve().parents[2] / "model_store"
+MODEL_STORE = Path(__file__).resolve().parents[1] / "model_store"
 Call = tuple[str, Network, Tensor]  # stage, network, its input
 Result = TypeVar("Result")
 # Type checkers see here that the chain is what the service hosts.

@@ -1,4 +1,4 @@
-"""The readers that run in a process of their own, by the module whose `make` gives one: imported only where it runs."""
+"""What a reader does, and the one that a row names: its module is imported only where it runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def make_reader(options: Mapping[str, Any]) -> Reader:
         ImportError: a package of it is not installed.
     """
     rest = {key: value for key, value in options.items() if key != "reader"}
-    reader: Reader = import_module(f"benchmarks.bench.{options['reader']}").make(**rest)
+    reader: Reader = import_module(f"{__package__}.{options['reader']}").make(**rest)
     return reader
 
 

@@ -12,10 +12,10 @@ import torch
 from quintet.tensors.records import Images, Raster
 from torch.utils.data import DataLoader
 
-from benchmarks.bench.loader import DecodedBatch, make_loader
-from benchmarks.bench.networks import MODEL_STORE, PageChain, Settings
-from benchmarks.bench.per_page.reader import PerPageChain
-from benchmarks.bench.readers import WARM_PAGES, write_result
+from benchmarks.bench.readers.loader import DecodedBatch, make_loader
+from benchmarks.bench.readers.per_page.reader import PerPageChain
+from benchmarks.bench.readers.reader import WARM_PAGES, write_result
+from benchmarks.networks import MODEL_STORE, PageChain, Settings
 
 Results = list[dict[str, Any]]
 

