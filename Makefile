@@ -5,6 +5,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 UV     := $(BIN)/uv pip
+# Models and the running service of this Makefile are in this folder.
+unexport QUINTET_MODEL_STORE QUINTET_RUN_DIR
 CODE   := $(shell find handlers client -name '*.py' -o -name '*.yaml' -o -name '*.xml')
 
 # The chains that models, archive and serve are about: names, or module:Class of packages on the path.

@@ -10,7 +10,7 @@ from subprocess import CalledProcessError
 from quintet.errors import ServiceError, SettingsError, WeightsError
 
 from quintet_client.commands import Subparsers
-from quintet_client.errors import ExitCode, QuintetError, UsageError
+from quintet_client.errors import ExitCode, InterruptedRunError, QuintetError, UsageError
 
 _CHAIN = "pages, photos, or module:Class of a package on the path; may be repeated (default: pages)"
 _FOLDERS = """\
@@ -108,3 +108,5 @@ def _service_side(name: str) -> Iterator[None]:
         raise UsageError(str(error)) from error
     except (ServiceError, CalledProcessError, OSError) as error:
         raise QuintetError(str(error)) from error
+    except KeyboardInterrupt as error:
+        raise InterruptedRunError(f"quintet {name} was interrupted") from error
