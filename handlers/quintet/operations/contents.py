@@ -5,7 +5,7 @@ import importlib.util
 import json
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,17 +15,17 @@ from quintet.operations.locations import HANDLERS
 # The file that says it, in the archive.
 CONTENTS = "contents.json"
 QUINTET = Path(__file__).resolve().parents[1]
-# Not in the archive. Of these the conversion makes the networks, so that its code counts nevertheless.
+# Folders of Quintet that are not in the archive. The conversion makes the networks: its code counts nevertheless.
 NOT_SERVED = ("authoring", "conversion", "operations")
-_NOT_COUNTED = {"__pycache__", "authoring", "operations"}
+_NOT_COUNTED = {"authoring", "operations"}
 _PINNED = "QUINTET_ARCHIVE_SHA256"
 
 
 def contents(chain: str, networks: Path) -> dict[str, str]:
     """The hash of the code of a chain and of Quintet, and that of what the store in `networks` says of itself."""
-    code = [*_files(QUINTET), HANDLERS / "chain_handler.py", HANDLERS / "model-config.yaml", *_files_of_package(chain)]
-    recorded = [networks / "provenance.json", *sorted((networks / "sources").glob("*.sha256"))]
-    return {"code": _digest(code), "networks": _digest(file for file in recorded if file.exists())}
+    of_quintet = [*_files(QUINTET, _NOT_COUNTED), HANDLERS / "chain_handler.py", HANDLERS / "model-config.yaml"]
+    recorded = [*networks.glob("provenance.json"), *sorted((networks / "sources").glob("*.sha256"))]
+    return {"code": _digest([*of_quintet, *_files_of_package(chain)]), "networks": _digest(recorded)}
 
 
 def is_current(archive: Path, chain: str, networks: Path) -> bool:
@@ -51,17 +51,18 @@ def _files_of_package(chain: str) -> list[Path]:
     spec = None if package == "quintet" else importlib.util.find_spec(package)
     if spec is None:
         return []
-    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
-    return [file for folder in folders for file in _files(folder)] or [Path(spec.origin or "")]
+    if spec.submodule_search_locations is not None:
+        return [file for folder in spec.submodule_search_locations for file in _files(Path(folder))]
+    return [Path(spec.origin)] if spec.has_location and spec.origin else []
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, left_out: Collection[str] = ()) -> Iterator[Path]:
     """The files below a folder, always in the same order."""
     for place, folders, names in os.walk(folder):
-        folders[:] = sorted(set(folders) - _NOT_COUNTED)
+        folders[:] = sorted(set(folders) - {"__pycache__", *left_out})
         yield from (Path(place, name) for name in sorted(names))
 
 
-def _digest(files: Iterator[Path] | list[Path]) -> str:
+def _digest(files: Sequence[Path]) -> str:
     hashes = [f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in files]
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()

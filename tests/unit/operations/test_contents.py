@@ -45,8 +45,9 @@ def test_what_has_not_changed_need_not_be_packed(archive, package, networks):
     assert is_current(archive, CHAIN, networks)
 
 
-@pytest.mark.parametrize("name", ["chain.py", "settings.py", "model-config.yaml"])
+@pytest.mark.parametrize("name", ["chain.py", "settings.py", "model-config.yaml", "operations/words.py"])
 def test_changed_or_added_code_asks_for_another_archive(archive, package, networks, name):
+    (package / name).parent.mkdir(exist_ok=True)
     (package / name).write_text("# another\n")
     assert not is_current(archive, CHAIN, networks)
 
@@ -85,6 +86,12 @@ def test_what_is_no_archive_or_does_not_say_what_is_in_it_is_packed_again(archiv
 def test_an_archive_without_its_hash_and_a_hash_without_its_archive_are_not_enough(archive, networks, name):
     (archive.parent / name).unlink()
     assert not is_current(archive, CHAIN, networks)
+
+
+@pytest.mark.parametrize("chain", ["nosuch:Chain", "sys:Chain", "hollow:Chain"])
+def test_a_chain_without_files_of_its_own_is_left_to_whoever_loads_it(package, networks, chain):
+    (package.parent / "hollow").mkdir()
+    assert contents(chain, networks)["code"]
 
 
 def test_a_chain_that_is_one_file_counts_too(package, networks):
