@@ -51,7 +51,7 @@ class TextDetectionSettings(EngineSettings):
     detection_short_side_px: int = between(736, 32, 4096)
     detection_canvas_step_px: int = between(32, 32, 1024)
     text_threshold: float = between(0.3, 0.0, 1.0)
-    box_threshold: float = between(0.5, 0.0, 1.0)
+    box_threshold: float = between(0.4, 0.0, 1.0)
     unclip_ratio: float = between(1.6, 0.0, 5.0)
 
     @property
