@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import asdict, fields
+from importlib.util import find_spec
 from pathlib import Path
 
 from quintet_client.commands import Subparsers
@@ -55,12 +56,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _read(options: argparse.Namespace, events: Events) -> Report:
     settings = ReadSettings(**{field.name: getattr(options, field.name) for field in fields(ReadSettings)})
-    try:
-        from quintet_client.run.reading import read_all  # noqa: PLC0415 - only this command needs torch
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise UsageError("`quintet read` needs torch, which is not installed: pip install 'quintet[bulk]'") from error
+    if settings.loaders and find_spec("torch") is None:  # the loader's process imports it
+        raise UsageError("`quintet read` needs torch, which is not installed: pip install 'quintet[bulk]'")
+    from quintet_client.run.reading import read_all  # noqa: PLC0415 - 50 ms that no other command needs
+
     cancellation = cancelled_by_signals()
     services = {
         str(place): HttpTransport(place, tokens, settings.timeout_s, settings.model, settings.leave_out)

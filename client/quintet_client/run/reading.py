@@ -7,6 +7,7 @@ the pages and bytes under way. A page is entered as ok only after its file is in
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from quintet_client.cancellation import BoundedPool, Cancellation
@@ -123,7 +124,7 @@ def _ask_limits(delivery: Delivery | Services, cancellation: Cancellation) -> Li
 
 
 class _Reading:
-    """The stages of one run; the loader forks its processes in the constructor, before any thread is there."""
+    """The stages of one run; the loader forks its process in the constructor, before any thread is there."""
 
     def __init__(
         self,
@@ -150,10 +151,11 @@ class _Reading:
         self._ledger.start()
         self._run.exports.start()
         with Progress(self._run.tally, self._run.clock, self._run.events, self._sender):
-            for batch in in_batches(self._loaded(), self._pages_a_request, self._most_bytes):
-                self._note_sent(batch)
-                if not self._sender.put(batch):
-                    break
+            with closing(self._loader):
+                for batch in in_batches(self._loaded(), self._pages_a_request, self._most_bytes):
+                    self._note_sent(batch)
+                    if not self._sender.put(batch):
+                        break
             self._sender.close(GRACE_S)
             self._writers.close()
             self._flush()
