@@ -35,7 +35,7 @@ class Shelf:
     """The document opened last, kept open: its neighbouring pages come next."""
 
     def __init__(self) -> None:
-        self._held: "tuple[str, FileStamp, Pages] | None" = None
+        self._held: tuple[str, FileStamp, Pages] | None = None
 
     def answer(self, path: str, page: int, dpi: int, limits: Sequence[int] = USUAL_LIMITS) -> Answer:
         """Number a document's pages (for page 0), or render one of them within the service's limits."""

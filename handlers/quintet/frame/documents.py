@@ -1,0 +1,76 @@
+"""Documents in requests: which pages are asked for, and the chain's answer to what the body is. Knows no server."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from quintet.errors import Code, Failure
+from quintet.frame.chain import Chain, DocumentPage, ReadsDocuments
+from quintet.frame.frames import DPI_HEADER, PAGES_HEADER, is_packed
+
+SCHEMA = "quintet.document/1"
+DEFAULT_DPI = 200  # what scanners take text in at; letters of 8 points have 22 pixels
+LEAST_DPI, MOST_DPI = 36, 1200
+_LAST = 999_999
+_IMAGE = "image"
+
+
+@dataclass(frozen=True)
+class PageRange:
+    """Pages that a request asks for by number, and their resolution."""
+
+    first: int = 1
+    last: int = _LAST
+    dpi: int = DEFAULT_DPI
+    is_image: bool = False  # the body is one image, whatever else it may be
+
+    @classmethod
+    def asked_for(cls, headers: Mapping[str, str]) -> Self | Failure:
+        """What headers say, whose names are in lower case; INVALID_PARAMETER if they are wrong, or go with a frame."""
+        if is_packed(headers.get("content-type")) and PAGES_HEADER.lower() in headers:
+            return _refused(f"{PAGES_HEADER} does not go with a frame, whose items are images")
+        pages, dpi = headers.get(PAGES_HEADER.lower(), "1-").strip(), headers.get(DPI_HEADER.lower(), str(DEFAULT_DPI))
+        found = re.fullmatch(r"([1-9]\d{0,5})(?:(-)([1-9]\d{0,5})?)?", pages, flags=re.ASCII)
+        if not found and pages != _IMAGE:
+            return _refused(
+                f"{PAGES_HEADER} is {pages[:40]!r}; give a page, such as 3, a range, 1-10 or 5-, or {_IMAGE}"
+            )
+        if not re.fullmatch(r"\d{1,4}", dpi.strip(), flags=re.ASCII) or not LEAST_DPI <= int(dpi) <= MOST_DPI:
+            return _refused(f"{DPI_HEADER} is {dpi[:40]!r}; allowed are {LEAST_DPI} to {MOST_DPI}")
+        if not found:
+            return cls(is_image=True)
+        first, dash, last = found.groups()
+        asked = cls(int(first), int(last or (_LAST if dash else first)), int(dpi))
+        return (
+            asked
+            if asked.first <= asked.last
+            else _refused(f"{PAGES_HEADER} is {pages}; a range begins before it ends")
+        )
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document, open."""
+
+    page_count: int
+    pages: Mapping[int, DocumentPage | Failure]  # those that are asked for by number, in order; at least one
+    body: bytes
+
+
+def open_document(chain: Chain, asked: PageRange, body: bytes) -> Document | Failure | None:
+    """The pages of a document that are asked for; None if the chain takes the body as it is."""
+    found = None
+    if isinstance(chain, ReadsDocuments) and not asked.is_image:
+        found = chain.open_document(body, asked.first, asked.last, asked.dpi)
+    if isinstance(found, Failure):
+        how = f": ask for some with a header such as {PAGES_HEADER}: 1-10"
+        return Failure(found.code, found.message + how) if found.code is Code.DOCUMENT_TOO_LONG else found
+    count, pages = found or (1, {})
+    if not pages and (found or asked.first > 1):
+        return _refused(f"{PAGES_HEADER} begins with page {asked.first}; there {'is' if count == 1 else 'are'} {count}")
+    return Document(count, pages, body) if found else None
+
+
+def _refused(message: str) -> Failure:
+    return Failure(Code.INVALID_PARAMETER, message)
