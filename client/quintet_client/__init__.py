@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from quintet_client.api.async_client import AsyncQuintetClient
     from quintet_client.api.client import QuintetClient
-    from quintet_client.api.results import Line, Orientation, PageResult, Region
+    from quintet_client.api.results import DocumentResult, Line, Orientation, PageResult, Region
     from quintet_client.errors import (
         NotAuthorisedError,
         PageError,
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncQuintetClient",
+    "DocumentResult",
     "Line",
     "NotAuthorisedError",
     "Orientation",

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """Stable codes of failed pages."""
+    """Stable codes of failed pages and requests."""
 
     EMPTY_BODY = "EMPTY_BODY"
     IMAGE_DECODE_FAILED = "IMAGE_DECODE_FAILED"
@@ -21,6 +21,7 @@ class Code(StrEnum):
     INVALID_PARAMETER = "INVALID_PARAMETER"
     UNKNOWN_RING = "UNKNOWN_RING"
     SHARED_MEMORY_OFF = "SHARED_MEMORY_OFF"
+    NOT_AUTHORISED = "NOT_AUTHORISED"
     INFERENCE_FAILED = "INFERENCE_FAILED"
     BUSY = "BUSY"
 
@@ -41,6 +42,7 @@ HTTP_STATUS = {
     Code.INVALID_PARAMETER: 422,
     Code.UNKNOWN_RING: 410,
     Code.SHARED_MEMORY_OFF: 409,
+    Code.NOT_AUTHORISED: 401,
     Code.INFERENCE_FAILED: 500,
     Code.BUSY: 503,
 }

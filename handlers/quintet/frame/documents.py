@@ -7,13 +7,12 @@ from typing import Self
 
 from quintet.errors import Code, Failure
 from quintet.frame.chain import Chain, DocumentPage, ReadsDocuments
-from quintet.frame.frames import DPI_HEADER, PAGES_HEADER, is_packed
+from quintet.frame.frames import DPI_HEADER, ONE_IMAGE, PAGES_HEADER, is_packed
 
 SCHEMA = "quintet.document/1"
 DEFAULT_DPI = 200  # what scanners take text in at; letters of 8 points have 22 pixels
 LEAST_DPI, MOST_DPI = 36, 1200
 _LAST = 999_999
-_IMAGE = "image"
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,9 @@ class PageRange:
             return _refused(f"{PAGES_HEADER} does not go with a frame, whose items are images")
         pages, dpi = headers.get(PAGES_HEADER.lower(), "1-").strip(), headers.get(DPI_HEADER.lower(), str(DEFAULT_DPI))
         found = re.fullmatch(r"([1-9]\d{0,5})(?:(-)([1-9]\d{0,5})?)?", pages, flags=re.ASCII)
-        if not found and pages != _IMAGE:
+        if not found and pages != ONE_IMAGE:
             return _refused(
-                f"{PAGES_HEADER} is {pages[:40]!r}; give a page, such as 3, a range, 1-10 or 5-, or {_IMAGE}"
+                f"{PAGES_HEADER} is {pages[:40]!r}; give a page, such as 3, a range, 1-10 or 5-, or {ONE_IMAGE}"
             )
         if not re.fullmatch(r"\d{1,4}", dpi.strip(), flags=re.ASCII) or not LEAST_DPI <= int(dpi) <= MOST_DPI:
             return _refused(f"{DPI_HEADER} is {dpi[:40]!r}; allowed are {LEAST_DPI} to {MOST_DPI}")

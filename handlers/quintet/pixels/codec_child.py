@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-
 from quintet.errors import Code, PageError
 from quintet.pixels.codec_messages import NO_PAGES, PageHead, PageRange, Reply, Request, receive_request, send_reply
 from quintet.pixels.documents.pages import Pages, open_pages
@@ -65,7 +63,7 @@ def _answer(body: bytes, request: Request, descriptors: list[int], limits: Limit
             opened = open_image(body, limits)
             return Reply(*opened.size_px, opened.is_plain_jpeg, opened.decode_bytes)
         with mmap.mmap(descriptors[0], request.length, offset=request.begin) as shared, memoryview(shared) as memory:
-            return Reply(*load_words(_image(body, request.pages, limits), memory))
+            return Reply(*_load(body, request.pages, limits, memory))
     except PageError as error:
         return Reply(code=error.failure.code, message=error.failure.message)
 
@@ -91,12 +89,12 @@ def _head(pages: Pages, number: int, dpi: int, limits: ImageLimits) -> PageHead:
         return PageHead(code=error.failure.code, message=error.failure.message[:_MOST_MESSAGE_CHARS])
 
 
-def _image(body: bytes, asked: PageRange, limits: ImageLimits) -> Image.Image:
-    """The image of a body, or of the one page that is asked for."""
+def _load(body: bytes, asked: PageRange, limits: ImageLimits, memory: memoryview) -> tuple[int, int]:
+    """The words of an image, or of the one page that is asked for; returns width and height."""
     if asked == NO_PAGES:
-        return open_image(body, limits).image
+        return load_words(open_image(body, limits).image, memory)
     with _document(body) as pages:
-        return pages.image(asked.first, asked.dpi, limits)
+        return load_words(pages.image(asked.first, asked.dpi, limits), memory)
 
 
 @contextlib.contextmanager
