@@ -17,7 +17,7 @@ from quintet_client.api.images import File, Image, load, load_file
 from quintet_client.api.page_stream import Key, PageStream
 from quintet_client.api.results import DocumentResult, Result, document_of, result_of
 from quintet_client.cancellation import Cancellation
-from quintet_client.errors import NotAuthorisedError, PageError, UsageError
+from quintet_client.errors import PageError, UsageError
 from quintet_client.service.batch_request import USUAL_PAGES
 from quintet_client.service.delivery import Delivery, GiveUpPolicy
 from quintet_client.service.isolation import Isolation
@@ -149,7 +149,7 @@ class QuintetClient:
         self.ensure_open()
         outcome = self._transport.read(Page("ready", PROBE_PAGE), READY_WITHIN_S)
         if isinstance(outcome, Unauthorised):
-            raise NotAuthorisedError(f"the server refused the token ({outcome.message})")
+            self._delivery(Cancellation()).note(outcome)  # which raises
         refused = isinstance(outcome, PageFailed) and outcome.code in set(Code)  # by a model of other things
         return refused or isinstance(outcome, Answered)
 

@@ -55,6 +55,8 @@ MAX_RESPONSE_BYTES = 64 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # A service cannot be set to take more (docs/settings.md).
 _MOST_LIMITS = Limits(1 << 31, 1 << 31, 1 << 29, 1000)
+# urllib3 begins with the class that did not succeed.
+_OWN_NAME = re.compile(r"^\w+\(host=.*?\): ")
 _CHUNK_BYTES = 1 << 16
 _PACKED = {"Content-Type": frames.MEDIA_TYPE}
 _log = logging.getLogger(__name__)
@@ -390,4 +392,4 @@ def _broken(error: requests.RequestException | HTTPError) -> Outcome:
 
 def _reason(error: requests.RequestException | HTTPError) -> str:
     cause = error.args[0] if error.args else error
-    return str(getattr(cause, "reason", cause))
+    return _OWN_NAME.sub("", str(getattr(cause, "reason", cause)))

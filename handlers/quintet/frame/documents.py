@@ -63,7 +63,7 @@ def open_document(chain: Chain, asked: PageRange, body: bytes) -> Document | Fai
     if isinstance(chain, ReadsDocuments) and not asked.is_image:
         found = chain.open_document(body, asked.first, asked.last, asked.dpi)
     if isinstance(found, Failure):
-        how = f": ask for some with a header such as {PAGES_HEADER}: 1-10"
+        how = f": ask for some, such as 1-10 ({PAGES_HEADER})"
         return Failure(found.code, found.message + how) if found.code is Code.DOCUMENT_TOO_LONG else found
     count, pages = found or (1, {})
     if not pages and (found or asked.first > 1):

@@ -19,9 +19,9 @@ from quintet.frame.shared_memory.buffers import SharedBuffers
 
 _JSON = "application/json"
 # Two thirds of TorchServe's max_response_size: it takes a worker with a longer answer for a broken one.
-_MOST_DOCUMENT_BYTES = 42 << 20
+MOST_DOCUMENT_BYTES = 42 << 20
 _TOO_LONG = Failure(
-    Code.DOCUMENT_TOO_LONG, f"the answer has {_MOST_DOCUMENT_BYTES} bytes before this page: ask for fewer pages"
+    Code.DOCUMENT_TOO_LONG, f"the answer has {MOST_DOCUMENT_BYTES} bytes before this page: ask for fewer pages"
 )
 _NO_BYTES = Failure(
     Code.UNSUPPORTED_FORMAT, "the body was sent as JSON or text: send it as application/octet-stream or as a frame"
@@ -220,7 +220,7 @@ def _of_document(request_id: str, document: Document, outcomes: Sequence[Outcome
     size = 0
     for number, outcome in zip(document.pages, outcomes, strict=True):
         answer = _dumped(_page(number, outcome, f"{request_id}.{number}", head))
-        if size + len(answer) > _MOST_DOCUMENT_BYTES:
+        if size + len(answer) > MOST_DOCUMENT_BYTES:
             answer = _dumped(_page(number, _TOO_LONG, f"{request_id}.{number}", head))
         size += len(answer)
         pages.append(answer)

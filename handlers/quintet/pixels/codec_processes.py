@@ -137,26 +137,33 @@ class CodecProcesses:
 
     def _ask(self, request: Request, body: bytes, descriptor: int | None = None) -> Reply | Failure:
         """Ask an idle process, or a new one; one that dies is not asked again."""
-        how = ""
+        how, (what, code) = "", _asked_about(request)
         for _ in range(_TRIES):
             codec = self._take()
             try:
                 reply = codec.ask(request, body, descriptor)
             except (EOFError, OSError, ValueError) as error:
                 if (how := codec.end(error)) == _TIMED_OUT:
-                    message = f"decoding the image takes more than {request.cpu_ms / 1000:g} s: encode it anew"
+                    message = f"decoding the {what} takes more than {request.cpu_ms / 1000:g} s: encode it anew"
                     return Failure(Code.IMAGE_TOO_COMPLEX, message)
-                logger.warning("a codec %s at an image of %d bytes", how, len(body))
+                logger.warning("a codec %s at the %s of %d bytes", how, what, len(body))
                 continue
             self._idle.put(codec)
             return Failure(reply.code, reply.message) if isinstance(reply.code, Code) else reply
-        return Failure(Code.IMAGE_DECODE_FAILED, f"the codec {how} at this image")
+        return Failure(code, f"the codec {how} at this {what}")
 
     def _take(self) -> "_Codec":
         try:
             return self._idle.get_nowait()
         except queue.Empty:
             return _Codec(self._limits)
+
+
+def _asked_about(request: Request) -> tuple[str, Code]:
+    """What it is, and the code of one that ends its codecs."""
+    if request.pages == NO_PAGES:
+        return "image", Code.IMAGE_DECODE_FAILED
+    return ("page", Code.PAGE_NOT_RENDERED) if request.length else ("document", Code.DOCUMENT_DAMAGED)
 
 
 class _Codec:

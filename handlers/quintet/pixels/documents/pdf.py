@@ -49,8 +49,8 @@ class PdfPages:
 
     def dpi_within(self, number: int, dpi: float, limits: ImageLimits) -> float:
         """At most `dpi`, so that neither the area nor a side is more than the service and a JPEG take."""
-        with self._page(number) as page:
-            width, height = page.get_size()
+        with _one_page(number):
+            width, height = self._size(number)
             # Each side is rounded up: so many pixels more than the area says.
             by_area = math.sqrt(max(1, limits.max_page_pixels - 2 * _LONGEST_SIDE_PX) / (width * height))
             by_side = _LONGEST_SIDE_PX / max(width, height)
@@ -59,8 +59,8 @@ class PdfPages:
     def size_px(self, number: int, dpi: float) -> tuple[int, int]:
         """As PDFium rounds it."""
         scale = dpi / _POINTS_PER_INCH
-        with self._page(number) as page:
-            width, height = page.get_size()
+        with _one_page(number):
+            width, height = self._size(number)
             return math.ceil(width * scale), math.ceil(height * scale)
 
     def image(self, number: int, dpi: float, limits: ImageLimits) -> Image.Image:
@@ -70,21 +70,26 @@ class PdfPages:
             PageError: it cannot be rendered.
         """
         scale = self.dpi_within(number, dpi, limits) / _POINTS_PER_INCH
-        with self._page(number) as page:
+        with _one_page(number), closing(self._pdf[number - 1]) as page:
             with closing(page.render(scale=scale)) as bitmap:
                 image: Image.Image = bitmap.to_pil()
             if _is_of_one_colour(image) and _lacks_an_image(page):
                 raise ValueError("its image is damaged, and nothing else is on it")
             return image
 
-    @contextmanager
-    def _page(self, number: int) -> Iterator[pypdfium2.PdfPage]:
-        """One page, open; what goes wrong with it is a PageError."""
-        try:
-            with closing(self._pdf[number - 1]) as page:
-                yield page
-        except (pypdfium2.PdfiumError, ValueError, IndexError, ArithmeticError) as error:
-            raise PageError(Code.PAGE_NOT_RENDERED, f"page {number} cannot be rendered: {error}") from error
+    def _size(self, number: int) -> tuple[float, float]:
+        """Width and height in points, without the content, which may take as long and as much as it likes."""
+        width, height = self._pdf.get_page_size(number - 1)
+        return width, height
+
+
+@contextmanager
+def _one_page(number: int) -> Iterator[None]:
+    """What goes wrong with a page is a PageError."""
+    try:
+        yield
+    except (pypdfium2.PdfiumError, ValueError, IndexError, ArithmeticError) as error:
+        raise PageError(Code.PAGE_NOT_RENDERED, f"page {number} cannot be rendered: {error}") from error
 
 
 def _not_opened(error: pypdfium2.PdfiumError) -> PageError:
