@@ -83,9 +83,13 @@ class QuintetClient:
             if not 0 < value < math.inf:
                 raise UsageError(f"{name} is {value}; give seconds above 0")
         _at_least_1("retries", retries)
-        server = server or os.environ.get(SERVER_VARIABLE) or DEFAULT_SERVER
-        tokens, model = _tokens(token_file, token), model or os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL
-        self._transport = HttpTransport(server, tokens, timeout_s, model, leave_out)
+        self._transport = HttpTransport(
+            _given(server, SERVER_VARIABLE, DEFAULT_SERVER),
+            _tokens(token_file, token),
+            timeout_s,
+            _given(model, MODEL_VARIABLE, DEFAULT_MODEL),
+            leave_out,
+        )
         self._give_up = GiveUpPolicy(give_up_s, timeout_s)
         self._isolation = Isolation()
         self._retries = retries
@@ -220,6 +224,11 @@ class QuintetClient:
 
     def _delivery(self, cancellation: Cancellation) -> Delivery:
         return Delivery(self._transport, self._give_up, self._retries, cancellation.wait, self._isolation)
+
+
+def _given(value: str | None, variable: str, default: str) -> str:
+    """What was given, or stands in the environment."""
+    return (os.environ.get(variable) or default) if value is None else value
 
 
 def _tokens(token_file: Path | str | None, token: str | None) -> TokenSource:
