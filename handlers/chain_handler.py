@@ -15,7 +15,7 @@ from quintet.errors import Code, Failure
 from quintet.frame import frames
 from quintet.frame.chain import Body, Chain, Outcome, find_chain, make_ready
 from quintet.frame.choices import Choices
-from quintet.frame.documents import PageRange, open_document
+from quintet.frame.documents import DocumentOptions, open_document
 from quintet.frame.metrics import BatchStats, Metric, Metrics
 from quintet.frame.requests import Pace, Reply, Request, admit, batches_of, in_order, parse_request, respond
 from quintet.frame.settings import FrameSettings
@@ -82,7 +82,7 @@ class ChainHandler:
         request_id = headers.get("x-request-id") or context.get_request_id(number)
         # Out of the server's hands: the pages of a frame are copies of it.
         body = next((request.pop(name) for name in _BODY_NAMES if name in request), b"")
-        choice, asked = self._choices.asked_for(headers), PageRange.asked_for(headers)
+        choice, asked = self._choices.asked_for(headers), DocumentOptions.asked_for(headers)
         if isinstance(asked, Failure):
             return Request(request_id, refusal=asked)
         opened = partial(open_document, self._chain, asked)

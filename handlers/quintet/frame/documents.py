@@ -15,37 +15,44 @@ LEAST_DPI, MOST_DPI = 36, 1200
 _LAST = 999_999
 
 
+_RANGE = re.compile(r"([1-9]\d{0,5})(?:(-)([1-9]\d{0,5})?)?", flags=re.ASCII)
+_NUMBER = re.compile(r"\d{1,4}", flags=re.ASCII)
+
+
 @dataclass(frozen=True)
-class PageRange:
-    """Pages that a request asks for by number, and their resolution."""
+class DocumentOptions:
+    """What a request asks for, should its body be a document: pages by number, and their resolution."""
 
     first: int = 1
     last: int = _LAST
     dpi: int = DEFAULT_DPI
-    is_image: bool = False  # the body is one image, whatever else it may be
+    is_image: bool = False  # it is one image, whatever else it may be
 
     @classmethod
     def asked_for(cls, headers: Mapping[str, str]) -> Self | Failure:
         """What headers say, whose names are in lower case; INVALID_PARAMETER if they are wrong, or go with a frame."""
+        pages = headers.get(PAGES_HEADER.lower(), "1-").strip()
+        dpi = headers.get(DPI_HEADER.lower(), str(DEFAULT_DPI)).strip()
         if is_packed(headers.get("content-type")) and PAGES_HEADER.lower() in headers:
             return _refused(f"{PAGES_HEADER} does not go with a frame, whose items are images")
-        pages, dpi = headers.get(PAGES_HEADER.lower(), "1-").strip(), headers.get(DPI_HEADER.lower(), str(DEFAULT_DPI))
-        found = re.fullmatch(r"([1-9]\d{0,5})(?:(-)([1-9]\d{0,5})?)?", pages, flags=re.ASCII)
-        if not found and pages != ONE_IMAGE:
-            return _refused(
-                f"{PAGES_HEADER} is {pages[:40]!r}; give a page, such as 3, a range, 1-10 or 5-, or {ONE_IMAGE}"
-            )
-        if not re.fullmatch(r"\d{1,4}", dpi.strip(), flags=re.ASCII) or not LEAST_DPI <= int(dpi) <= MOST_DPI:
+        if not _NUMBER.fullmatch(dpi) or not LEAST_DPI <= int(dpi) <= MOST_DPI:
             return _refused(f"{DPI_HEADER} is {dpi[:40]!r}; allowed are {LEAST_DPI} to {MOST_DPI}")
-        if not found:
+        if pages == ONE_IMAGE:
             return cls(is_image=True)
-        first, dash, last = found.groups()
-        asked = cls(int(first), int(last or (_LAST if dash else first)), int(dpi))
-        return (
-            asked
-            if asked.first <= asked.last
-            else _refused(f"{PAGES_HEADER} is {pages}; a range begins before it ends")
-        )
+        first, last = _range_of(pages)
+        if first > last:
+            what = f"{PAGES_HEADER} is {pages[:40]!r}"
+            return _refused(f"{what}; give a page, such as 3, a range, 1-10 or 5-, or {ONE_IMAGE}")
+        return cls(first, last, int(dpi))
+
+
+def _range_of(pages: str) -> tuple[int, int]:
+    """The first and the last; of what is no range the first is behind the last."""
+    found = _RANGE.fullmatch(pages)
+    if not found:
+        return 1, 0
+    first, dash, last = found.groups()
+    return int(first), int(last or (_LAST if dash else first))
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class Document:
     body: bytes
 
 
-def open_document(chain: Chain, asked: PageRange, body: bytes) -> Document | Failure | None:
+def open_document(chain: Chain, asked: DocumentOptions, body: bytes) -> Document | Failure | None:
     """The pages of a document that are asked for; None if the chain takes the body as it is."""
     found = None
     if isinstance(chain, ReadsDocuments) and not asked.is_image:

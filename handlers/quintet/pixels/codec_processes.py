@@ -28,7 +28,7 @@ _HEADER_BYTES = 64 << 20
 _LARGEST_WEBP_BYTES = 8 * (1 << 14) ** 2
 # What opening a document takes beside its bytes: a page's largest scan is in memory whole, at its own resolution. And a
 # pixel of a page: PDFium's picture, one more for each group that is transparent, Pillow's, and that in RGB.
-_DOCUMENT_BYTES = 512 << 20
+_DOCUMENT_BYTES = 256 << 20
 _DOCUMENT_PIXEL_BYTES = 20
 # The largest page has all of `decode_s`, smaller ones as much as they are smaller, none and no header less than this.
 _LEAST_SHARE = 0.1

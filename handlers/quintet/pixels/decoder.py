@@ -80,16 +80,12 @@ class Decoder:
         if isinstance(found, Failure):
             return found
         count, pages = found
-        ends = accumulate(
-            0 if isinstance(page, Failure) else page.size_px[0] * page.size_px[1] for page in pages.values()
-        )
+        ends = accumulate(0 if isinstance(page, Failure) else math.prod(page.size_px) for page in pages.values())
         most = self._settings.document_pixels
-        too_many = Failure(
-            Code.IMAGE_TOO_LARGE, f"up to this page there are more than {most} pixels: ask for fewer pages"
-        )
-        return count, {
-            number: page if end <= most else too_many for (number, page), end in zip(pages.items(), ends, strict=True)
-        }
+        message = f"the pages up to this one have more than {most} pixels: ask for fewer, or for fewer pixels an inch"
+        beyond = Failure(Code.IMAGE_TOO_LARGE, message)
+        placed = zip(pages.items(), ends, strict=True)
+        return count, {number: page if end <= most else beyond for (number, page), end in placed}
 
     def __call__(self, pages: Sequence[AnyPage]) -> list[AnyPicture | Failure]:
         """The pixels of each page as a viewer shows them, or why not: the device and the host work side by side."""
