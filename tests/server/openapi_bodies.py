@@ -40,6 +40,12 @@ schemathesis.openapi.media_type("application/octet-stream", images | documents)
 schemathesis.openapi.media_type(frames.MEDIA_TYPE, whole_frames | broken_frames | st.binary(max_size=60))
 
 
+@schemathesis.hook
+def filter_body(_context, body):
+    """Leave out forms with a field that has no name, at which TorchServe fails as the description says."""
+    return not (isinstance(body, dict) and "" in body)
+
+
 def request_schema(name):
     """A schema of the description by its name."""
     return Draft202012Validator({**DESCRIPTION, "$ref": f"#/components/schemas/{name}"})

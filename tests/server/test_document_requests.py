@@ -81,14 +81,13 @@ def test_a_document_that_cannot_be_read_has_one_error(service: torchserve.Servic
 def test_a_page_that_ends_its_codec_is_an_error_in_its_place_and_neighbours_are_read(
     service: torchserve.Service,
 ) -> None:
-    cut = TIFF[: len(TIFF) * 2 // 3]
+    cut = TIFF[:-1000]
     bodies = [growing_pdf(), PDF, cut, PAGE, b"%PDF-", encrypted_pdf(SHEETS, "a word")]
     with ThreadPoolExecutor(len(bodies)) as threads:
         growing, whole, broken, page, *refused = threads.map(lambda body: send(service, body), bodies)
     assert texts(growing) == {1: "PAGE_NOT_RENDERED", 2: ""}
     assert texts(whole) == dict(enumerate(TEXTS, 1))
-    assert texts(broken)[1] == TEXTS[0]
-    assert set(texts(broken).values()) == {TEXTS[0], "IMAGE_DECODE_FAILED"}
+    assert list(texts(broken).values()) == [*TEXTS[:2], "IMAGE_DECODE_FAILED"]
     assert page.json()["text"] == TEXTS[0]
     assert [answer.json()["error"]["code"] for answer in refused] == ["DOCUMENT_DAMAGED", "DOCUMENT_ENCRYPTED"]
 
