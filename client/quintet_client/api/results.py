@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from quintet_client.errors import PageError
-from quintet_client.service.documents import PAGE_FIELDS, PAGE_SCHEMA, check_page, parsed
+from quintet_client.service.documents import DOCUMENT_SCHEMA, PAGE_FIELDS, PAGE_SCHEMA, check_page, parsed
 from quintet_client.service.outcomes import Final, PageFailed
 
 PointPx = tuple[float, float]
@@ -75,6 +75,16 @@ class PageResult:
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
+@dataclass(frozen=True, slots=True)
+class DocumentResult:
+    """The pages of a document that were asked for, in order: each with its number and its result or its error."""
+
+    request_id: str  # of the request in the server's log; a page's has its number behind it
+    model: str  # as of a page
+    page_count: int  # of the document
+    pages: tuple[tuple[int, "Result | PageError"], ...]
+
+
 # Of quintet.page/1 the page, of another schema the JSON object as a dict: which it is depends on the model that was
 # asked. A type checker lets the fields of both be used.
 Result: TypeAlias = PageResult | Any
@@ -91,6 +101,24 @@ def result_of(outcome: Final) -> Result:
     if document.get("schema") == PAGE_SCHEMA:
         return page_of(document, outcome.request_id, outcome.model)
     return {**document, "request_id": outcome.request_id}
+
+
+def document_of(outcome: Final) -> DocumentResult:
+    """What was read of a document; an image is a document of one page. Raises as `result_of`."""
+    if isinstance(outcome, PageFailed):
+        raise PageError(outcome.code, outcome.message, outcome.request_id)
+    document = parsed(outcome.document)
+    if document.get("schema") != DOCUMENT_SCHEMA:
+        return DocumentResult(outcome.request_id, outcome.model, 1, ((1, result_of(outcome)),))
+    pages = tuple((page["page"], _result_or_error(page)) for page in document["pages"])
+    return DocumentResult(outcome.request_id, outcome.model, document["page_count"], pages)
+
+
+def _result_or_error(page: Mapping[str, Any]) -> "Result | PageError":
+    if (result := page.get("result")) is None:
+        return PageError(*(str(page["error"].get(name, "")) for name in ("code", "message", "request_id")))
+    typed = result["schema"] == PAGE_SCHEMA
+    return page_of(result, str(result.get("request_id", "")), result["model"]) if typed else result
 
 
 def page_of(page: Mapping[str, Any], request_id: str = "", model: str = "") -> PageResult:
@@ -110,7 +138,7 @@ def page_of(page: Mapping[str, Any], request_id: str = "", model: str = "") -> P
         lines=tuple(map(_line, page["lines"])),
         text=page["text"],
         left_out=tuple(page.get("left_out", ())),
-        extra=_others(page, "schema", "model", "left_out", *PAGE_FIELDS),
+        extra=_others(page, "schema", "model", "request_id", "left_out", *PAGE_FIELDS),
     )
 
 

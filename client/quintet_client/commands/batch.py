@@ -8,12 +8,11 @@ from pathlib import Path
 
 from quintet_client.cluster.settings import BatchSettings
 from quintet_client.commands import Subparsers
-from quintet_client.commands.connection import MODEL_VARIABLE
 from quintet_client.commands.runs import add_places, add_run_options, cancelled_by_signals, reported
 from quintet_client.errors import UsageError
 from quintet_client.run.events import Events
 from quintet_client.run.report import Report
-from quintet_client.service.transport import DEFAULT_MODEL
+from quintet_client.service.transport import DEFAULT_MODEL, MODEL_VARIABLE
 
 _EPILOG = """\
 examples:

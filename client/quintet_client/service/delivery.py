@@ -77,7 +77,7 @@ class GiveUpPolicy:
         if waited_s > self._limits_s[outcome.busy]:
             raise ServerUnreachableError(
                 f"no page could be sent for {waited_s:.0f} s ({outcome.message}); "
-                "start the server or give --server, then run the same command again to go on"
+                "start the server, or give the address that it has"
             )
 
 
@@ -198,7 +198,7 @@ class Delivery:
         """Note that an attempt came to nothing; raises where that is final."""
         if isinstance(outcome, Unauthorised):
             raise NotAuthorisedError(
-                f"the server refused the token ({outcome.message}); give the server's key file with --token-file"
+                f"the server refused the token ({outcome.message}); give that of its key file, key_file.json"
             )
         self._give_up.note(outcome)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 PAGE_SCHEMA = "quintet.page/1"
+DOCUMENT_SCHEMA = "quintet.document/1"
 # Name and version of a form, such as "quintet.page/1".
 _SCHEMA = re.compile(r"[\w.-]{1,100}/[1-9][0-9]{0,8}", re.ASCII)
 # Integers that all readers of JSON agree on; no coordinate comes near.
@@ -36,6 +37,22 @@ def check_answer(document: Mapping[str, Any]) -> None:
         raise ValueError("it has no model")
     if schema == PAGE_SCHEMA:
         check_page(document)
+    if schema == DOCUMENT_SCHEMA:
+        _check_document(document)
+
+
+def _check_document(document: Mapping[str, Any]) -> None:
+    """Raise ValueError unless each of its pages has a number and either a result or an error."""
+    pages = document.get("pages")
+    if type(pages) is not list or not _is_size(document.get("page_count")):
+        raise ValueError("it has no pages")
+    for page in pages:
+        if type(page) is not dict or not _is_size(page.get("page")):
+            raise ValueError("a page of it has no number")
+        if isinstance(result := page.get("result"), dict) and result.get("schema") != DOCUMENT_SCHEMA:
+            check_answer(result)
+        elif not isinstance(error := page.get("error"), dict) or not _are_texts(map(error.get, ("code", "message"))):
+            raise ValueError(f"page {page['page']} of it has neither a result nor an error")
 
 
 def check_page(page: Mapping[str, Any]) -> None:
