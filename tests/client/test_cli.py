@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 import time
 
 import pytest
@@ -145,8 +146,9 @@ def test_a_run_goes_on_when_nobody_reads_its_events(folder, output, environment)
 
 
 def on_terminal(command, environment):
-    """Run a command whose three streams are a terminal; gives what the terminal got."""
+    """Run a command whose three streams are a terminal of 140 columns; gives what the terminal got."""
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (40, 140))
     running = subprocess.Popen(command, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     shown = b""
