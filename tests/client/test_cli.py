@@ -4,14 +4,19 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import termios
 import time
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 from quintet_client import cli
+from quintet_client.cluster.settings import BatchSettings
 from quintet_client.run.report import client_version
+from quintet_client.run.settings import ReadSettings
 from reading import CLIENT_ROOT, answers, assert_adds_up, read, report, write_pages
 from scripted_server import ScriptedServer, our_error, page_answer
 
@@ -79,6 +84,20 @@ def test_a_file_called_dash_is_read_as_a_path(folder, output, monkeypatch):
     with ScriptedServer() as server:
         assert cli.main(["read", "./-", str(output), "--server", server.url, "--loaders", "0"]) == 0
     assert set(answers(output)) == {"-"}
+
+
+@pytest.mark.parametrize("command", ["read", "batch"])
+def test_help_names_every_default_that_is_one(command, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    kind = {"read": ReadSettings, "batch": BatchSettings}[command](Path(), Path())
+    for name, default in asdict(kind).items():
+        if type(default) in (int, float):
+            assert re.search(rf"--{name.replace('_', '-')} \S+ [^()]*\(default: {default}\)", said), name
+    assert said.count("127.0.0.1:8080") == (command == "read")
+    assert "default: None" not in said
+    assert "default: False" not in said
 
 
 def test_an_empty_list_is_a_run_of_no_pages(output, monkeypatch):

@@ -1,13 +1,16 @@
 """What a run says of itself while it goes, beside what is true: pace, time left, a server that is away."""
 
+import itertools
 import json
 import logging
 import re
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
+from quintet.frame import stage_times
 from reading import read, report, wait_until, write_pages
 from scripted_server import Reply, ScriptedServer, our_error, page_answer
 from test_cli import QUINTET, environment, on_terminal
@@ -55,7 +58,7 @@ def test_the_time_left_is_about_what_is_left_and_counts_down_between_answers(eve
     assert len(shown) > 10
     for event in shown:
         assert event["eta_s"] == pytest.approx(seconds - event["seconds"], abs=0.4 * PAGE_S * 40)
-    pairs = [(one, other) for one, other in zip(shown, shown[1:], strict=False) if one["ok"] == other["ok"]]
+    pairs = [(one, other) for one, other in itertools.pairwise(shown) if one["ok"] == other["ok"]]
     assert pairs
     assert all(other["eta_s"] <= one["eta_s"] for one, other in pairs)
 
@@ -107,3 +110,13 @@ def test_a_server_that_is_not_there_is_said_at_once_and_again(folder, output, ca
     assert "refused; trying again for 3 s" in said[0].message
     assert said[0].created - begin < 2
     assert re.search(r"for \d+ s; trying again for \d s more", said[1].message)
+
+
+@pytest.mark.parametrize("pack", [1, 8])
+def test_the_report_has_the_time_of_each_stage_of_the_services(folder, output, pack):
+    write_pages(folder, 16)
+    times = (stage_times.HEADER, "decode=0.25, text_detection=1.5")
+    with ScriptedServer(lambda request: replace(page_answer(request), headers=(times,))) as server:
+        assert read(folder, output, server.url, "--pack", pack) == 0
+    answers = len(server.packs)
+    assert report(output)["stage_seconds"] == {"decode": 0.25 * answers, "text_detection": 1.5 * answers}

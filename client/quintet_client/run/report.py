@@ -120,6 +120,7 @@ class Clock:
         self.load = Stopwatch()
         self.request = Stopwatch()
         self.write = Stopwatch()
+        self.service: Counter[str] = Counter()  # seconds of the service's own stages, for all pages together
 
     @property
     def seconds(self) -> float:
@@ -193,6 +194,7 @@ class Report:
             "errors": tally.codes,
             "pages_per_s": round(self.pages_per_s, 3),
             "stages": {name: getattr(self.clock, name).summary() for name in ("load", "request", "write")},
+            "stage_seconds": {stage: round(seconds, 3) for stage, seconds in self.clock.service.items()},
             "exports": self.exports,
             "model": self.model,
             "exit_code": int(self.exit_code),
