@@ -11,6 +11,8 @@ from dataclasses import replace
 
 import pytest
 from quintet.frame import stage_times
+from quintet_client.viewer.data.run import Run
+from quintet_client.viewer.data.summary import summarise
 from reading import read, report, wait_until, write_pages
 from scripted_server import Reply, ScriptedServer, our_error, page_answer
 from test_cli import QUINTET, environment, on_terminal
@@ -120,3 +122,29 @@ def test_the_report_has_the_time_of_each_stage_of_the_services(folder, output, p
         assert read(folder, output, server.url, "--pack", pack) == 0
     answers = len(server.packs)
     assert report(output)["stage_seconds"] == {"decode": 0.25 * answers, "text_detection": 1.5 * answers}
+
+
+def test_the_viewer_shows_the_speed_and_time_of_the_log_and_no_idle_time(folder, output):
+    """While a run goes, when it has ended, and after another one that began later."""
+    seen = []
+
+    def look():
+        wait_until(lambda: (output / "ledger.sqlite").exists() and summarise(Run(output)).counts["ok"] > 8)
+        seen.append((summarise(Run(output)).sittings[-1], time.time()))
+
+    with ScriptedServer(OneReader()) as server:
+        for first_page in (0, 30):
+            write_pages(folder, first_page + 30)
+            looking = threading.Thread(target=look)
+            if not first_page:
+                looking.start()
+            assert read(folder, output, server.url, "--pack", 4, "--in-flight", 8) == 3
+            last, whole = summarise(Run(output)).sittings[-1], report(output)
+            assert last.seconds == pytest.approx(whole["seconds"], abs=0.1)
+            assert last.pages_per_s == pytest.approx(whole["pages_per_s"], rel=0.05)
+            assert (last.ok, last.failed) == (20, 10)
+            time.sleep(2.1)
+        looking.join()
+    going, at = seen[0]
+    assert going.seconds == pytest.approx(at - going.started_at.timestamp(), abs=0.5)
+    assert going.pages_per_s == going.ok / going.seconds <= 1 / PAGE_S
