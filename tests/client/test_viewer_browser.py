@@ -199,11 +199,13 @@ def test_everything_that_can_be_used_has_a_name(browser, url):
 
 SCREENS = (("", ".tile"), ("pages", ".card"), ("failures", "td"), (f"page?id={TURNED}", ".line"))
 # What scrolls within something that scrolls, or is cut off.
-NESTED = """return [...document.querySelectorAll('main *')].filter(e => /auto|scroll/.test(getComputedStyle(e).overflowY)
-    && e.scrollHeight > e.clientHeight + 1).map(e => e.className)"""
+NESTED = """return [...document.querySelectorAll('main *')].filter(e =>
+    /auto|scroll/.test(getComputedStyle(e).overflowY) && e.scrollHeight > e.clientHeight + 1
+).map(e => e.className)"""
 CUT_OFF = """return [...document.querySelectorAll('.bars span, .chart text, td, th, .tile dd')].filter(e => {
     const own = e.getBoundingClientRect(), panel = e.closest('.panel, .tile').getBoundingClientRect();
-    return own.left < panel.left || own.right > panel.right || e.scrollWidth > e.clientWidth + 1 && e.clientWidth;
+    const overflows = e.clientWidth && e.scrollWidth > e.clientWidth + 1;
+    return own.width && (own.left < panel.left || own.right > panel.right || overflows);
 }).map(e => e.textContent)"""
 
 
