@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from quintet.errors import Code, Failure
-from quintet.frame import frames
+from quintet.frame import frames, stage_times
 from quintet.frame.chain import Body, Chain, Outcome, find_chain, make_ready
 from quintet.frame.choices import Choices
 from quintet.frame.documents import DocumentOptions, open_document
@@ -108,7 +108,9 @@ class ChainHandler:
         _log_requests(requests, stats, seconds)
         replies = respond(requests, outcomes, self._choices.head)
         workers = {frames.WORKERS_HEADER: self._workers.header()}
-        return [_respond(number, reply, workers, context) for number, reply in enumerate(replies)]
+        shares = [len(request.bodies) / max(1, len(bodies)) for request in requests]
+        heads = [workers | stage_times.to_header(stats.stage_seconds, share) for share in shares]
+        return [_respond(number, reply, heads[number], context) for number, reply in enumerate(replies)]
 
     def _read(self, chain: Chain, bodies: Sequence[Body]) -> list[Outcome]:
         """Run a chain; when it fails, halve the batch until the page that makes it fail stands alone."""
@@ -128,10 +130,10 @@ def _give_memory_back() -> None:
         trim(0)
 
 
-def _respond(number: int, reply: Reply, workers: Mapping[str, str], context: Any) -> bytes:
+def _respond(number: int, reply: Reply, head: Mapping[str, str], context: Any) -> bytes:
     context.set_response_content_type(number, reply.content_type)
     context.set_response_status(reply.status, reply.phrase, number)
-    for name, value in {**reply.headers, **workers}.items():
+    for name, value in {**reply.headers, **head}.items():
         context.set_response_header(number, name, value)
     return reply.body
 

@@ -8,13 +8,14 @@ import re
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import requests
-from quintet.frame import frames
+from quintet.frame import frames, stage_times
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from quintet_client.errors import UsageError
@@ -87,6 +88,10 @@ class Transport(Protocol):
     def ask_limits(self) -> Served | Trouble:
         """Ask once what the service takes, and which model it has; an outcome says why it did not answer."""
 
+    @property
+    def stage_seconds(self) -> Mapping[str, float]:
+        """How long the service's stages took for what it answered, as far as it says so, in its order."""
+
 
 class _Reply(NamedTuple):
     """One complete answer."""
@@ -131,6 +136,8 @@ class HttpTransport:
         self._sessions_lock = threading.Lock()
         self._frames_refused = threading.Event()
         self._lost_requests = LostRequestDetector(timeout_s, self._probe)
+        self._stages_lock = threading.Lock()
+        self.stage_seconds: Counter[str] = Counter()
 
     @property
     def takes_frames(self) -> bool:
@@ -251,6 +258,8 @@ class HttpTransport:
             return traced(_broken(error), request_id)
         except _BadBodyError as error:
             return TryFailed("BAD_ANSWER", str(error), request_id)
+        with self._stages_lock:
+            self.stage_seconds.update(stage_times.from_header(reply.headers.get(stage_times.HEADER, "")))
         _log.debug("request %s: %d bytes, HTTP %d", request_id, len(body), reply.status)
         return reply
 
