@@ -26,7 +26,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
     sheet = Image.new("RGB", (2 * width, 2 * height), "white")
     for number, page in enumerate(drawn):
         sheet.paste(page, (number % 2 * width, number // 2 * height))
-    return sorted(folder.glob("page-*"))[0].read_bytes(), encode(sheet)
+    return min(folder.glob("page-*")).read_bytes(), encode(sheet)
 
 
 def lines(chain: PageChain, bodies: list[bytes]) -> list[list[dict[str, Any]]]:
