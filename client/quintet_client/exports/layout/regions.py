@@ -15,9 +15,9 @@ _HEADINGS = frozenset({"title", "figure_caption", "table_caption"})
 def settled(page: PageResult) -> PageResult:
     """Return an upright page with its lines in the regions that they are shown with.
 
-    A table's head is in the table. A figure around most of the page's text, or around text of other regions, is a frame:
-    its label becomes "text". Regions most of whose lines are read in one row with lines of others, a form's labels and its
-    values, have none; running text keeps its own, whatever stands beside it.
+    A table's head is in the table. A figure around most of the page's text, or around text of other regions, is a
+    frame: its label becomes "text". Regions most of whose lines are read in one row with lines of others, such as a
+    form's labels and its values, lose them; running text keeps its own, whatever stands beside it.
     """
     lines = list(page.lines)
     for table in page.tables:

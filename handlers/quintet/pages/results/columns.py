@@ -25,7 +25,7 @@ _PROSE_WIDTH_IN = {"table": 9.0, "header": inf, "footer": inf}
 _PROSE_PITCH = 1.7
 # Fewer lines are no column: a form's label has one.
 _PROSE_LINES = 2
-# An address has a name and at least two lines more, some of them with numbers in it: a street's, a postal code. A column of
+# An address has a name and at least two lines more, some with numbers in them: a street's, a postal code. A column of
 # labels has none, a column of a table's numbers nothing else.
 _ADDRESS_LINES = 3
 _ADDRESS_NUMBERS = 2 / 3
@@ -129,7 +129,7 @@ def _prose(boxes_px: Sequence[Box], labels: Sequence[str | None]) -> list[bool]:
 def _addresses(
     boxes_px: Sequence[Box], regions: Sequence[int | None], labels: Sequence[str | None], texts: Sequence[str]
 ) -> set[int]:
-    """The lines of addresses and the like: regions of text with one line a row, numbers in some lines and not in others."""
+    """The lines of addresses and the like: regions of text with one line a row, some with numbers and some without."""
     stacks: dict[int, list[int]] = {}
     for number, (region, label) in enumerate(zip(regions, labels, strict=True)):
         if region is not None and label == "text":
@@ -137,7 +137,9 @@ def _addresses(
     found = set[int]()
     for stack in stacks.values():
         numbers = sum(any(map(str.isdigit, texts[number])) for number in stack)
-        steps = [(boxes_px[lower][1] - boxes_px[upper][1], _height(boxes_px[upper])) for upper, lower in pairwise(stack)]
+        steps = [
+            (boxes_px[lower][1] - boxes_px[upper][1], _height(boxes_px[upper])) for upper, lower in pairwise(stack)
+        ]
         is_close = all(height / 2 < step <= _PROSE_PITCH * height for step, height in steps)
         if len(stack) >= _ADDRESS_LINES and is_close and 0 < numbers <= _ADDRESS_NUMBERS * len(stack):
             found.update(stack)

@@ -1,7 +1,7 @@
 """Cells of the tables on one page: rows and columns from the positions of lines, as far as they can be told.
 
-Layout says where tables are; columns are the bands of the page that enough rows have ink in. Plain Python on the host, like
-`columns`: a table has at most four times as many cells as lines.
+Layout says where tables are; columns are the bands of the page that enough rows have ink in. Plain Python on the host,
+like `columns`: a table has at most four times as many cells as lines.
 """
 
 from collections.abc import Sequence
@@ -29,8 +29,8 @@ def tables_of(
 ) -> list[tuple[int, list[Row]]]:
     """The tables whose cells can be told, each as its region and its rows, all with equally many cells, some empty.
 
-    A table is what stands in its region and its head, from the first to the last row with several cells. Where other lines
-    are read amidst it, where it is read in columns, or where most rows have one cell, it cannot be told.
+    A table is what stands in its region and its head, from the first to the last row with several cells. Where other
+    lines are read amidst it, where it is read in columns, or where most rows have one cell, it cannot be told.
 
     Args:
         boxes_px: x0, y0, x1, y1 of each line on the levelled page, in reading order.
@@ -39,24 +39,21 @@ def tables_of(
     """
     last = {region: place for place, region in enumerate(regions)}
     tables = []
-    place = 0
-    while place < len(boxes_px):
-        start, place = place, place + 1
-        region = regions[start]
-        if region is None or labels[start] != "table":
-            continue
-        place = last[region] + 1
-        # Layout takes the cells of a head, all or some, for captions.
-        if all(own == region or label == "table_caption" for own, label in zip(regions[start:place], labels[start:place])):
-            while start and labels[start - 1] == "table_caption" and _beside(boxes_px[start - 1], boxes_px[start]):
-                start -= 1
-            cells = _cells(boxes_px, _with_head(boxes_px, labels, _rows(boxes_px, range(start, place))))
-            tables += [(region, cells)] if cells else []
+    start = 0
+    while start < len(boxes_px):
+        region, end = regions[start], start + 1
+        if region is not None and labels[start] == "table":
+            end = last[region] + 1
+            # Layout takes the cells of a head, all or some, for captions.
+            if all(regions[n] == region or labels[n] == "table_caption" for n in range(start, end)):
+                cells = _cells(boxes_px, _with_head(boxes_px, labels, _rows(boxes_px, range(start, end))))
+                tables += [(region, cells)] if cells else []
+        start = end
     return tables
 
 
 def _rows(boxes_px: Sequence[Box], places: Sequence[int]) -> list[list[int]]:
-    """Lines in rows, by the rule of `reading_order.in_rows`; none if they are read in another order than from top to bottom."""
+    """Lines in rows, by the rule of `reading_order.in_rows`; none if they are not read from top to bottom."""
     rows: list[list[int]] = [[places[0]]]
     for before, place in pairwise(places):
         if _beside(boxes_px[before], boxes_px[place]):
@@ -69,16 +66,29 @@ def _rows(boxes_px: Sequence[Box], places: Sequence[int]) -> list[list[int]]:
 
 
 def _with_head(boxes_px: Sequence[Box], labels: Sequence[str | None], rows: list[list[int]]) -> list[list[int]]:
-    """A table's rows, before them the row with several cells that is read right before, if it is about as near as they are."""
-    end = rows[0][0] if len(rows) > 1 else 0
-    start = end - 1
-    while start > 0 and _beside(boxes_px[start - 1], boxes_px[start]):
-        start -= 1
-    if end - start < 2 or not _NO_HEADS.isdisjoint(labels[start:end]):
+    """A table's rows with what is read right before them: the rest of the first, and a head of several cells.
+
+    A head is about as near as the rows are to one another.
+    """
+    if len(rows) < 2:
         return rows
+    begin = _row_start(boxes_px, labels, rows[0][0])
+    if begin < rows[0][0] and _beside(boxes_px[begin], boxes_px[rows[0][0]]):
+        rows = [[*range(begin, rows[0][0]), *rows[0]], *rows[1:]]
+        begin = _row_start(boxes_px, labels, begin)
+    end = rows[0][0]
     steps = [_centre(boxes_px[lower[0]]) - _centre(boxes_px[upper[0]]) for upper, lower in pairwise(rows)]
-    step = _centre(boxes_px[end]) - _centre(boxes_px[start])
-    return [list(range(start, end)), *rows] if 0 < step <= _HEAD_STEPS * median_high(steps) else rows
+    step = _centre(boxes_px[end]) - _centre(boxes_px[begin])
+    is_head = end - begin > 1 and 0 < step <= _HEAD_STEPS * median_high(steps)
+    return [list(range(begin, end)), *rows] if is_head else rows
+
+
+def _row_start(boxes_px: Sequence[Box], labels: Sequence[str | None], end: int) -> int:
+    """Where the row that is read right before `end` begins; `end` if that is a header's, a footer's or another table's."""
+    start = end
+    while start and labels[start - 1] not in _NO_HEADS and (start == end or _beside(*boxes_px[start - 1 : start + 1])):
+        start -= 1
+    return start
 
 
 def _cells(boxes_px: Sequence[Box], rows: Sequence[list[int]]) -> list[Row]:
