@@ -117,11 +117,18 @@ def _crossing_margins(boxes_px: Sequence[Box], labels: Sequence[str | None], tex
 
 
 def _prose(boxes_px: Sequence[Box], labels: Sequence[str | None]) -> list[bool]:
-    """Which lines are running text: long ones close under one another, and the short line that ends a paragraph."""
+    """Which lines are running text: long ones close under one another, and the short line that ends a paragraph.
+
+    Under text a table's lines need be no longer than others.
+    """
     least = [_PROSE_WIDTH_IN.get(label or "", _PROSE_WIDTH) for label in labels]
-    long = [box[2] - box[0] >= width * _height(box) for box, width in zip(boxes_px, least, strict=True)]
+    widths = [(box[2] - box[0]) / _height(box) if _height(box) else 0.0 for box in boxes_px]
+    long = [width >= wanted for width, wanted in zip(widths, least, strict=True)]
     neighbours = _neighbours(boxes_px)
     text = {number for pair in neighbours if all(long[number] for number in pair) for number in pair}
+    for upper, lower in neighbours:  # from top to bottom
+        if upper in text and widths[lower] >= _PROSE_WIDTH and least[lower] < inf:
+            text.add(lower)
     ends = {lower for upper, lower in neighbours if upper in text and least[lower] < inf}
     return [number in text or number in ends for number in range(len(boxes_px))]
 

@@ -84,7 +84,7 @@ def _with_head(boxes_px: Sequence[Box], labels: Sequence[str | None], rows: list
 
 
 def _row_start(boxes_px: Sequence[Box], labels: Sequence[str | None], end: int) -> int:
-    """Where the row that is read right before `end` begins; `end` if that is a header's, a footer's or another table's."""
+    """Where the row read right before `end` begins; `end` if that is a header's, a footer's or another table's."""
     start = end
     while start and labels[start - 1] not in _NO_HEADS and (start == end or _beside(*boxes_px[start - 1 : start + 1])):
         start -= 1
