@@ -118,7 +118,7 @@ def cells_right(kind: str, true_lines: Sequence[Line], result: Mapping[str, Any]
     texts = [line["text"] for line in true_lines]
     start = texts.index(first)
     end = texts.index(behind) if behind else len(texts)
-    pairs = match_quads([ln["quad"] for ln in true_lines[start:end]], [ln["quad_px"] for ln in result["lines"]])
+    pairs = match_quads([ln["quad"] for ln in true_lines[start:end]], [ln["quad_px"] for ln in result["lines"]], 0.1)
     places = {
         tuple(cell): (row, column)
         for table in result["tables"]

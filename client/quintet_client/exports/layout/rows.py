@@ -50,7 +50,7 @@ def is_running_text(lines: Sequence[Line]) -> bool:
     rows = in_rows(straightened(lines))
     right = max((box_around(line.quad_px)[2] for line in lines), default=0.0)
     breaks = [len(row) == len(below) == 1 and _is_full(row[0], below[0], right) for row, below in pairwise(rows)]
-    reads_on = len(breaks) < 2 or any(line.text[0].isalpha() and not line.text[0].isupper() for line in lines[1:])
+    reads_on = len(breaks) < 2 or any(line.text[:1].isalpha() and not line.text[:1].isupper() for line in lines[1:])
     return reads_on and 2 * sum(breaks) >= len(breaks)
 
 
@@ -60,9 +60,10 @@ def is_ideographic(character: str) -> bool:
 
 
 def _is_full(line: Line, below: Line, right: float) -> bool:
-    word = below.text[0] if is_ideographic(below.text[0]) else below.text.split()[0]
+    word = "".join(below.text.split()[:1])
+    word = word[:1] if is_ideographic(word[:1] or " ") else word
     x0, _y0, x1, _y1 = box_around(below.quad_px)
-    needed = (x1 - x0) * len(word) / len(below.text)
+    needed = (x1 - x0) * len(word) / max(len(below.text), 1)
     return box_around(line.quad_px)[2] + needed + _LOOSE * _height(line) >= right
 
 
