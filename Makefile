@@ -5,6 +5,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 UV     := $(BIN)/uv pip
+# Models and the running service of this Makefile are in this folder.
+unexport QUINTET_MODEL_STORE QUINTET_RUN_DIR
 CODE   := $(shell find handlers client -name '*.py' -o -name '*.yaml' -o -name '*.xml')
 
 # The chains that models, archive and serve are about: names, or module:Class of packages on the path.
@@ -31,7 +33,7 @@ ITEMS ?= build/samples-photos
 help: ## list the tasks
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: $(VENV)/.installed ## virtual environment, locked and hashed install, a Java runtime where none is there
+setup: $(VENV)/.installed ## virtual environment, locked and hashed install
 
 # uv installs in seconds; pip follows where uv cannot reach the index that pip is configured for.
 $(VENV)/.installed: $(LOCK) requirements/setup.lock pyproject.toml
@@ -41,37 +43,30 @@ $(VENV)/.installed: $(LOCK) requirements/setup.lock pyproject.toml
 	$(UV) install --quiet --python $(PY) --require-hashes -r $(LOCK) \
 	  || $(PY) -m pip install --quiet --require-hashes -r $(LOCK)
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
-	$(PY) -m quintet.operations.service java >/dev/null 2>&1 \
-	  || $(UV) install --quiet --python $(PY) --require-hashes -r requirements/java.lock \
-	  || $(PY) -m pip install --quiet --require-hashes -r requirements/java.lock
 	@touch $@
+
+models: archive ## the networks, converted and verified (MODELS="--files DIR"); the archive with them
 
 # Of other chains make does not know the files: they are looked at each time.
-models: $(if $(filter pages,$(CHAIN)),model_store/provenance.json) $(VENV)/.installed ## the networks, converted and verified (MODELS="--files DIR")
-	@for chain in $(OTHERS); do $(PY) -m quintet.operations.models --chain $$chain $(MODELS) || exit; done
+archive: $(if $(filter pages,$(CHAIN)),model_store/quintet.mar) $(VENV)/.installed ## model_store/NAME.mar, quintet.mar for pages, with its networks
+	@$(if $(OTHERS),$(BIN)/quintet models $(addprefix --chain ,$(OTHERS)) $(MODELS))
 
-model_store/provenance.json: $(VENV)/.installed $(wildcard $(addprefix handlers/quintet/,engine/weights.py engine/graphs/*.py engine/conversion/*.py pages/weights.py operations/models.py)) $(wildcard model_store/sources model_store/sources/*)
-	$(PY) -m quintet.operations.models
+model_store/quintet.mar: $(VENV)/.installed $(CODE) $(wildcard model_store/sources model_store/sources/*)
+	$(BIN)/quintet models
 	@touch $@
 
-archive: $(if $(filter pages,$(CHAIN)),model_store/quintet.mar) models ## model_store/NAME.mar, quintet.mar for pages
-	@$(if $(OTHERS),$(PY) -m quintet.operations.archive $(addprefix --chain ,$(OTHERS)))
-
-model_store/quintet.mar: model_store/provenance.json $(CODE)
-	$(PY) -m quintet.operations.archive
-
-serve: archive ## start the service; returns when all chains read (CHAIN="pages photos", FOREGROUND=1, SHARED_MEMORY=on)
-	$(if $(SHARED_MEMORY),QUINTET_SHARED_MEMORY=$(SHARED_MEMORY)) $(PY) -m quintet.operations.service $(CHAINS) $(if $(FOREGROUND),run,start)
+serve: $(VENV)/.installed ## start the service; returns when all chains read (CHAIN="pages photos", FOREGROUND=1, SHARED_MEMORY=on)
+	$(if $(SHARED_MEMORY),QUINTET_SHARED_MEMORY=$(SHARED_MEMORY)) $(BIN)/quintet serve $(CHAINS) $(if $(FOREGROUND),--foreground)
 
 stop: ## stop the service
-	@test ! -x $(PY) || $(PY) -m quintet.operations.service stop
+	@test ! -x $(BIN)/quintet || $(BIN)/quintet stop
 
-demo: $(if $(SAMPLE_$(CHAIN)),archive,demo-missing) ## everything on generated pages, or on photos (CHAIN=photos), with a summary
+demo: $(if $(SAMPLE_$(CHAIN)),$(VENV)/.installed,demo-missing) ## everything on generated pages, or on photos (CHAIN=photos), with a summary
 	rm -rf $(SAMPLES) $(RESULTS)
 	$(PY) -m $(SAMPLE_$(CHAIN)) --seed 7
-	$(PY) -m quintet.operations.service $(CHAINS) start
+	$(BIN)/quintet serve $(CHAINS)
 	$(BIN)/quintet read $(SAMPLES) $(RESULTS) $(READ_$(CHAIN)) --token-file build/serve/key_file.json; \
-	  status=$$?; $(PY) -m quintet.operations.service stop; test $$status -eq 0 -o $$status -eq 3
+	  status=$$?; $(BIN)/quintet stop; test $$status -eq 0 -o $$status -eq 3
 	$(PY) -m $(SUM_$(CHAIN)) $(SAMPLES)/truth.json $(RESULTS)
 
 build/samples-photos: | $(VENV)/.installed
@@ -110,10 +105,10 @@ build/peers/.installed: requirements/peers.lock $(VENV)/.installed
 
 bench: model_store/quintet.mar build/peers/.installed ## peers, habits one by one, the service and its limit in one table; and the photo chain's peer
 	$(PY) -m benchmarks.bench $(BENCH)
-	$(PY) -m quintet.operations.models --chain photos >/dev/null
+	$(BIN)/quintet models --chain photos >/dev/null
 	$(PY) -m benchmarks.bench_photos $(BENCH_PHOTOS)
 
-gpu-budget: model_store/provenance.json ## what a batch asks of a GPU, counted without one, and the speed that predicts: make gpu-budget GPU_BUDGET="--pages 8"
+gpu-budget: model_store/quintet.mar ## what a batch asks of a GPU, counted without one, and the speed that predicts: make gpu-budget GPU_BUDGET="--pages 8"
 	$(PY) -m benchmarks.gpu_budget $(GPU_BUDGET)
 
 cost-curve: archive $(if $(OTHERS),$(ITEMS)) ## speed and memory at 100, 1,000 and 5,000 small pages (CHAIN=photos)
@@ -147,11 +142,10 @@ format: $(VENV)/.installed ## let ruff fix what it can
 	$(BIN)/ruff format .
 
 COMPILE := $(UV) compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
-EXTRAS  := --extra bulk --extra serve --extra models
+EXTRAS  := --extra bulk --extra serve
 
 lock: ## compile the lock files again; they name no index
 	$(COMPILE) requirements/setup.in -o requirements/setup.lock
-	$(COMPILE) requirements/java.in -o requirements/java.lock
 	$(COMPILE) requirements/peers.in -o requirements/peers.lock
 	$(COMPILE) pyproject.toml -o requirements/client.lock
 	$(COMPILE) pyproject.toml $(EXTRAS) -c requirements/client.lock -o requirements/serve.lock

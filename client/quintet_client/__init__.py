@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from quintet import __version__
+
 if TYPE_CHECKING:
     from quintet_client.api.async_client import AsyncQuintetClient
     from quintet_client.api.client import QuintetClient
@@ -27,6 +29,7 @@ __all__ = [
     "Region",
     "ServerUnreachableError",
     "UsageError",
+    "__version__",
 ]
 
 _ERRORS = {"NotAuthorisedError", "PageError", "QuintetError", "ServerUnreachableError", "UsageError"}

@@ -8,11 +8,11 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from quintet_client.commands import batch, chain, completion, export, read, status
+from quintet_client import __version__
+from quintet_client.commands import batch, chain, completion, export, read, service, status
 from quintet_client.commands.terminal import log_to
 from quintet_client.commands.view import add_report, add_view
 from quintet_client.errors import ExitCode, QuintetError
-from quintet_client.run.report import client_version
 
 # In the order of `quintet --help`.
 _COMMANDS = (
@@ -22,13 +22,17 @@ _COMMANDS = (
     add_view,
     add_report,
     status.add_to,
+    service.add_serve,
+    service.add_stop,
+    service.add_models,
     chain.add_to,
     completion.add_to,
 )
 
 _EPILOG = """\
 examples:
-  quintet read scans/ results/ --token-file build/serve/key_file.json
+  quintet serve
+  quintet read scans/ results/ --token-file KEY_FILE
   quintet read --help
   source <(quintet completion bash)
 
@@ -59,11 +63,11 @@ def command_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="quintet",
-        description="Read page images with a Quintet service.",
+        description="Read page images with a Quintet service, here or elsewhere.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"quintet {client_version()}")
+    parser.add_argument("--version", action="version", version=f"quintet {__version__}")
     parser.set_defaults(verbose=False, parser=parser)  # the parser for `quintet completion`
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add_to in _COMMANDS:

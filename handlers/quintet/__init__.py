@@ -2,3 +2,5 @@
 
 Imports go one way: `pages` imports `engine`, all may import `errors`, and configuration names the chain to `frame`.
 """
+
+__version__ = "0.1.0"

@@ -56,5 +56,9 @@ class WeightsError(RuntimeError):
     """A network's files are missing, damaged or not what was pinned: says what, and what to do."""
 
 
+class ServiceError(RuntimeError):
+    """The service did not start, with the reason as far as its log tells it."""
+
+
 class SettingsError(ValueError):
     """A setting is unknown or out of range: names the key, the value, what is allowed and what to do."""

@@ -78,7 +78,7 @@ def store(model_store: Path, tmp_path: Path) -> Path:
 
 
 def make(folder: Path) -> NetworkStore:
-    """As `make models`, by code that has not changed: what is there is not made again, and nothing downloaded."""
+    """As `quintet models`, by code that has not changed: what is there is not made again, and nothing downloaded."""
     store = NetworkStore.of(folder, SOURCES)
     build_store(store, store.provenance().converter, folder / "no wheels", folder / "sources")
     return store

@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import requests
 from quintet.operations import service as torchserve
-from quintet.operations.names import DEFAULT_CHAIN, MODEL_STORE, model_name
+from quintet.operations.locations import model_store
+from quintet.operations.names import DEFAULT_CHAIN, model_name
 from quintet_client.output.ledger import Ledger
 
 from tests.clients import Client
@@ -52,7 +53,7 @@ class Server:
     def __init__(
         self, folder: Path, chain: str = "", cheap: Mapping[str, object] | None = None, **torchserve_options: int
     ) -> None:
-        """Start it with a chain as `make archive` has packed it; without one, with a cheap chain and these options.
+        """Start it with a chain as `quintet models` has packed it; without one, with a cheap chain and these options.
 
         Args:
             folder: for what it needs and writes.
@@ -67,7 +68,7 @@ class Server:
         self.model = model_name(self._chain)
         if chain:
             for name in (f"{self.model}.mar", f"{self.model}.mar.sha256"):
-                shutil.copy2(MODEL_STORE / name, self._store)
+                shutil.copy2(model_store() / name, self._store)
         else:
             options = {"chain": "echo_chain:SteadyChain", "s_per_page": S_PER_PAGE, **(cheap or {})}
             pack_echo(self._store, {**_TORCHSERVE, **torchserve_options}, **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from quintet.operations.names import MODEL_STORE
+from quintet.operations.locations import model_store
 
 from benchmarks.sample_photos import write_photos
 from tests.chaos.command import play, table
@@ -31,8 +31,8 @@ def test_whatever_is_killed_no_page_is_lost_and_none_is_entered_twice(tmp_path, 
 
 @pytest.mark.slow
 def test_a_killed_worker_of_a_chain_with_networks_loses_no_photo_either(tmp_path, seed) -> None:
-    if not (MODEL_STORE / "photos.mar").exists():
-        pytest.skip("model_store/photos.mar is missing: run make archive CHAIN=photos")
+    if not (model_store() / "photos.mar").exists():
+        pytest.skip("model_store/photos.mar is missing: run quintet models --chain photos")
     write_photos(tmp_path / "photos", 6, seed=7)
     items = sorted((tmp_path / "photos").glob("photo-*"))
     lines = play(tmp_path / "chaos", ["worker killed"], 1, seed, away_s=1.0, pages=12, chain="photos", items=items)

@@ -9,8 +9,7 @@ import sys
 import time
 
 import pytest
-from quintet_client import cli
-from quintet_client.run.report import client_version
+from quintet_client import __version__, cli
 from reading import CLIENT_ROOT, answers, assert_adds_up, read, report, write_pages
 from scripted_server import ScriptedServer, our_error, page_answer
 
@@ -226,7 +225,7 @@ def test_the_version_is_the_clients_alone_and_asks_nobody(capsys, monkeypatch):
         monkeypatch.setenv("QUINTET_SERVER", server.url)
         (line,) = show_version(capsys)
         assert server.packs == []
-    assert line == f"quintet {client_version()}"
+    assert line == f"quintet {__version__}"
 
 
 def test_help_shows_examples(capsys):

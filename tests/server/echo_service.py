@@ -25,7 +25,7 @@ def pack_echo(folder: Path, torchserve_options=None, chain="echo_chain:EchoChain
     """
     config = folder / "model-config.yaml"
     config.write_text(yaml.safe_dump({**(torchserve_options or {}), "handler": {"chain": chain, **options}}))
-    archive.pack(folder / "quintet.mar", chain, model_config=config)
+    archive.pack(folder / "quintet.mar", chain, networks=folder, model_config=config)
     return folder
 
 

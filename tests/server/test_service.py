@@ -149,7 +149,7 @@ def misconfigured(tmp_path: Path, model_store: Path) -> Path:
     config = tmp_path / "model-config.yaml"
     shipped = (ROOT / "handlers" / "model-config.yaml").read_text()
     config.write_text(shipped.replace("text_threshold", "text_treshold"))
-    archive.pack(tmp_path / "quintet.mar", model_config=config)
+    archive.pack(tmp_path / "quintet.mar", networks=model_store, model_config=config)
     return tmp_path
 
 

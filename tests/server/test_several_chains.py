@@ -74,8 +74,8 @@ def write_package(folder: Path) -> Path:
 
 
 def pack_zoo(folder: Path, store: Path, name: str = "Zoo") -> None:
-    """Pack it as `make archive CHAIN=zoo.chain:Zoo` does: it is on the path of that command alone."""
-    command = [*("-m", "quintet.operations.archive"), *("--chain", f"zoo.chain:{name}"), *("--model-store", store)]
+    """Pack it with `quintet models`: it is on the path of that command alone."""
+    command = ["-m", "quintet_client.cli", "models", "--chain", f"zoo.chain:{name}", "--model-store", store]
     environment = {**os.environ, "PYTHONPATH": str(write_package(folder))}
     subprocess.run([sys.executable, *command], env=environment, check=True)
 

@@ -5,7 +5,7 @@ import time
 
 import psutil
 import pytest
-from quintet.operations.running import ServiceError
+from quintet.errors import ServiceError
 
 from tests.server.echo_service import echo_service
 

@@ -157,10 +157,12 @@ def archive_digest(archive: Path) -> str:
         told = beside.read_text("utf-8").split()[:1] if beside.exists() else [digest]
     except OSError as error:
         raise UsageError(
-            f"the archive {archive} cannot be read ({error.strerror}): make it with `make archive`, or give --archive"
+            f"the archive {archive} cannot be read ({error.strerror}): make it with `quintet models`, or give --archive"
         ) from error
     if told != [digest]:
-        raise UsageError(f"{archive} is not what was packed, by the hash beside it: make it again with `make archive`")
+        raise UsageError(
+            f"{archive} is not what was packed, by the hash beside it: make it again with `quintet models`"
+        )
     return digest
 
 

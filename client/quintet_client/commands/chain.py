@@ -30,7 +30,9 @@ def add_to(commands: Subparsers) -> None:
     new.set_defaults(run=_new)
     check = kinds.add_parser("check", help="test any chain with its real weights", description=_check.__doc__)
     check.add_argument("chain", metavar="MODULE:CLASS", help="the chain, or the name of an installed one")
-    check.add_argument("--model-store", type=Path, default=None, metavar="DIR", help="default: where make models wrote")
+    check.add_argument(
+        "--model-store", type=Path, default=None, metavar="DIR", help="default: where quintet models wrote"
+    )
     check.add_argument("--bodies", type=Path, default=None, metavar="DIR", help="files for it, not drawn images")
     check.set_defaults(run=_check)
 
@@ -47,7 +49,7 @@ def _new(options: argparse.Namespace) -> int:
     sys.stdout.write(
         f"{folder}: a package of five networks. Next:\n"
         f"  pip install --no-deps --no-build-isolation -e {folder}\n"
-        f"  make models CHAIN={name}\n"
+        f"  quintet models --chain {name}\n"
         f"  quintet chain check {name}.chain:{class_name(name)}\n"
     )
     return ExitCode.OK

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
+from quintet_client import __version__
 from quintet_client.output.ledger import Row
-from quintet_client.run.report import Clock, Tally, client_version
+from quintet_client.run.report import Clock, Tally
 
 SCHEMA = "quintet.events/1"
 _log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class Events:
     def start(self, tally: Tally, model: str | None) -> None:
         """Say what there is to do, once it is known."""
         counts = {"inputs": tally.inputs, "skipped_ok": tally.skipped_ok, "skipped_failed": tally.skipped_failed}
-        self._write("start", version=client_version(), **counts, left=tally.left, model=model)
+        self._write("start", version=__version__, **counts, left=tally.left, model=model)
 
     def progress(self, tally: Tally, clock: Clock, pages: int, requests: int) -> None:
         """Say how far the run is, and how many pages are under way in how many requests."""

@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from quintet_client import __version__
 from quintet_client.errors import ExitCode
 from quintet_client.input.addresses import Address
 from quintet_client.output.ledger import Row
@@ -19,14 +19,6 @@ from quintet_client.run.settings import RunSettings
 
 # Enough for a p95 to one part in a hundred; a run of a billion pages keeps no more.
 _SAMPLES = 10_000
-
-
-def client_version() -> str:
-    """Return the version of the installed package."""
-    try:
-        return version("quintet")
-    except PackageNotFoundError:
-        return "0+not.installed"
 
 
 class Stopwatch:
@@ -146,7 +138,7 @@ class Report:
         tally, settings = self.tally, asdict(self.settings)
         return {
             "schema": "quintet.report/1",
-            "version": client_version(),
+            "version": __version__,
             "started_at": self.clock.started_at.isoformat(timespec="milliseconds"),
             "finished_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "seconds": round(self.seconds, 3),

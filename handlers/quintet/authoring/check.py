@@ -9,7 +9,8 @@ from quintet.authoring.checks import answers, running, start
 from quintet.authoring.checks.bodies import bodies_in, draw_bodies
 from quintet.authoring.checks.subject import BrokenPromiseError, Subject
 from quintet.frame.chain import find_chain
-from quintet.operations.names import MODEL_STORE, store_of
+from quintet.operations.locations import model_store as usual_model_store
+from quintet.operations.names import store_of
 
 # Memory is measured before other chains are started beside the first one.
 CHECKS: Mapping[str, Callable[[Subject], str]] = {
@@ -33,7 +34,7 @@ def check_chain(name: str, model_store: Path | None, bodies: Path | None, table:
 
     Args:
         name: `module:Class`, or that of an entry point.
-        model_store: where its networks are; where `make models` writes them, if None.
+        model_store: where its networks are; where `quintet models` writes them, if None.
         bodies: a folder with files that the chain takes; images are drawn, if None.
         table: where the rows go, each when it is known.
 
@@ -42,7 +43,7 @@ def check_chain(name: str, model_store: Path | None, bodies: Path | None, table:
         WeightsError: its networks are missing or are not what their provenance says.
     """
     chain_class = find_chain(name)
-    store = model_store or store_of(MODEL_STORE, name)
+    store = model_store or store_of(usual_model_store(), name)
     chain = chain_class.from_options({}, store)
     chain.warm_up()
     subject = Subject(chain_class, store, chain, bodies_in(bodies) if bodies else draw_bodies())

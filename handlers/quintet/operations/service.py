@@ -1,4 +1,4 @@
-"""Starts, checks and stops the service as a process: what `make serve` and `make stop` run, and the tests too.
+"""Starts, checks and stops the service as a process: for `quintet serve` and `quintet stop`, and for tests.
 
 `/ping` says Healthy while workers load and while they crash, so ready means here: all workers of all models are READY
 for the management API, and each model has answered a page. What runs is a supervisor, with TorchServe below it.
@@ -13,46 +13,45 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
-from quintet.errors import SettingsError
-from quintet.operations.front_end import ROOT, STOPS_WITHIN_S, FrontEnd, java
-from quintet.operations.names import DEFAULT_CHAIN, MODEL_STORE, model_name
-from quintet.operations.running import DRAINS_WITHIN_S, Service, ServiceError, drain, end_family, find, is_running
+from quintet.errors import ServiceError, SettingsError
+from quintet.operations.front_end import STOPS_WITHIN_S, FrontEnd
+from quintet.operations.locations import model_store as default_model_store
+from quintet.operations.names import DEFAULT_CHAIN, model_name
+from quintet.operations.running import DRAINS_WITHIN_S, Service, drain, end_family, find, is_running
 from quintet.operations.supervisor import Supervisor
 
-__all__ = ["Service", "ServiceError", "drain", "find", "start", "stop", "verify_archive"]
-
-RUN_DIR = ROOT / "build" / "serve"
+__all__ = ["Service", "ServiceError", "become", "drain", "find", "refuse_a_second", "start", "stop", "verify_archive"]
 
 
 def start(
-    run_dir: Path = RUN_DIR,
+    run_dir: Path,
     *,
     chains: Sequence[str] = (DEFAULT_CHAIN,),
     properties: Mapping[str, str] | None = None,
-    model_store: Path = MODEL_STORE,
+    model_store: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Service:
     """Start the service in the background and return when it reads; one at a time runs in a folder.
 
-    `chains` are served side by side, each out of its archive in `model_store`. `properties` replace keys of
-    config.properties, such as addresses; `environment` is added to the service's.
+    `chains` are served side by side, each out of its archive in `model_store`, the usual one if none is given.
+    `properties` replace keys of config.properties, such as addresses; `environment` is added to the service's.
 
     Raises:
         SettingsError: a name names no chain, or two chains would be served under the same name.
         ServiceError: it is running already, an archive is not the one that was packed, or it did not get ready; then
             nothing is left running.
     """
-    _refuse_a_second(run_dir)
+    model_store = model_store or default_model_store()
+    refuse_a_second(run_dir)
     _verify_archives(chains, model_store)
     log = run_dir / "logs" / "supervisor.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    replaced = [f"{key}={value}" for key, value in (properties or {}).items()]
-    served = [word for chain in chains for word in ("--chain", chain)]
-    command = [sys.executable, "-m", "quintet.operations.service", *served, "run", str(run_dir), str(model_store)]
+    command = _command(run_dir, chains, properties or {}, model_store)
     words = (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     pid = os.posix_spawn(
-        sys.executable, [*command, *replaced], {**os.environ, **(environment or {})},
+        sys.executable, command, {**os.environ, **(environment or {})},
         file_actions=[words, (os.POSIX_SPAWN_DUP2, 1, 2)], setsid=True,
     )  # fmt: skip
     try:
@@ -66,6 +65,28 @@ def start(
     return service
 
 
+def become(
+    run_dir: Path,
+    chains: Sequence[str],
+    properties: Mapping[str, str],
+    model_store: Path,
+    environment: Mapping[str, str],
+) -> NoReturn:
+    """Be the service in place of this program, for a terminal or for systemd; arguments as of `start`."""
+    os.execve(  # noqa: S606 - our own words
+        sys.executable, _command(run_dir, chains, properties, model_store), {**os.environ, **environment}
+    )
+
+
+def _command(run_dir: Path, chains: Sequence[str], properties: Mapping[str, str], model_store: Path) -> list[str]:
+    served = [word for chain in chains for word in ("--chain", chain)]
+    replaced = [f"{key}={value}" for key, value in properties.items()]
+    return [
+        *(sys.executable, "-m", "quintet.operations.service", *served),
+        *(str(run_dir.resolve()), str(model_store.resolve()), *replaced),
+    ]
+
+
 def run(run_dir: Path, model_store: Path, chains: Sequence[str], properties: Mapping[str, str]) -> None:
     """Be the service, until a signal ends it.
 
@@ -73,17 +94,18 @@ def run(run_dir: Path, model_store: Path, chains: Sequence[str], properties: Map
         ServiceError: as `start`, or it cannot go on.
         OSError: an address is taken.
     """
-    _refuse_a_second(run_dir)
+    refuse_a_second(run_dir)
     models = _verify_archives(chains, model_store)
     front_end = FrontEnd(run_dir, model_store, models, properties)
     urls = {f"{name}_url": url for name, url in front_end.urls.items()}
     Supervisor(front_end, Service(os.getpid(), run_dir, models=models, **urls)).run()
 
 
-def _refuse_a_second(run_dir: Path) -> None:
+def refuse_a_second(run_dir: Path) -> None:
+    """Raise ServiceError if a service runs in the folder."""
     if (running := find(run_dir)) is not None:
         served = " and ".join(running.models)
-        raise ServiceError(f"a service of {served} runs already with pid {running.pid}: stop it first (make stop)")
+        raise ServiceError(f"a service of {served} runs already with pid {running.pid}: stop it first (quintet stop)")
 
 
 def _verify_archives(chains: Sequence[str], model_store: Path) -> tuple[str, ...]:
@@ -106,14 +128,14 @@ def verify_archive(archive: Path, chain: str = DEFAULT_CHAIN) -> None:
         ServiceError: it is missing, or its SHA-256 is not the one that is expected.
     """
     beside = archive.with_name(f"{archive.name}.sha256")
-    remedy = "run make archive" if chain == DEFAULT_CHAIN else f"run make archive CHAIN={chain}"
+    remedy = "run `quintet models" + ("`" if chain == DEFAULT_CHAIN else f" --chain {chain}`")
     if not (archive.exists() and beside.exists()):
         raise ServiceError(f"{archive} or its .sha256 is missing: {remedy}")
     expected = os.environ.get("QUINTET_ARCHIVE_SHA256") or beside.read_text().partition(" ")[0]
     with archive.open("rb") as packed:
         found = hashlib.file_digest(packed, "sha256").hexdigest()
     if found not in expected.lower().split():
-        raise ServiceError(f"{archive} has SHA-256 {found}, expected is {expected.strip()}: {remedy}")
+        raise ServiceError(f"{archive} has SHA-256 {found}, expected is {expected.strip()}: remove it, then {remedy}")
 
 
 def stop(service: Service) -> None:
@@ -122,44 +144,23 @@ def stop(service: Service) -> None:
 
 
 def main() -> int:
-    """`python -m quintet.operations.service [--chain NAME]... start|run|stop|java`."""
+    """Be the service: `python -m quintet.operations.service RUN_DIR MODEL_STORE --chain NAME... [KEY=VALUE]...`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=["start", "run", "stop", "java"], help="run: start, and stay until stopped")
-    parser.add_argument("run_dir", nargs="?", type=Path, default=RUN_DIR)
-    parser.add_argument("model_store", nargs="?", type=Path, default=MODEL_STORE)
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("model_store", type=Path)
     parser.add_argument("properties", nargs="*", metavar="key=value", help="instead of those of config.properties")
-    parser.add_argument("--chain", action="append", help="its name, or module:Class; may be repeated")
+    parser.add_argument("--chain", action="append", required=True, help="its name, or module:Class; may be repeated")
     options = parser.parse_args()
+    logging.basicConfig(format="%(asctime)s %(message)s")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _do(options)
+        run(options.run_dir, options.model_store, options.chain, dict(one.split("=", 1) for one in options.properties))
     except (ServiceError, SettingsError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:
         return 0
     return 0
-
-
-def _do(options: argparse.Namespace) -> None:
-    chains = options.chain or [DEFAULT_CHAIN]
-    match options.command:
-        case "start":
-            service = find(options.run_dir)
-            if service is None or set(service.models) != set(map(model_name, chains)):
-                service = start(options.run_dir, chains=chains, model_store=options.model_store)
-            token_file = os.path.relpath(service.token_file)
-            served = ", ".join(service.models)
-            sys.stdout.write(f"{served} ready at {service.inference_url} (pid {service.pid}), tokens in {token_file}\n")
-        case "run":
-            logging.basicConfig(format="%(asctime)s %(message)s")
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
-            run(options.run_dir, options.model_store, chains, dict(one.split("=", 1) for one in options.properties))
-        case "stop":
-            if (running := find(options.run_dir)) is not None:
-                stop(running)
-            sys.stdout.write("stopped\n" if running else "no service runs\n")
-        case "java":
-            sys.stdout.write(f"{java()}\n")
 
 
 if __name__ == "__main__":

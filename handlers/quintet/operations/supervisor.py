@@ -6,9 +6,10 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from quintet.errors import ServiceError
 from quintet.operations.front_end import READY_WITHIN_S, FrontEnd
 from quintet.operations.gate import Gate
-from quintet.operations.running import Service, ServiceError, drain
+from quintet.operations.running import Service, drain
 
 LOOKS_EVERY_S = 0.5
 ASKS_WORKERS_EVERY_S = 10.0

@@ -61,7 +61,7 @@ STAGES: tuple[str, ...] = tuple(source.stage for source in SOURCES)
 
 
 def networks_in(model_store: Path) -> NetworkStore:
-    """The five networks in the folder that `make models` writes; nothing is read yet."""
+    """The five networks in the folder that `quintet models` writes; nothing is read yet."""
     return NetworkStore.of(model_store, SOURCES)
 
 

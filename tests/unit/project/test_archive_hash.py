@@ -27,14 +27,14 @@ def test_the_hash_beside_an_archive_is_one_that_sha256sum_checks(packed):
 @pytest.mark.parametrize("content", [b"Packed", b"", b"packed "])
 def test_a_changed_archive_is_refused(packed, content):
     packed.write_bytes(content)
-    with pytest.raises(torchserve.ServiceError, match=r"SHA-256.*make archive"):
+    with pytest.raises(torchserve.ServiceError, match=r"SHA-256.*remove it, then run `quintet models`"):
         torchserve.verify_archive(packed)
 
 
 @pytest.mark.parametrize("name", ["quintet.mar", "quintet.mar.sha256"])
 def test_what_is_missing_is_named_with_the_remedy(packed, name):
     packed.with_name(name).unlink()
-    with pytest.raises(torchserve.ServiceError, match="make archive"):
+    with pytest.raises(torchserve.ServiceError, match="run `quintet models`"):
         torchserve.verify_archive(packed)
 
 

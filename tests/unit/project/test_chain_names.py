@@ -4,7 +4,7 @@ import re
 
 import pytest
 from quintet.errors import SettingsError
-from quintet.operations import archive
+from quintet.operations import archive, models
 from quintet.operations import service as torchserve
 from quintet.operations.names import model_name, store_of
 
@@ -38,14 +38,14 @@ def test_two_chains_of_one_name_are_refused(tmp_path) -> None:
 
 
 def test_a_chain_that_nobody_has_packed_is_named_with_the_remedy(tmp_path) -> None:
-    with pytest.raises(torchserve.ServiceError, match=r"zoo\.mar .* run make archive CHAIN=zoo\.chain:Zoo"):
+    with pytest.raises(torchserve.ServiceError, match=r"zoo\.mar .* run `quintet models --chain zoo\.chain:Zoo`"):
         torchserve.start(tmp_path / "run", chains=["zoo.chain:Zoo"], model_store=tmp_path)
 
 
 @pytest.mark.parametrize("chain", ["nosuch", "nosuch.chain:Zoo", "quintet.pages.chain:Nobody", "json:"])
-def test_a_chain_that_is_not_there_is_not_packed(tmp_path, chain, capsys) -> None:
-    assert archive.main(["--chain", chain, "--model-store", str(tmp_path)]) == 1
-    assert chain in capsys.readouterr().err
+def test_a_chain_that_is_not_there_is_not_packed(tmp_path, chain) -> None:
+    with pytest.raises(SettingsError, match=re.escape(chain)):
+        models.make(chain, tmp_path)
     assert not list(tmp_path.iterdir())
 
 

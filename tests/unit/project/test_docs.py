@@ -7,12 +7,12 @@ import dataclasses
 import io
 import json
 import re
-import tomllib
 from pathlib import Path
 
 import openapi_spec_validator
 import pytest
 import yaml
+from quintet import __version__
 from quintet.errors import HTTP_STATUS, Code
 from quintet.pages.settings import Settings
 from quintet.photos.settings import PhotoSettings
@@ -157,6 +157,12 @@ def test_every_format_is_documented_with_where_it_goes() -> None:
         assert form.suffix in documented[form.name][1], form.name
 
 
+def test_every_option_of_the_service_is_documented() -> None:
+    section = OPERATIONS.split("## Install and start", 1)[1].split("\n## ", 1)[0]
+    options = {name for command in ("serve", "stop", "models") for name in options_of(command)} - {"--help"}
+    assert options == {name for name in table_rows(section) if name.startswith("--")}
+
+
 def test_every_option_of_quintet_chain_is_documented() -> None:
     actions = cli_commands()["chain"]._actions
     kinds = next(action for action in actions if isinstance(action, argparse._SubParsersAction)).choices.values()
@@ -236,9 +242,7 @@ def test_files_of_the_tree_that_a_document_names_exist(document: str) -> None:
 
 def test_the_openapi_description_is_valid_and_of_this_version() -> None:
     openapi_spec_validator.validate(OPENAPI)
-    assert (
-        OPENAPI["info"]["version"] == tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
-    )
+    assert OPENAPI["info"]["version"] == __version__
 
 
 def test_the_openapi_description_has_every_code_at_its_status() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from quintet.errors import ServiceError
 from quintet.operations.front_end import FrontEnd, Memory, cuda_variables
 from quintet.operations.gate import ByteBudget
-from quintet.operations.running import ServiceError
 from quintet.pages.settings import Settings
 from quintet.pixels.worker_memory import WorkerMemory
 from quintet_client.run.services import MOST_BYTES_IN_FLIGHT

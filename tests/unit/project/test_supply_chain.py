@@ -37,12 +37,12 @@ def licences(heading: str) -> list[tuple[str, str]]:
             for name in listed.split(", ")]  # fmt: skip
 
 
-RUN = licences("To run the client and the service (client.lock, serve.lock, java.lock)")
+RUN = licences("To run the client and the service (client.lock, serve.lock)")
 DEVELOP = licences("For exports, development and tests (dev.lock, peers.lock, setup.lock)")
 
 
 def test_every_locked_package_stands_in_the_notice_once_and_no_other() -> None:
-    run = names("client", "serve", "java")
+    run = names("client", "serve")
     assert sorted(name for name, _ in RUN) == sorted(run)
     assert sorted(name for name, _ in DEVELOP) == sorted(names("dev", "peers", "setup") - run)
 

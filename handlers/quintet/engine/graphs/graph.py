@@ -150,24 +150,24 @@ def build_module(graph: Graph) -> fx.GraphModule:
     values.update({name: built.get_attr(name) for name in graph.tensors})
     for node in graph.nodes:
         if node.name in values:
-            raise WeightsError(f"two values of the network are called {node.name!r}; run `make models` again")
+            raise WeightsError(f"two values of the network are called {node.name!r}; run `quintet models` again")
         values[node.name] = _call(built, node, values)
     outputs = tuple(_value(name, values, "the outputs") for name in graph.outputs)
     built.output(outputs if len(outputs) > 1 else outputs[0])
     unused = sorted(name for name in graph.tensors if not values[name].users)
     if unused:
-        raise WeightsError(f"no node uses the tensors {unused[:5]}; run `make models` again")
+        raise WeightsError(f"no node uses the tensors {unused[:5]}; run `quintet models` again")
     return fx.GraphModule(root, built).eval()
 
 
 def _call(built: fx.Graph, node: Node, values: Mapping[str, fx.Node]) -> fx.Node:
     operator = OPERATORS.get(node.op)
     if operator is None:
-        raise WeightsError(f"node {node.name!r} has the unknown operation {node.op!r}; run `make models` again")
+        raise WeightsError(f"node {node.name!r} has the unknown operation {node.op!r}; run `quintet models` again")
     if len(node.inputs) not in operator.arity or set(node.attributes) != set(operator.attributes):
         raise WeightsError(
             f"node {node.name!r}: {node.op} takes {operator.arity} inputs and {operator.attributes}, "
-            f"not {len(node.inputs)} and {tuple(node.attributes)}; run `make models` again"
+            f"not {len(node.inputs)} and {tuple(node.attributes)}; run `quintet models` again"
         )
     inputs = tuple(_value(name, values, node.name) for name in node.inputs)
     attributes: dict[str, Any] = {
@@ -184,7 +184,7 @@ def _call(built: fx.Graph, node: Node, values: Mapping[str, fx.Node]) -> fx.Node
 
 def _value(name: str, values: Mapping[str, fx.Node], user: str) -> fx.Node:
     if name not in values:
-        raise WeightsError(f"{user} uses {name!r}, which nothing before it defines; run `make models` again")
+        raise WeightsError(f"{user} uses {name!r}, which nothing before it defines; run `quintet models` again")
     return values[name]
 
 
@@ -213,15 +213,17 @@ def load_graph(json_path: Path, tensors_path: Path) -> Graph:
         stored = json.loads(json_path.read_text(encoding="utf-8"))
         tensors = load_file(tensors_path)
     except (OSError, ValueError, SafetensorError) as error:
-        raise WeightsError(f"cannot read {json_path.name} with its tensors ({error}); run `make models`") from error
+        raise WeightsError(f"cannot read {json_path.name} with its tensors ({error}); run `quintet models`") from error
     if stored.get("format") != FORMAT:
-        raise WeightsError(f"{json_path.name} has format {stored.get('format')!r}, not {FORMAT!r}; run `make models`")
+        raise WeightsError(
+            f"{json_path.name} has format {stored.get('format')!r}, not {FORMAT!r}; run `quintet models`"
+        )
     declared = {name: (tuple(shape), torch.float32) for name, shape in stored["tensors"].items()}
     present = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
     wrong = sorted(name for name in declared.keys() | present.keys() if declared.get(name) != present.get(name))
     if wrong:
         details = ", ".join(f"{n}: {present.get(n)} where {declared.get(n)} is declared" for n in wrong[:3])
-        raise WeightsError(f"{tensors_path.name} does not fit {json_path.name} ({details}); run `make models`")
+        raise WeightsError(f"{tensors_path.name} does not fit {json_path.name} ({details}); run `quintet models`")
     return Graph(
         inputs={name: tuple(shape) for name, shape in stored["inputs"].items()},
         nodes=tuple(Node(n["name"], n["op"], tuple(n["inputs"]), n["attributes"]) for n in stored["nodes"]),

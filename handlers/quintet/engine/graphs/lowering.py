@@ -1,8 +1,8 @@
 """A network's graph rewritten for PyTorch: the same function in fewer passes over memory and fewer launches.
 
 What is stored stays as it was converted; this happens when a network is loaded, in float64, rounded once. Each rule
-looks at one node and what stands around it, and rewrites the place or leaves it. `make models` compares what comes out
-with the ONNX source.
+looks at one node and what stands around it, and rewrites the place or leaves it. `quintet models` compares what comes
+out with the ONNX source.
 """
 
 from collections.abc import Callable, Sequence

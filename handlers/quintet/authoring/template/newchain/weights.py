@@ -2,7 +2,7 @@
 
 As they stand here, `file` empty, the networks keep their first weights, always the same. For weights of your own, save
 the state dict of what `networks` makes, as .safetensors or with `torch.save`; name the file and its SHA-256
-(`sha256sum scene.pt`); and have `make models` look for it with `--files FOLDER`. A network that is an ONNX file is
+(`sha256sum scene.pt`); and have `quintet models` look for it with `--files FOLDER`. A network that is an ONNX file is
 named in the same way, without `module`.
 """
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from quintet.authoring.check import check_chain
-from quintet.operations.models import main as make_models
+from quintet.operations.models import make_networks
 from torchvision.models.detection._utils import BoxCoder
 
 from newchain.networks import anchors
@@ -17,9 +17,9 @@ CHAIN = "newchain.chain:NewChain"
 
 @pytest.fixture(scope="module")
 def model_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The networks as `make models` makes them; takes a minute."""
+    """The networks as `quintet models` makes them; takes a minute."""
     folder = tmp_path_factory.mktemp("model_store")
-    assert make_models(["--chain", CHAIN, "--model-store", str(folder)]) == 0
+    make_networks(CHAIN, folder)
     return folder
 
 
