@@ -60,6 +60,15 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Table:
+    """A table whose cells could be told, a head outside its region too; every row has equally many cells."""
+
+    region: int  # index into `PageResult.regions`
+    rows: tuple[tuple[tuple[int, ...], ...], ...]  # of each cell its lines, indices into `PageResult.lines`
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
 class PageResult:
     """A page; regions and lines in reading order. A page without text has no lines."""
 
@@ -71,6 +80,7 @@ class PageResult:
     regions: tuple[Region, ...]
     lines: tuple[Line, ...]
     text: str  # the lines joined by newlines
+    tables: tuple[Table, ...] = ()
     left_out: tuple[str, ...] = ()  # stages that the page was read without
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
@@ -137,8 +147,9 @@ def page_of(page: Mapping[str, Any], request_id: str = "", model: str = "") -> P
         regions=tuple(map(_region, page["regions"])),
         lines=tuple(map(_line, page["lines"])),
         text=page["text"],
+        tables=tuple(map(_table, page.get("tables", ()))),
         left_out=tuple(page.get("left_out", ())),
-        extra=_others(page, "schema", "model", "request_id", "left_out", *PAGE_FIELDS),
+        extra=_others(page, "schema", "model", "request_id", "tables", "left_out", *PAGE_FIELDS),
     )
 
 
@@ -162,6 +173,11 @@ def _line(line: Mapping[str, Any]) -> Line:
         tuple(map(_word, line.get("words", ()))),
         _others(line, "text", "score", "quad_px", "region", "words"),
     )
+
+
+def _table(table: Mapping[str, Any]) -> Table:
+    rows = tuple(tuple(map(tuple, row)) for row in table["rows"])
+    return Table(table["region"], rows, _others(table, "region", "rows"))
 
 
 def _word(word: Mapping[str, Any]) -> Word:

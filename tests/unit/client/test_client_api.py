@@ -36,6 +36,7 @@ DOCUMENT = {
         },
         {"text": "12.50", "score": 0.8, "quad_px": [[0, 0], [4, 0], [4, 2], [0, 2]], "region": None},
     ],
+    "tables": [{"region": 0, "rows": [[[0], []], [[], [1]]], "title": "a bill"}],
     "text": "Total\n12.50",
     "from_a_newer_server": [1, 2],
 }
@@ -55,17 +56,24 @@ def test_a_page_is_typed_and_new_fields_are_tolerated():
     (word,) = page.lines[0].words
     assert (word.text, word.score, word.quad_px[1], word.extra) == ("Total", 0.9, (3, 0), {"glyphs": 5})
     assert page.lines[1].words == ()
+    (table,) = page.tables
+    assert (table.region, table.rows, table.extra) == (0, (((0,), ()), ((), (1,))), {"title": "a bill"})
     assert page.extra == {"from_a_newer_server": [1, 2]}
     assert (page.orientation.extra, page.regions[0].extra, page.lines[0].extra) == ({"new_field": 1}, {"cells": 12}, {})
 
 
 def test_an_empty_page_is_a_page():
-    assert result_of(answered(DOCUMENT | {"lines": [], "regions": [], "text": ""})).lines == ()
+    assert result_of(answered(DOCUMENT | {"lines": [], "regions": [], "tables": [], "text": ""})).lines == ()
 
 
 def test_a_line_without_its_region_is_outside_of_all():
     line = {name: value for name, value in DOCUMENT["lines"][1].items() if name != "region"}
-    assert result_of(answered(DOCUMENT | {"lines": [line]})).lines[0].region is None
+    assert result_of(answered(DOCUMENT | {"lines": [line], "tables": []})).lines[0].region is None
+
+
+def test_a_page_without_tables_of_an_older_service_has_none():
+    older = {name: value for name, value in DOCUMENT.items() if name != "tables"}
+    assert result_of(answered(older)).tables == ()
 
 
 def test_results_can_be_compared_hashed_and_sent_to_another_process():
@@ -95,6 +103,18 @@ LINE = DOCUMENT["lines"][0]
         {"regions": [{}]},
         {"regions": [{"label": "table", "score": 0.5, "box_px": [0, 1, 2]}]},
         {"text": None},
+        {"tables": None},
+        {"tables": [{"region": 0}]},
+        {"tables": [{"region": 1, "rows": [[[0], [1]]]}]},
+        {"tables": [{"region": -1, "rows": [[[0], [1]]]}]},
+        {"tables": [{"region": 0, "rows": [[[0], [2]]]}]},
+        {"tables": [{"region": 0, "rows": [[[0], [0]]]}]},
+        {"tables": [{"region": 0, "rows": [[[0], [True]]]}]},
+        {"tables": [{"region": 0, "rows": [["0", [1]]]}]},
+        {"tables": [{"region": 0, "rows": [[[0], [1]], [[]]]}]},
+        {"tables": [{"region": 0, "rows": [[[], []]]}]},
+        {"tables": [{"region": 0, "rows": []}]},
+        {"tables": [{"region": 0, "rows": [[[0]]]}, {"region": 0, "rows": [[[1]]]}]},
     ],
 )
 def test_an_answer_of_another_shape_is_a_typed_error(broken):
