@@ -21,7 +21,7 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 @functools.cache
 def _preload() -> None:
     """Load what clients need, once, into the process they are forked from."""
-    multiprocessing.set_forkserver_preload(["quintet_client.cli", "quintet_client.run.reading"])
+    multiprocessing.set_forkserver_preload(["quintet_client.cli", "quintet_client.run.reading", "torch.utils.data"])
     forked = _CONTEXT.Process(target=os.getpid)
     forked.start()
     forked.join()

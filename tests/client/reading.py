@@ -1,16 +1,22 @@
 """How these tests run `quintet read`: in this process where they can, as a process of its own where it is killed."""
 
 import json
+import os
 import signal
 import sqlite3
 import tempfile
+import threading
 import time
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 from quintet_client.cli import main
 
+from tests.client.scripted_server import Reply, Request, page_answer
 from tests.clients import Client
+from tests.family import processes_below
 
 CLIENT_ROOT = Path(__file__).parents[2] / "client"
 
@@ -70,6 +76,28 @@ def wait_until(condition, timeout_s: float = 60) -> None:
     while not condition():
         assert time.monotonic() < ends_at, "waited in vain"
         time.sleep(0.02)
+
+
+def once_workers_load(script: Callable[[Request], Reply] = page_answer) -> Callable[[Request], Reply]:
+    """Script: no answer before a client here has workers that load; until then it reads the first pages itself."""
+    there = threading.Event()
+
+    def answer(request: Request) -> Reply:
+        if not there.is_set():
+            wait_until(_workers_load)
+            there.set()
+        return script(request)
+
+    return answer
+
+
+def _workers_load() -> bool:
+    """Whether a client has processes whose parent leads their group."""
+    for process in processes_below(os.getpid(), "quintet_client"):
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if os.getpgid(process.pid) == process.ppid():
+                return True
+    return False
 
 
 def assert_adds_up(output: Path) -> dict:

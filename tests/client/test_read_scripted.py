@@ -17,6 +17,7 @@ from reading import (
     assert_adds_up,
     count_answers,
     finish,
+    once_workers_load,
     read,
     report,
     rows,
@@ -55,7 +56,7 @@ def test_every_page_is_read_and_a_second_run_changes_no_byte(folder, output, cap
 
 def test_loader_processes_and_no_loader_processes_give_the_same_bytes(folder, output, tmp_path):
     write_pages(folder, 40)
-    with ScriptedServer() as server:
+    with ScriptedServer(once_workers_load()) as server:
         assert finish(start_client(folder, output, server.url, "--loaders", 2, "--batch", 8))[0] == 0
         assert read(folder, tmp_path / "alone", server.url) == 0
     assert answers(output) == answers(tmp_path / "alone")

@@ -12,7 +12,7 @@ from exporting import failing, two_words, write_images
 from pyarrow import parquet
 from quintet_client.input.addresses import Address
 from quintet_client.output.parts.place import PartsPlace
-from reading import answers, read, wait_until, write_pages
+from reading import answers, once_workers_load, read, wait_until, write_pages
 from s3 import BUCKET, finish, quintet, start
 from scripted_server import Reply, ScriptedServer, page_answer
 
@@ -42,6 +42,7 @@ def test_a_store_holds_what_the_folder_holds_and_any_machine_goes_on(store, fold
     (folder / "bad.png").write_bytes(b"no image")
     with ScriptedServer(failing) as server:
         assert read(folder, output, server.url) == 3
+        server.script = once_workers_load(failing)
         assert quintet(store, *reading(folder, server.url))[0] == 3
         rows = {row["page_id"]: row for row in part_rows(store)}
         assert len(part_rows(store)) == len(rows) == 1101

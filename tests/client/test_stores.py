@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from exporting import SIZE, exported, two_words, write_images
-from reading import answers, assert_adds_up, read, report, rows, write_pages
+from reading import answers, assert_adds_up, once_workers_load, read, report, rows, write_pages
 from s3 import BUCKET, KEY_ID, SECRET, quintet
 from scripted_server import ScriptedServer, page_answer
 
@@ -45,6 +45,7 @@ def test_two_hundred_images_give_what_the_folder_gives_and_again_only_what_has_c
     store.put("scanner/other.jpg", b"no part of it")
     with ScriptedServer() as server:
         assert read(folder, tmp_path / "from-folder", server.url) == 0
+        server.script = once_workers_load()
         assert read_address(store, ADDRESS, output, server.url)[0] == 0
         assert without_request(answers(output)) == without_request(answers(tmp_path / "from-folder"))
         assert set(answers(output)) == set(pages)
@@ -77,6 +78,7 @@ def test_documents_are_copied_for_the_renderer_and_nothing_is_left_of_the_copies
     with ScriptedServer() as server:
         assert read(folder, tmp_path / "from-folder", server.url, *DPI) == 3
         assert read_address(store, ADDRESS, output, server.url, *DPI, "--limit", 5)[0] == 0
+        server.script = once_workers_load()
         assert read_address(store, ADDRESS, output, server.url, *DPI)[0] == 3
         assert without_request(answers(output)) == without_request(answers(tmp_path / "from-folder"))
         assert rows(output)["d.pdf"]["code"] == rows(tmp_path / "from-folder")["d.pdf"]["code"] == "DOCUMENT_DAMAGED"

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from reading import answers, assert_adds_up, read, rows
+from reading import answers, assert_adds_up, once_workers_load, read, rows
 from s3 import BUCKET, quintet
 from scripted_server import ScriptedServer
 
@@ -46,6 +46,7 @@ def test_shards_below_a_prefix_give_what_the_folder_gives_and_again_only_what_ha
     store.put_folder(folder, "shards")
     with ScriptedServer() as server:
         assert read(folder, tmp_path / "from-folder", server.url, *DPI) == 3
+        server.script = once_workers_load()
         assert read_address(store, ADDRESS, output, server.url, *DPI)[0] == 3
         assert results(output) == results(tmp_path / "from-folder")
         assert assert_adds_up(output)["inputs"] == 2 * 100 + 3 + 2 + 1 + 1 + 1 + 1

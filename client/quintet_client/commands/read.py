@@ -2,11 +2,13 @@
 
 import argparse
 from dataclasses import asdict, fields
+from importlib.util import find_spec
 from pathlib import Path
 
 from quintet_client.commands import Subparsers
 from quintet_client.commands.connection import add_connection_options
 from quintet_client.commands.runs import add_places, add_run_options, cancelled_by_signals, reported
+from quintet_client.commands.terminal import Help
 from quintet_client.errors import UsageError
 from quintet_client.output.formats import NAMES, split_names
 from quintet_client.run.events import Events
@@ -38,7 +40,7 @@ def add_to(commands: Subparsers) -> None:
         help="read a folder, a file or a list of files",
         description="Read every page of INPUT into OUTPUT. Run it again to do only what is missing.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     add_places(parser, "folder for pages/, ledger and report.json, or an address, for parts in Parquet")
     # The settings' own defaults are the options'; the paths are placeholders, since both arguments have to be given.
@@ -55,12 +57,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _read(options: argparse.Namespace, events: Events) -> Report:
     settings = ReadSettings(**{field.name: getattr(options, field.name) for field in fields(ReadSettings)})
-    try:
-        from quintet_client.run.reading import read_all  # noqa: PLC0415 - only this command needs torch
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise UsageError("`quintet read` needs torch, which is not installed: pip install 'quintet[bulk]'") from error
+    if settings.loaders and find_spec("torch") is None:  # the loader's process imports it
+        raise UsageError("`quintet read` needs torch, which is not installed: pip install 'quintet[bulk]'")
+    from quintet_client.run.reading import read_all  # noqa: PLC0415 - 50 ms that no other command needs
+
     cancellation = cancelled_by_signals()
     services = {
         str(place): HttpTransport(place, tokens, settings.timeout_s, settings.model, settings.leave_out)
@@ -79,16 +79,16 @@ def _read(options: argparse.Namespace, events: Events) -> Report:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--timeout-s", type=float, metavar="T", help="longest silence within a request")
+    add("--timeout-s", type=float, metavar="T", help="longest silence within a request, in seconds")
     add("--retries", type=int, metavar="N", help="tries of a page that kills or stalls its worker")
-    add("--give-up-s", type=float, metavar="T", help="longest time without reaching the server")
+    add("--give-up-s", type=float, metavar="T", help="longest time without reaching the server, in seconds")
     add("--batch", type=int, metavar="N", help="pages the loader reads at a time")
     add("--loaders", type=int, metavar="N", help="loader processes; 0 for none")
     add("--in-flight", type=int, metavar="N", help="most pages under way at any time")
     add("--pack", type=int, metavar="N", help="most pages a request; not given, as many as are read within seconds")
     add("--writers", type=int, metavar="N", help="threads that write answers")
     add("--shared-memory", action="store_true", help="decode here, into memory that a service on this machine reads")
-    add("--shared-memory-mb", type=int, metavar="N", help="how much memory")
+    add("--shared-memory-mb", type=int, metavar="N", help="how much memory, in MiB")
     add("--leave-out", type=split_names, metavar="S,…", help="stages to read pages without, such as layout")
     add("--formats", type=split_names, metavar="F,…", help=f"export as well, as {','.join(NAMES)}")
     add_run_options(parser)

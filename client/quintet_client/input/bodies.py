@@ -36,8 +36,9 @@ class Bodies:
         return [next(fetched) if _is_object(source) else self._read(source) for source in sources]
 
     def close(self) -> None:
-        """End the renderer's process."""
+        """End the renderer's process and let go of rows; the next page has both again."""
         self._renderer.close()
+        self._rows = Rows()
 
     def _read(self, source: Source) -> Page:
         most_bytes = self._limits.largest_body_bytes

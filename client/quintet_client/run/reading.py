@@ -7,6 +7,7 @@ the pages and bytes under way. A page is entered as ok only after its file is in
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from quintet_client.cancellation import BoundedPool, Cancellation
@@ -77,6 +78,8 @@ def read_all(
         limits = _ask_limits(delivery, cancellation) if plan.todo else None
         model = _Reading(run, delivery, limit, limits, slabs, plan).read() if limits else plan.model
         account.tally.sent_again = delivery.sent_again
+        for transport in transports.values():
+            clock.service.update(transport.stage_seconds)
         exports.finish()
         return account.close(cancellation, model, exports.tally if settings.formats else None)
 
@@ -123,7 +126,7 @@ def _ask_limits(delivery: Delivery | Services, cancellation: Cancellation) -> Li
 
 
 class _Reading:
-    """The stages of one run; the loader forks its processes in the constructor, before any thread is there."""
+    """The stages of one run; the loader forks its process in the constructor, before any thread is there."""
 
     def __init__(
         self,
@@ -150,10 +153,11 @@ class _Reading:
         self._ledger.start()
         self._run.exports.start()
         with Progress(self._run.tally, self._run.clock, self._run.events, self._sender):
-            for batch in in_batches(self._loaded(), self._pages_a_request, self._most_bytes):
-                self._note_sent(batch)
-                if not self._sender.put(batch):
-                    break
+            with closing(self._loader):
+                for batch in in_batches(self._loaded(), self._pages_a_request, self._most_bytes):
+                    self._note_sent(batch)
+                    if not self._sender.put(batch):
+                        break
             self._sender.close(GRACE_S)
             self._writers.close()
             self._flush()

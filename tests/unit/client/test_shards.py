@@ -294,6 +294,16 @@ def test_pages_that_are_damaged_on_their_way_fail_alone(tmp_path):
     assert read(put(tmp_path, "a.parquet", bytes(body))) == {"a.parquet/0": "SHARD_DAMAGED", "a.parquet/1": b"b" * 1000}
 
 
+def test_the_row_group_read_last_is_let_go_of(tmp_path):
+    sources = find_sources(put(tmp_path, "a.parquet", images_parquet([bytes(1 << 20)])))
+    before = pa.total_allocated_bytes()
+    bodies = Bodies(72, USUAL_LIMITS, Copies())
+    assert len(bodies.read(sources)[0].body) == 1 << 20
+    assert pa.total_allocated_bytes() > before
+    bodies.close()
+    assert pa.total_allocated_bytes() == before
+
+
 def test_without_pyarrow_a_parquet_file_ends_with_words(tmp_path):
     put(tmp_path, "a.parquet", images_parquet([b"a"]))
     code = (
