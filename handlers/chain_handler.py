@@ -7,13 +7,15 @@ import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from quintet.errors import Code, Failure
-from quintet.frame import frames
+from quintet.frame import frames, stage_times
 from quintet.frame.chain import Body, Chain, Outcome, find_chain, make_ready
 from quintet.frame.choices import Choices
+from quintet.frame.documents import DocumentOptions, open_document
 from quintet.frame.metrics import BatchStats, Metric, Metrics
 from quintet.frame.requests import Pace, Reply, Request, admit, batches_of, in_order, parse_request, respond
 from quintet.frame.settings import FrameSettings
@@ -23,6 +25,9 @@ from ts.metrics.metric_type_enum import MetricTypes
 
 # What so many bytes of bodies leave free in the heap is not filled again soon: several times what a usual batch has.
 _BURST_BYTES = 128 << 20
+
+# What TorchServe calls a body, and the fields of forms that one may come in.
+_BODY_NAMES = ("body", "data", "file")
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +68,7 @@ class ChainHandler:
         """Answer a batch of requests, each with its own status."""
         with self._buffers.reading():
             parsed = [self._parse(number, request, context) for number, request in enumerate(requests)]
-            body_bytes = sum(len(body) for request in parsed for body in request.bodies if isinstance(body, bytes))
+            body_bytes = sum(request.body_bytes for request in parsed)
             most = min(self._settings.pages_at_once, self._pace.pages_within(self._settings.seconds_at_once))
             answers = self._answer(admit(parsed, most), context)
         del parsed
@@ -76,9 +81,13 @@ class ChainHandler:
         headers = {name.lower(): value for name, value in context.get_all_request_header(number).items()}
         request_id = headers.get("x-request-id") or context.get_request_id(number)
         # Out of the server's hands: the pages of a frame are copies of it.
-        body = request.pop("body", request.pop("data", b""))
-        choice = self._choices.asked_for(headers)
-        return parse_request(body, headers.get("content-type"), request_id, self._buffers, self._limits, choice)
+        body = next((request.pop(name) for name in _BODY_NAMES if name in request), b"")
+        choice, asked = self._choices.asked_for(headers), DocumentOptions.asked_for(headers)
+        if isinstance(asked, Failure):
+            return Request(request_id, refusal=asked)
+        opened = partial(open_document, self._chain, asked)
+        content_type = headers.get("content-type")
+        return parse_request(body, content_type, request_id, self._buffers, self._limits, choice, open_document=opened)
 
     def _answer(self, requests: Sequence[Request], context: Any) -> list[bytes]:
         bodies = [body for request in requests for body in request.bodies]
@@ -90,7 +99,7 @@ class ChainHandler:
             sizes=[len(batch.bodies) for batch in batches],
             outcomes=[*outcomes, *(failure for request in requests for failure in request.failures)],
             refusals=[request.refusal for request in requests if request.refusal],
-            body_bytes=sum(len(body) for body in bodies if isinstance(body, bytes)),
+            body_bytes=sum(request.body_bytes for request in requests),
             stage_seconds=self._chain.take_stage_seconds(),
         )
         _tell(self._metrics.of_batch(stats), context)
@@ -99,16 +108,18 @@ class ChainHandler:
         _log_requests(requests, stats, seconds)
         replies = respond(requests, outcomes, self._choices.head)
         workers = {frames.WORKERS_HEADER: self._workers.header()}
-        return [_respond(number, reply, workers, context) for number, reply in enumerate(replies)]
+        shares = [len(request.bodies) / max(1, len(bodies)) for request in requests]
+        heads = [workers | stage_times.to_header(stats.stage_seconds, share) for share in shares]
+        return [_respond(number, reply, heads[number], context) for number, reply in enumerate(replies)]
 
     def _read(self, chain: Chain, bodies: Sequence[Body]) -> list[Outcome]:
         """Run a chain; when it fails, halve the batch until the page that makes it fail stands alone."""
         try:
             return chain(bodies)
-        except Exception as error:
+        except Exception:
             logger.exception("a batch of %d failed", len(bodies))
             if len(bodies) == 1:
-                return [Failure(Code.INFERENCE_FAILED, f"the models failed on this page ({type(error).__name__})")]
+                return [Failure(Code.INFERENCE_FAILED, "the models failed on this page: the service's log says how")]
         middle = len(bodies) // 2
         return self._read(chain, bodies[:middle]) + self._read(chain, bodies[middle:])
 
@@ -119,10 +130,10 @@ def _give_memory_back() -> None:
         trim(0)
 
 
-def _respond(number: int, reply: Reply, workers: Mapping[str, str], context: Any) -> bytes:
+def _respond(number: int, reply: Reply, head: Mapping[str, str], context: Any) -> bytes:
     context.set_response_content_type(number, reply.content_type)
     context.set_response_status(reply.status, reply.phrase, number)
-    for name, value in {**reply.headers, **workers}.items():
+    for name, value in {**reply.headers, **head}.items():
         context.set_response_header(number, name, value)
     return reply.body
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from quintet.operations.front_end import KEEP_MEMORY
 
 from benchmarks.bench.figures import RowFigures
 from benchmarks.bench.machine import describe_machine, headline
@@ -30,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 1 if a row that should run did not."""
     options = _parse(arguments)
     entries = choose_rows([key for key in options.rows.split(",") if key])
+    os.environ.update(KEEP_MEMORY)  # all rows keep their memory as the service's workers do
     machine = describe_machine()
     sys.stdout.write(f"{headline(machine)}\n")
     document: dict[str, Any] = {"schema": "quintet.bench/1", "machine": machine, "repeats": options.repeats, "sets": []}

@@ -8,7 +8,7 @@ from quintet import __version__
 if TYPE_CHECKING:
     from quintet_client.api.async_client import AsyncQuintetClient
     from quintet_client.api.client import QuintetClient
-    from quintet_client.api.results import Line, Orientation, PageResult, Region
+    from quintet_client.api.results import DocumentResult, Line, Orientation, PageResult, Region
     from quintet_client.errors import (
         NotAuthorisedError,
         PageError,
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncQuintetClient",
+    "DocumentResult",
     "Line",
     "NotAuthorisedError",
     "Orientation",

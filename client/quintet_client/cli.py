@@ -36,8 +36,8 @@ examples:
   quintet read --help
   source <(quintet completion bash)
 
-QUINTET_SERVER, QUINTET_MODEL and QUINTET_TOKEN_FILE stand in for --server, --model and --token-file. NO_COLOR turns
-colours off."""
+QUINTET_SERVER, QUINTET_MODEL and QUINTET_TOKEN_FILE stand in for --server, --model and --token-file; QUINTET_TOKEN is
+the token itself. NO_COLOR turns colours off."""
 
 _log = logging.getLogger("quintet")
 

@@ -66,5 +66,5 @@ fi
   "$inference/predictions/quintet" -H "$body"
 attempt open "metrics without a token" "$metrics/metrics"
 attempt open "the service's state without a token" "$inference/service"
-attempt open "the API's description without a token" -X OPTIONS "$inference/"
+attempt refused "the API's description without a token" -X OPTIONS "$inference/"
 exit $failed

@@ -85,7 +85,7 @@ def test_boxes_agree_with_rapidocrs_on_the_same_probability_maps(chain: PageChai
 def _probability_map(chain: PageChain, path: Path) -> torch.Tensor:
     """The detection network's map of one page, (H, W)."""
     image = cv2.imread(str(path))
-    width, height = canvas_sizes(torch.tensor([[image.shape[1], image.shape[0]]]), Settings())[0].tolist()
+    width, height = canvas_sizes(torch.tensor([[image.shape[1], image.shape[0]]]), Settings(), 1280)[0].tolist()
     pixels = cv2.resize(image, (width, height)).transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1
     (probabilities,) = chain.engine.network("text_detection")(torch.from_numpy(pixels))
     return probabilities[0, 0]

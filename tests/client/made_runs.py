@@ -98,6 +98,7 @@ def write_report(run: MadeRun, ok: int, failed: int) -> None:
         "started_at": BEGAN.isoformat(timespec="milliseconds"),
         "finished_at": (BEGAN + timedelta(seconds=20)).isoformat(timespec="milliseconds"),
         "stages": {"load": stage, "request": stage, "write": stage},
+        "stage_seconds": {"decode": 0.5, "text_detection": 46.3, "recognition": 19.2},
         "reason": f"{failed} pages failed, listed in failed.jsonl",
         "settings": {"pack": 16},
     }

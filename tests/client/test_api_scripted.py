@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import itertools
+import re
 import threading
 import time
 
@@ -334,3 +335,91 @@ def test_a_forgotten_async_client_leaves_no_threads():
         del client
         gc.collect()
         wait_until(lambda: not senders_since(before))
+
+
+def test_a_page_is_asked_for_as_one_image_and_a_document_by_its_pages():
+    asked = []
+
+    def script(request):
+        asked.append((request.headers["x-quintet-pages"], request.headers.get("x-quintet-dpi")))
+        return page_answer(request)
+
+    with ScriptedServer(script) as server, QuintetClient(server.url) as client:
+        client.read(b"a page")
+        client.read_document(b"a document", "2-5", 300)
+        client.read_document(b"a document")
+        for wrong in ({"pages": "all"}, {"pages": "1\r\nX: y"}, {"dpi": 9}):
+            with pytest.raises(UsageError, match=next(iter(wrong))):
+                client.read_document(b"a document", **wrong)
+    assert asked == [("image", None), ("2-5", "300"), ("1-", "200")]
+
+
+@pytest.mark.parametrize(
+    ("given", "variables", "sent"),
+    [
+        ({}, {}, None),
+        ({"token": "mine"}, {"QUINTET_TOKEN": "other"}, "mine"),
+        ({}, {"QUINTET_TOKEN": "mine"}, "mine"),
+        ({}, {"QUINTET_TOKEN": "other", "QUINTET_TOKEN_FILE": "file"}, "of the file"),
+        ({"token_file": "file"}, {"QUINTET_TOKEN": "other"}, "of the file"),
+    ],
+)
+def test_a_token_is_given_or_stands_in_the_environment(given, variables, sent, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("of-the-file")
+    (tmp_path / "file").chmod(0o600)
+    seen = []
+
+    def script(request):
+        seen.append(request.headers.get("authorization"))
+        return page_answer(request)
+
+    with ScriptedServer(script) as server:
+        for name, value in {**variables, "QUINTET_SERVER": server.url}.items():
+            monkeypatch.setenv(name, value)
+        with QuintetClient(**given) as client:
+            assert client.ready()
+    assert seen == [sent and f"Bearer {sent.replace(' ', '-')}"]
+
+
+def test_two_tokens_or_none_at_all_are_wrong_usage():
+    for wrong in ({"token": "a", "token_file": "b"}, {"token": "two words"}, {"token": ""}):
+        with pytest.raises(UsageError, match="token"):
+            QuintetClient(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("reply", "ready"),
+    [
+        (our_error(400, "UNSUPPORTED_FORMAT"), True),  # a model of other things than pictures
+        (our_error(503, "BUSY"), False),
+        (torchserve_error(500, "InternalServerException", "Worker died."), False),
+        (torchserve_error(404, "ModelNotFoundException"), False),
+        (Reply(drop=True), False),
+    ],
+)
+def test_a_service_is_ready_if_it_has_looked_at_a_page(reply, ready):
+    with ScriptedServer(lambda _request: reply) as server, QuintetClient(server.url) as client:
+        assert client.ready() is ready
+    with QuintetClient("http://127.0.0.1:1") as client:
+        assert not client.ready()
+
+
+def test_errors_speak_of_the_callers_world():
+    with QuintetClient("http://127.0.0.1:1", give_up_s=0.1) as client, pytest.raises(ServerUnreachableError) as caught:
+        client.read(b"a page")
+    said = [str(caught.value)]
+    with (
+        ScriptedServer(lambda _request: our_error(401, "NOT_AUTHORISED")) as server,
+        QuintetClient(server.url) as client,
+    ):
+        for call in (client.ready, lambda: client.read(b"a page")):
+            with pytest.raises(NotAuthorisedError) as refused:
+                call()
+            said.append(str(refused.value))
+    for wrong in ({"server": "x"}, {"model": "?"}, {"leave_out": ["?"]}, {"token_file": "nowhere"}):
+        with pytest.raises(UsageError) as misused:
+            QuintetClient(**wrong)
+        said.append(str(misused.value))
+    for message in said:
+        assert not re.search(r"--\w|\w+\(|request none|Error\b", message), message

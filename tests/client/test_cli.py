@@ -4,12 +4,18 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
+import termios
 import time
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 from quintet_client import __version__, cli
+from quintet_client.cluster.settings import BatchSettings
+from quintet_client.run.settings import ReadSettings
 from reading import CLIENT_ROOT, answers, assert_adds_up, read, report, write_pages
 from scripted_server import ScriptedServer, our_error, page_answer
 
@@ -79,6 +85,20 @@ def test_a_file_called_dash_is_read_as_a_path(folder, output, monkeypatch):
     assert set(answers(output)) == {"-"}
 
 
+@pytest.mark.parametrize("command", ["read", "batch"])
+def test_help_names_every_default_that_is_one(command, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    kind = {"read": ReadSettings, "batch": BatchSettings}[command](Path(), Path())
+    for name, default in asdict(kind).items():
+        if type(default) in (int, float):
+            assert re.search(rf"--{name.replace('_', '-')} \S+ [^()]*\(default: {default}\)", said), name
+    assert said.count("127.0.0.1:8080") == (command == "read")
+    assert "default: None" not in said
+    assert "default: False" not in said
+
+
 def test_an_empty_list_is_a_run_of_no_pages(output, monkeypatch):
     give(monkeypatch, b"\n")
     assert cli.main(["read", "-", str(output), "--server", "http://127.0.0.1:1"]) == 0
@@ -144,8 +164,9 @@ def test_a_run_goes_on_when_nobody_reads_its_events(folder, output, environment)
 
 
 def on_terminal(command, environment):
-    """Run a command whose three streams are a terminal; gives what the terminal got."""
+    """Run a command whose three streams are a terminal of 140 columns; gives what the terminal got."""
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (40, 140))
     running = subprocess.Popen(command, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     shown = b""

@@ -47,7 +47,7 @@ def test_a_run_that_asks_for_what_the_service_does_not_leave_out_sends_no_page(s
     server.limits = {} if known is None else {"optional_stages": known}
     stage = "recognition" if known == STAGES else "layout"
     assert read(tmp_path / "in", tmp_path / "out", server.url, "--leave-out", stage) == 2
-    assert f"--leave-out names {stage}; of the model at {server.url}" in caplog.text
+    assert f"{stage} cannot be left out; of the model at {server.url}" in caplog.text
     assert not server.packs
 
 

@@ -71,6 +71,6 @@ def test_a_name_that_leads_elsewhere_is_refused(folder, output, name):
     with ScriptedServer() as server:
         assert read(folder, output, server.url, "--model", name) == 2
         assert main(["status", "--server", server.url, "--management", server.url, "--model", name]) == 2
-        with pytest.raises(UsageError, match="--model"):
+        with pytest.raises(UsageError, match="a model is called"):
             QuintetClient(server.url, model=name)
         assert not server.paths

@@ -4,8 +4,9 @@ import shutil
 
 import pytest
 from browser import chromium
-from made_runs import HEIGHT_PX, HOSTILE, WIDTH_PX, draw, make_run, texts_of, write_answer, write_ledger
+from made_runs import HEIGHT_PX, HOSTILE, WIDTH_PX, answer, draw, make_run, texts_of, write_answer, write_ledger
 from quintet_client.cli import main
+from quintet_client.input.page_ids import page_id_of
 from test_viewer_server import viewing
 
 from tests.unit.exports.test_redacted import FACE, photo_answer, textured
@@ -49,12 +50,13 @@ def show(browser, url, screen, selector, count=1):
 
 
 def test_the_overview_shows_counts_that_add_up_and_the_speed_over_time(browser, url):
-    show(browser, url, "", ".chart.columns")
+    show(browser, url, "", ".chart")
     assert browser.text(".equation") == "10 pages = 8 read + 2 failed"
     assert browser.texts(".tile dd")[:3] == ["10", "8", "2"]
-    assert browser.count(".chart.columns g") >= 8
-    assert browser.count(".chart.rows g") == 3
-    assert browser.texts(".codes .name") == ["IMAGE_DECODE_FAILED", "UNSUPPORTED_FORMAT"]
+    assert browser.count(".chart g") >= 8
+    assert browser.texts(".bars li:not(.bad) .name")[3:] == ["decode", "text detection", "recognition"]
+    assert browser.texts(".bars li:not(.bad) .name + span")[4] == "46.3 s (70%)"
+    assert browser.texts(".bars .bad .name") == ["IMAGE_DECODE_FAILED", "UNSUPPORTED_FORMAT"]
 
 
 def test_thumbnails_appear_and_a_click_opens_the_page(browser, url):
@@ -190,19 +192,84 @@ def test_dark_colours_follow_the_system(browser, url):
 def test_everything_that_can_be_used_has_a_name(browser, url):
     unnamed = """return [...document.querySelectorAll('a, button, input, select, [tabindex="0"]')].filter(e =>
         !(e.innerText?.trim() || e.ariaLabel || e.title || e.labels?.length)).map(e => e.outerHTML)"""
-    for screen, selector in (("", ".tile"), ("pages", ".card"), ("failures", "td"), (f"page?id={TURNED}", ".line")):
+    for screen, selector in SCREENS:
         show(browser, url, screen, selector)
         assert browser.run(unnamed) == []
 
 
-def test_a_narrow_window_needs_no_scrolling_sideways(browser, url):
-    browser.devtools("Emulation.setDeviceMetricsOverride", width=420, height=800, deviceScaleFactor=1, mobile=False)
-    try:
-        for screen, selector in (("", ".tile"), ("pages", ".card"), ("failures", "td"), (f"page?id={TURNED}", ".line")):
-            show(browser, url, screen, selector)
-            assert browser.run("return document.documentElement.scrollWidth") <= 420, screen
-    finally:
-        browser.devtools("Emulation.clearDeviceMetricsOverride")
+SCREENS = (("", ".tile"), ("pages", ".card"), ("failures", "td"), (f"page?id={TURNED}", ".line"))
+# What scrolls within something that scrolls, or is cut off.
+NESTED = """return [...document.querySelectorAll('main *')].filter(e =>
+    /auto|scroll/.test(getComputedStyle(e).overflowY) && e.scrollHeight > e.clientHeight + 1
+).map(e => e.className)"""
+CUT_OFF = """return [...document.querySelectorAll('.bars span, .chart text, td, th, .tile dd')].filter(e => {
+    const own = e.getBoundingClientRect(), panel = e.closest('.panel, .tile').getBoundingClientRect();
+    const overflows = e.clientWidth && e.scrollWidth > e.clientWidth + 1;
+    return own.width && (own.left < panel.left || own.right > panel.right || overflows);
+}).map(e => e.textContent)"""
+
+
+@pytest.fixture
+def window(browser):
+    """Sets the size of the window, for one test."""
+
+    def size(width, height):
+        browser.devtools(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+
+    yield size
+    browser.devtools("Emulation.clearDeviceMetricsOverride")
+
+
+@pytest.mark.parametrize("width", [390, 768, 1440])
+def test_at_every_width_nothing_is_cut_off_and_nothing_scrolls_sideways(browser, url, window, width):
+    window(width, 900)
+    for screen, selector in SCREENS:
+        show(browser, url, screen, selector)
+        assert browser.run("return document.documentElement.scrollWidth") <= width, screen
+        assert browser.run(CUT_OFF) == [], screen
+
+
+def test_only_one_thing_scrolls_down_a_page(browser, url, window):
+    window(1440, 900)
+    show(browser, url, f"page?id={TURNED}", ".stage .line")
+    assert browser.run("return document.documentElement.scrollHeight") == 900
+    assert browser.run(NESTED) == ["desk"]
+    window(390, 844)
+    show(browser, url, f"page?id={TURNED}", ".stage .line")
+    assert browser.run(NESTED) == []
+    browser.click('button[title="Fit the whole page"]')
+    before = browser.box(".stage")
+    browser.click('button[title="Fit the whole page"]')
+    assert browser.box(".stage") == pytest.approx(before, abs=1)
+
+
+def test_on_a_telephone_failures_are_read_and_charts_have_letters(browser, url, window):
+    window(390, 844)
+    show(browser, url, "failures", "tbody tr", 2)
+    assert browser.box("tbody td")[2] > 300
+    assert browser.run("return document.querySelector('.panel').getBoundingClientRect().height") < 500
+    show(browser, url, "", ".chart .tick")
+    assert browser.box(".chart .tick")[3] > 10
+
+
+def test_pages_whose_names_hold_a_per_cent_sign_or_lie_behind_a_link_are_shown(browser, tmp_path):
+    folder, far = tmp_path / "in", tmp_path / "far"
+    for place in (folder, far):
+        place.mkdir()
+    (folder / "below").symlink_to(far)
+    draw(["per cent"]).save(folder / "100%.jpg")
+    draw(["far away"]).save(far / "page.png")
+    rows = [write_answer(tmp_path / "out", page_id_of(name), answer([name])) for name in ("100%.jpg", "below/page.png")]
+    write_ledger(tmp_path / "out", rows)
+    with viewing(tmp_path / "out", folder) as url:
+        show(browser, url, "pages?name=100%25.j", ".card")
+        for name in ("100%.jpg", "below/page.png"):
+            show(browser, url, "pages", ".card", 2)
+            browser.click(f'.card[title="{name}"]')
+            browser.wait("document.querySelector('.title h1')?.innerText === arguments[0]", name)
+            browser.wait("document.querySelector('.sheet img')?.naturalWidth > 0")
 
 
 def test_a_report_opens_from_a_folder_of_its_own(browser, made, tmp_path):
@@ -213,7 +280,7 @@ def test_a_report_opens_from_a_folder_of_its_own(browser, made, tmp_path):
     browser.open((alone / "run.html").as_uri())
     browser.wait_for("figure svg.page image", 3)
     assert browser.text(".equation") == "10 pages = 8 read + 2 failed"
-    assert browser.count(".chart.columns g") >= 8
+    assert browser.count(".chart g") >= 8
     assert browser.count("figure svg.page .line") == 3 * 4
     assert HOSTILE in browser.text("tbody")
     assert (

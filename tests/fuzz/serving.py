@@ -88,6 +88,6 @@ def _code(status: int, body: bytes) -> str | None:
     """What an answer says, None if that is nothing documented."""
     document = json.loads(body)
     if status == 200:
-        return OK if document["schema"] == "quintet.page/1" else None
+        return OK if document["schema"] in {"quintet.page/1", "quintet.document/1"} else None
     code = document.get("error", {}).get("code")
     return code if code in set(Code) and HTTP_STATUS[Code(code)] == status else None

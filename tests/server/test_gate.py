@@ -55,7 +55,7 @@ def test_a_body_without_the_token_is_refused_by_its_head_and_counts_for_nothing(
     for token in (None, "wrong", echo.token("management")):
         with connect(echo) as stranger:
             stranger.sendall(head(token, BODY_BYTES))
-            assert stranger.recv(4096).startswith(b"HTTP/1.1 400 ")
+            assert stranger.recv(4096).startswith(b"HTTP/1.1 401 ")
             assert bytes_under_way(echo) == 0
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
+from quintet.frame import stage_times
 from quintet.frame.frames import WORKERS_HEADER
 from quintet.operations import service as torchserve
 from quintet_client.cli import main
@@ -125,6 +126,11 @@ def test_an_answer_names_the_workers_of_its_own_model_alone(both) -> None:
     for model in both.models:
         _, *workers = both.read(b"lion", model=model).headers[WORKERS_HEADER].split()
         assert set(workers) == pids(both, model)
+
+
+def test_an_answer_says_how_long_its_stages_took(both) -> None:
+    assert both.read(b"lion", model="zoo").headers[stage_times.HEADER] == "feeding=0.250000"
+    assert stage_times.HEADER not in both.read(b"lion").headers, "the echo chain does not time itself"
 
 
 def test_metrics_tell_the_models_apart_and_show_the_stages_of_each(both) -> None:

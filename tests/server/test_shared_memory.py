@@ -103,7 +103,7 @@ def test_pages_at_places_are_answered_as_if_they_had_come_encoded(service: torch
 
 def test_without_the_token_nobody_learns_where_buffers_are_taken(service: torchserve.Service) -> None:
     answer = post(service, frames.pack_question(frames.Kind.BUFFERS), token="wrong")
-    assert answer.json()["type"] == "InvalidKeyException"
+    assert answer.json()["error"]["code"] == "NOT_AUTHORISED"
 
 
 def test_the_directory_is_the_users_alone_and_names_are_new_each_time(service: torchserve.Service) -> None:

@@ -11,7 +11,7 @@ from benchmarks.sample_pages.style import WHITE, Style, choose_style
 
 _WIDTH, _HEIGHT = 1240, 1600
 _LEFT, _RIGHT = 110, 1130
-_FIELDS: tuple[tuple[str, Callable[[random.Random], str]], ...] = (
+FIELDS: tuple[tuple[str, Callable[[random.Random], str]], ...] = (
     ("Full name", words.person),
     ("Street", words.street),
     ("City and postal code", words.city),
@@ -44,7 +44,7 @@ def draw_form(rng: random.Random, brief: Brief) -> Sheet:
 def _fields(sheet: Sheet, style: Style, rng: random.Random, y: float, count: int) -> float:
     """Rows of a label and a box with an entry; entries are in a typewriter's face."""
     entry_pen = Pen("droid-mono", style.body, "regular", _ENTRY_INK)
-    for label, entry in _FIELDS[:count]:
+    for label, entry in FIELDS[:count]:
         sheet.write(_LEFT, y + 12, label, style.pen(1.0, "bold"))
         sheet.box((_LEFT + 340, y, _RIGHT, y + style.body * 2.2), WHITE, style.ink)
         sheet.write(_LEFT + 360, y + 12, entry(rng), entry_pen)

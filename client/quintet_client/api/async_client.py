@@ -10,20 +10,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self, TypeVar
 
+from quintet.frame.documents import DEFAULT_DPI
+
 from quintet_client.api.client import (
     DEFAULT_GIVE_UP_S,
     DEFAULT_IN_FLIGHT,
     DEFAULT_RETRIES,
-    Image,
     QuintetClient,
     check_numbers,
 )
+from quintet_client.api.images import File, Image
 from quintet_client.api.page_stream import Key
-from quintet_client.api.results import Result
+from quintet_client.api.results import DocumentResult, Result
 from quintet_client.cancellation import Cancellation
 from quintet_client.errors import InterruptedRunError, PageError
 from quintet_client.service.batch_request import USUAL_PAGES
-from quintet_client.service.transport import DEFAULT_MODEL, DEFAULT_SERVER, DEFAULT_TIMEOUT_S
+from quintet_client.service.transport import DEFAULT_TIMEOUT_S
 
 T = TypeVar("T")
 
@@ -31,12 +33,13 @@ T = TypeVar("T")
 class AsyncQuintetClient:
     """Reads pages through a Quintet service without blocking the event loop. Use it with `async with`, or close it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the other client takes, and one more
         self,
-        server: str = DEFAULT_SERVER,
+        server: str | None = None,
         token_file: Path | str | None = None,
         *,
-        model: str = DEFAULT_MODEL,
+        token: str | None = None,
+        model: str | None = None,
         leave_out: Sequence[str] = (),
         timeout_s: float = DEFAULT_TIMEOUT_S,
         retries: int = DEFAULT_RETRIES,
@@ -48,6 +51,7 @@ class AsyncQuintetClient:
         self._client = QuintetClient(
             server,
             token_file,
+            token=token,
             model=model,
             leave_out=leave_out,
             timeout_s=timeout_s,
@@ -62,12 +66,17 @@ class AsyncQuintetClient:
         When the task is cancelled while the page waits for a thread it is never sent; while its request is under way,
         the answer is dropped and nothing is tried again.
         """
-        cancellation = Cancellation()
-        try:
-            return await self._call(lambda: self._client.read(image, cancellation=cancellation))
-        except asyncio.CancelledError:
-            cancellation.cancel(InterruptedRunError("cancelled"))
-            raise
+        return await self._cancellable(lambda cancellation: self._client.read(image, cancellation=cancellation))
+
+    async def read_document(self, document: File, pages: str = "1-", dpi: int = DEFAULT_DPI) -> DocumentResult:
+        """Read pages of a PDF or TIFF, as `QuintetClient.read_document` does; cancelled as `read` is."""
+        return await self._cancellable(
+            lambda cancellation: self._client.read_document(document, pages, dpi, cancellation=cancellation)
+        )
+
+    async def ready(self) -> bool:
+        """Whether the service reads pages now, as `QuintetClient.ready` says."""
+        return await self._call(self._client.ready)
 
     async def read_many(
         self, pages: Iterable[tuple[Key, Image]], *, in_flight: int = DEFAULT_IN_FLIGHT, pack: int = USUAL_PAGES
@@ -93,6 +102,14 @@ class AsyncQuintetClient:
 
     async def __aexit__(self, *_error: object) -> None:
         self.close()
+
+    async def _cancellable(self, work: Callable[[Cancellation], T]) -> T:
+        cancellation = Cancellation()
+        try:
+            return await self._call(lambda: work(cancellation))
+        except asyncio.CancelledError:
+            cancellation.cancel(InterruptedRunError("cancelled"))
+            raise
 
     async def _call(self, work: Callable[[], T]) -> T:
         self._client.ensure_open()

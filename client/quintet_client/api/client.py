@@ -1,34 +1,45 @@
 """`QuintetClient`: images in, results or typed errors out. For other services; needs no torch."""
 
-import errno
 import math
 import os
+import re
 import threading
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Self
 
-from quintet.frame.frames import MAX_ITEMS
+from quintet.errors import Code
+from quintet.frame.documents import DEFAULT_DPI, LEAST_DPI, MOST_DPI
+from quintet.frame.frames import DPI_HEADER, MAX_ITEMS, PAGES_HEADER
 
+from quintet_client.api.images import File, Image, load, load_file
 from quintet_client.api.page_stream import Key, PageStream
-from quintet_client.api.results import Result, result_of
+from quintet_client.api.results import DocumentResult, Result, document_of, result_of
 from quintet_client.cancellation import Cancellation
 from quintet_client.errors import PageError, UsageError
-from quintet_client.input.regular_files import MAX_FILE_BYTES, read_regular, why_not
 from quintet_client.service.batch_request import USUAL_PAGES
 from quintet_client.service.delivery import Delivery, GiveUpPolicy
 from quintet_client.service.isolation import Isolation
+from quintet_client.service.outcomes import Answered, Final, PageFailed, Unauthorised
 from quintet_client.service.page import Page
-from quintet_client.service.tokens import tokens_of
-from quintet_client.service.transport import DEFAULT_MODEL, DEFAULT_SERVER, DEFAULT_TIMEOUT_S, HttpTransport
-
-Image = bytes | bytearray | memoryview | str | os.PathLike[str]
+from quintet_client.service.status import PROBE_PAGE
+from quintet_client.service.tokens import TOKEN_FILE_VARIABLE, FixedToken, TokenSource, tokens_of
+from quintet_client.service.transport import (
+    DEFAULT_MODEL,
+    DEFAULT_SERVER,
+    DEFAULT_TIMEOUT_S,
+    MODEL_VARIABLE,
+    SERVER_VARIABLE,
+    HttpTransport,
+)
 
 # A service with less memory than a bulk machine: a batch of 64 images in two requests' worth of time.
 DEFAULT_IN_FLIGHT = 64
 DEFAULT_GIVE_UP_S = 30.0
 DEFAULT_RETRIES = 3
+READY_WITHIN_S = 10.0
+_PAGES = re.compile(r"[1-9][0-9]{0,5}(-([1-9][0-9]{0,5})?)?")
 
 
 class QuintetClient:
@@ -40,10 +51,11 @@ class QuintetClient:
 
     def __init__(
         self,
-        server: str = DEFAULT_SERVER,
+        server: str | None = None,
         token_file: Path | str | None = None,
         *,
-        model: str = DEFAULT_MODEL,
+        token: str | None = None,
+        model: str | None = None,
         leave_out: Sequence[str] = (),
         timeout_s: float = DEFAULT_TIMEOUT_S,
         retries: int = DEFAULT_RETRIES,
@@ -52,9 +64,11 @@ class QuintetClient:
         """Check the arguments; nothing is sent yet.
 
         Args:
-            server: base URL of the inference address.
-            token_file: plain token or TorchServe's key_file.json; None sends no token.
-            model: name of the served model to ask.
+            server: base URL of the inference address; None for that of QUINTET_SERVER, or of this machine.
+            token_file: a file with the token alone, or the server's key_file.json, which is read again when the server
+                refuses what was in it.
+            token: the token itself. Without either QUINTET_TOKEN_FILE or QUINTET_TOKEN counts, or none is sent.
+            model: name of the served model to ask; None for that of QUINTET_MODEL, or `quintet`.
             leave_out: stages to read pages without, such as `layout`; one that the model cannot do without is a
                 `PageError` (INVALID_PARAMETER).
             timeout_s: longest silence of the server within one request.
@@ -62,13 +76,20 @@ class QuintetClient:
             give_up_s: longest time without reaching the server.
 
         Raises:
-            UsageError: the URL or a name is none, the token file holds no token, or a number is out of range.
+            UsageError: the URL or a name is none, there are two tokens, or none in the file, or a number is out of
+                range.
         """
         for name, value in (("timeout_s", timeout_s), ("give_up_s", give_up_s)):
             if not 0 < value < math.inf:
                 raise UsageError(f"{name} is {value}; give seconds above 0")
         _at_least_1("retries", retries)
-        self._transport = HttpTransport(server, tokens_of(token_file), timeout_s, model, leave_out)
+        self._transport = HttpTransport(
+            _given(server, SERVER_VARIABLE, DEFAULT_SERVER),
+            _tokens(token_file, token),
+            timeout_s,
+            _given(model, MODEL_VARIABLE, DEFAULT_MODEL),
+            leave_out,
+        )
         self._give_up = GiveUpPolicy(give_up_s, timeout_s)
         self._isolation = Isolation()
         self._retries = retries
@@ -78,7 +99,8 @@ class QuintetClient:
         """Read one page.
 
         Args:
-            image: one encoded image (JPEG, PNG, TIFF, WebP or BMP), or the path of its file.
+            image: one encoded image (JPEG, PNG, TIFF, WebP or BMP), the path of its file, a picture of Pillow, or an
+                array (H, W, 3) uint8 in RGB.
             cancellation: cancelled from elsewhere, it abandons the page between its requests.
 
         Returns:
@@ -90,12 +112,50 @@ class QuintetClient:
             NotAuthorisedError: the server refused the token.
             UsageError: the client is closed.
         """
+        return result_of(self._end_of(lambda: Page("page", load(image)), cancellation))
+
+    def read_document(
+        self,
+        document: File,
+        pages: str = "1-",
+        dpi: int = DEFAULT_DPI,
+        *,
+        cancellation: Cancellation | None = None,
+    ) -> DocumentResult:
+        """Read pages of a PDF or TIFF, which the service takes apart.
+
+        Args:
+            document: its bytes, or the path of its file. An image is a document of one page.
+            pages: the number of a page, such as `3`, or a range, `1-10` or `5-`.
+            dpi: pixels an inch that pages of PDFs are rendered at.
+            cancellation: as of `read`.
+
+        Raises:
+            PageError: no page can be read, or more are asked for than the service reads in one request; a page that
+                cannot be read is a `PageError` among the pages.
+            UsageError: the pages or the resolution are none, or the client is closed.
+            ServerUnreachableError, NotAuthorisedError: as for `read`.
+        """
+        if not _PAGES.fullmatch(pages):
+            raise UsageError(f"pages is {pages!r}; give the number of a page, such as '3', or a range, '1-10' or '5-'")
+        if not LEAST_DPI <= dpi <= MOST_DPI:
+            raise UsageError(f"dpi is {dpi}; allowed are {LEAST_DPI} to {MOST_DPI}")
+        asked = ((PAGES_HEADER, pages), (DPI_HEADER, str(dpi)))
+        return document_of(self._end_of(lambda: Page("document", load_file(document), document=asked), cancellation))
+
+    def ready(self) -> bool:
+        """Whether the service reads pages now: it is sent one, and has 10 seconds.
+
+        Raises:
+            NotAuthorisedError: the server refused the token.
+            UsageError: the client is closed.
+        """
         self.ensure_open()
-        cancellation = cancellation or Cancellation()
-        with closing(self._delivery(cancellation).deliver([Page("page", load(image))])) as ends:
-            for _page, outcome in ends:
-                return result_of(outcome)
-        raise cancellation.cause or AssertionError("a page was abandoned without a cause")
+        outcome = self._transport.read(Page("ready", PROBE_PAGE), READY_WITHIN_S)
+        if isinstance(outcome, Unauthorised):
+            self._delivery(Cancellation()).note(outcome)  # which raises
+        refused = isinstance(outcome, PageFailed) and outcome.code in set(Code)  # by a model of other things
+        return refused or isinstance(outcome, Answered)
 
     def read_many(
         self, pages: Iterable[tuple[Key, Image]], *, in_flight: int = DEFAULT_IN_FLIGHT, pack: int = USUAL_PAGES
@@ -153,8 +213,28 @@ class QuintetClient:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
+    def _end_of(self, load_page: Callable[[], Page], cancellation: Cancellation | None) -> Final:
+        """See one page through, which is loaded if the client is open."""
+        self.ensure_open()
+        cancellation = cancellation or Cancellation()
+        with closing(self._delivery(cancellation).deliver([load_page()])) as ends:
+            for _page, outcome in ends:
+                return outcome
+        raise cancellation.cause or AssertionError("a page was abandoned without a cause")
+
     def _delivery(self, cancellation: Cancellation) -> Delivery:
         return Delivery(self._transport, self._give_up, self._retries, cancellation.wait, self._isolation)
+
+
+def _given(value: str | None, variable: str, default: str) -> str:
+    """What was given, or stands in the environment."""
+    return (os.environ.get(variable) or default) if value is None else value
+
+
+def _tokens(token_file: Path | str | None, token: str | None) -> TokenSource:
+    if token is not None and token_file is not None:
+        raise UsageError("there are a token and a token_file; give one of them")
+    return tokens_of(token_file or os.environ.get(TOKEN_FILE_VARIABLE)) if token is None else FixedToken(token)
 
 
 def check_numbers(in_flight: int, pack: int) -> None:
@@ -163,17 +243,6 @@ def check_numbers(in_flight: int, pack: int) -> None:
     _at_least_1("pack", pack)
     if pack > MAX_ITEMS:
         raise UsageError(f"pack is {pack}; a request holds at most {MAX_ITEMS} pages")
-
-
-def load(image: Image) -> bytes:
-    """The bytes of an image; raises PageError (UNREADABLE_FILE, IMAGE_TOO_LARGE) where its file cannot be sent."""
-    if isinstance(image, bytes | bytearray | memoryview):
-        return bytes(image)
-    try:
-        return read_regular(os.fspath(image), MAX_FILE_BYTES)
-    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
-        code = "IMAGE_TOO_LARGE" if getattr(error, "errno", None) == errno.EFBIG else "UNREADABLE_FILE"
-        raise PageError(code, f"{os.fspath(image)}: {why_not(error)}") from error
 
 
 def _at_least_1(name: str, value: int) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from quintet_client.errors import PageError
-from quintet_client.service.documents import PAGE_FIELDS, PAGE_SCHEMA, check_page, parsed
+from quintet_client.service.documents import DOCUMENT_SCHEMA, PAGE_FIELDS, PAGE_SCHEMA, check_page, parsed
 from quintet_client.service.outcomes import Final, PageFailed
 
 PointPx = tuple[float, float]
@@ -60,6 +60,15 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Table:
+    """A table whose cells could be told, a head outside its region too; every row has equally many cells."""
+
+    region: int  # index into `PageResult.regions`
+    rows: tuple[tuple[tuple[int, ...], ...], ...]  # of each cell its lines, indices into `PageResult.lines`
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
 class PageResult:
     """A page; regions and lines in reading order. A page without text has no lines."""
 
@@ -71,8 +80,19 @@ class PageResult:
     regions: tuple[Region, ...]
     lines: tuple[Line, ...]
     text: str  # the lines joined by newlines
+    tables: tuple[Table, ...] = ()
     left_out: tuple[str, ...] = ()  # stages that the page was read without
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentResult:
+    """The pages of a document that were asked for, in order: each with its number and its result or its error."""
+
+    request_id: str  # of the request in the server's log; a page's has its number behind it
+    model: str  # as of a page
+    page_count: int  # of the document
+    pages: tuple[tuple[int, "Result | PageError"], ...]
 
 
 # Of quintet.page/1 the page, of another schema the JSON object as a dict: which it is depends on the model that was
@@ -93,6 +113,24 @@ def result_of(outcome: Final) -> Result:
     return {**document, "request_id": outcome.request_id}
 
 
+def document_of(outcome: Final) -> DocumentResult:
+    """What was read of a document; an image is a document of one page. Raises as `result_of`."""
+    if isinstance(outcome, PageFailed):
+        raise PageError(outcome.code, outcome.message, outcome.request_id)
+    document = parsed(outcome.document)
+    if document.get("schema") != DOCUMENT_SCHEMA:
+        return DocumentResult(outcome.request_id, outcome.model, 1, ((1, result_of(outcome)),))
+    pages = tuple((page["page"], _result_or_error(page)) for page in document["pages"])
+    return DocumentResult(outcome.request_id, outcome.model, document["page_count"], pages)
+
+
+def _result_or_error(page: Mapping[str, Any]) -> "Result | PageError":
+    if (result := page.get("result")) is None:
+        return PageError(*(str(page["error"].get(name, "")) for name in ("code", "message", "request_id")))
+    typed = result["schema"] == PAGE_SCHEMA
+    return page_of(result, str(result.get("request_id", "")), result["model"]) if typed else result
+
+
 def page_of(page: Mapping[str, Any], request_id: str = "", model: str = "") -> PageResult:
     """Type a page that has been read out of JSON; raises PageError (BAD_ANSWER) if it is not as documented."""
     try:
@@ -109,8 +147,9 @@ def page_of(page: Mapping[str, Any], request_id: str = "", model: str = "") -> P
         regions=tuple(map(_region, page["regions"])),
         lines=tuple(map(_line, page["lines"])),
         text=page["text"],
+        tables=tuple(map(_table, page.get("tables", ()))),
         left_out=tuple(page.get("left_out", ())),
-        extra=_others(page, "schema", "model", "left_out", *PAGE_FIELDS),
+        extra=_others(page, "schema", "model", "request_id", "tables", "left_out", *PAGE_FIELDS),
     )
 
 
@@ -134,6 +173,11 @@ def _line(line: Mapping[str, Any]) -> Line:
         tuple(map(_word, line.get("words", ()))),
         _others(line, "text", "score", "quad_px", "region", "words"),
     )
+
+
+def _table(table: Mapping[str, Any]) -> Table:
+    rows = tuple(tuple(map(tuple, row)) for row in table["rows"])
+    return Table(table["region"], rows, _others(table, "region", "rows"))
 
 
 def _word(word: Mapping[str, Any]) -> Word:

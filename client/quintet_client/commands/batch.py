@@ -8,12 +8,12 @@ from pathlib import Path
 
 from quintet_client.cluster.settings import BatchSettings
 from quintet_client.commands import Subparsers
-from quintet_client.commands.connection import MODEL_VARIABLE
 from quintet_client.commands.runs import add_places, add_run_options, cancelled_by_signals, reported
+from quintet_client.commands.terminal import Help
 from quintet_client.errors import UsageError
 from quintet_client.run.events import Events
 from quintet_client.run.report import Report
-from quintet_client.service.transport import DEFAULT_MODEL
+from quintet_client.service.transport import DEFAULT_MODEL, MODEL_VARIABLE
 
 _EPILOG = """\
 examples:
@@ -35,7 +35,7 @@ def add_to(commands: Subparsers) -> None:
         help="the same with Ray, on this machine or a cluster, without a service",
         description="Read every page of INPUT into parts below OUTPUT, with Ray. Run it again to do what is missing.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     add_places(parser, "folder or address for parts, in Parquet")
     # The settings' own defaults are the options'; the paths are placeholders, since both arguments have to be given.

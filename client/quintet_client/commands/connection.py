@@ -5,11 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from quintet_client.service.transport import DEFAULT_MODEL, DEFAULT_SERVER
-
-SERVER_VARIABLE = "QUINTET_SERVER"
-MODEL_VARIABLE = "QUINTET_MODEL"
-TOKEN_FILE_VARIABLE = "QUINTET_TOKEN_FILE"  # noqa: S105 - the name of a variable, not a token
+from quintet_client.service.tokens import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
+from quintet_client.service.transport import DEFAULT_MODEL, DEFAULT_SERVER, MODEL_VARIABLE, SERVER_VARIABLE
 
 
 class _Gathered(argparse.Action):
@@ -36,13 +33,13 @@ def add_connection_options(parser: argparse.ArgumentParser) -> None:
         action=_Gathered,
         default=os.environ.get(SERVER_VARIABLE, DEFAULT_SERVER),
         metavar="URL",
-        help=f"inference address; may be repeated; {SERVER_VARIABLE} or {DEFAULT_SERVER} if not given",
+        help=f"inference address; may be repeated; also {SERVER_VARIABLE}",
     )
     add(
         "--model",
         default=os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL,
         metavar="NAME",
-        help=f"name of the served model to ask; {MODEL_VARIABLE} or {DEFAULT_MODEL}, which reads pages",
+        help=f"name of the served model to ask; also {MODEL_VARIABLE}",
     )
     add(
         "--token-file",
@@ -52,7 +49,7 @@ def add_connection_options(parser: argparse.ArgumentParser) -> None:
         default=(Path(token_file),) if token_file else None,
         metavar="F",
         help="TorchServe's key_file.json, or a file with the token alone; may be repeated, in the order of --server; "
-        f"{TOKEN_FILE_VARIABLE} if not given",
+        f"also {TOKEN_FILE_VARIABLE}, or the token in {TOKEN_VARIABLE}",
     )
     add("--verbose", "-v", action="store_true", help="log every request with its id")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from quintet_client.commands import Subparsers
 from quintet_client.commands.connection import add_connection_options
 from quintet_client.commands.runs import add_places, add_run_options, cancelled_by_signals, reported
+from quintet_client.commands.terminal import Help
 from quintet_client.errors import UsageError
 from quintet_client.output.formats import NAMES, split_names
 from quintet_client.run.events import Events
@@ -39,7 +40,7 @@ def add_to(commands: Subparsers) -> None:
         help="read a folder, a file or a list of files",
         description="Read every page of INPUT into OUTPUT. Run it again to do only what is missing.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     add_places(parser, "folder for pages/, ledger and report.json, or an address, for parts in Parquet")
     # The settings' own defaults are the options'; the paths are placeholders, since both arguments have to be given.
@@ -78,16 +79,16 @@ def _read(options: argparse.Namespace, events: Events) -> Report:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--timeout-s", type=float, metavar="T", help="longest silence within a request")
+    add("--timeout-s", type=float, metavar="T", help="longest silence within a request, in seconds")
     add("--retries", type=int, metavar="N", help="tries of a page that kills or stalls its worker")
-    add("--give-up-s", type=float, metavar="T", help="longest time without reaching the server")
+    add("--give-up-s", type=float, metavar="T", help="longest time without reaching the server, in seconds")
     add("--batch", type=int, metavar="N", help="pages the loader reads at a time")
     add("--loaders", type=int, metavar="N", help="loader processes; 0 for none")
     add("--in-flight", type=int, metavar="N", help="most pages under way at any time")
     add("--pack", type=int, metavar="N", help="most pages a request; not given, as many as are read within seconds")
     add("--writers", type=int, metavar="N", help="threads that write answers")
     add("--shared-memory", action="store_true", help="decode here, into memory that a service on this machine reads")
-    add("--shared-memory-mb", type=int, metavar="N", help="how much memory")
+    add("--shared-memory-mb", type=int, metavar="N", help="how much memory, in MiB")
     add("--leave-out", type=split_names, metavar="S,…", help="stages to read pages without, such as layout")
     add("--formats", type=split_names, metavar="F,…", help=f"export as well, as {','.join(NAMES)}")
     add_run_options(parser)

@@ -5,6 +5,7 @@ import sys
 
 from quintet_client.commands import Subparsers
 from quintet_client.commands.connection import add_connection_options
+from quintet_client.commands.terminal import Help
 from quintet_client.errors import ExitCode, UsageError
 from quintet_client.service.addresses import check_servers
 from quintet_client.service.status import ask
@@ -16,6 +17,7 @@ def add_to(commands: Subparsers) -> None:
         "status",
         help="whether a service reads pages now",
         description="Have each --server read one tiny page, and say whether that went well. Usable as a probe.",
+        formatter_class=Help,
         epilog="exit codes: 0 ready, 2 wrong usage, 4 unreachable or not ready, 5 not authorised",
     )
     add_connection_options(parser)

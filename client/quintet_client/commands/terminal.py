@@ -1,11 +1,20 @@
-"""Colours: on a terminal alone, and not where NO_COLOR (no-color.org) or TERM=dumb says so."""
+"""What a person sees of commands: help, and colours, which are for terminals that want them (no-color.org)."""
 
+import argparse
 import logging
 import os
 from typing import TextIO
 
 _CODES = {"red": 31, "green": 32, "yellow": 33}
 _LEVELS = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "red"}
+
+
+class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Keeps examples as they are written, and names the defaults of options that have one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        has_one = action.default not in (None, ()) and action.default is not False
+        return super()._get_help_string(action) if has_one else action.help
 
 
 def coloured(text: str, colour: str, stream: TextIO) -> str:

@@ -31,7 +31,7 @@ class RunExports:
     def __init__(self, output: Output, names: Sequence[str], sources: Sequence[Source], run: Cancellation) -> None:
         """Start no thread yet; raises UsageError if a format is unknown or lacks its packages."""
         self.tally = ExportTally()
-        originals = Originals((), sources, links_may_leave=True)
+        originals = Originals((), sources)
         self._names = {source.page_id for source in sources}
         self._exporter = Exporter(output, choose(names), originals, self.tally, run)
         self._run = run

@@ -232,7 +232,7 @@ def export_results(settings: ExportSettings, cancellation: Cancellation) -> Expo
         with Ledger.open(output.ledger) as ledger:
             inputs = list(map(input_of, ledger.inputs())) if settings.input_path is None else [settings.input_path]
             count = ledger.count_documents()
-        originals = Originals(inputs, links_may_leave=True)
+        originals = Originals(inputs)
         exporter = Exporter(output, choose(settings.formats), originals, ExportTally(), cancellation)
         documents = tqdm(documents_of(output), unit="document", total=count, disable=not sys.stderr.isatty())
         # Decoding, compressing and writing release the GIL.

@@ -47,16 +47,13 @@ class Originals:
     """Finds the files of runs that wrote one OUTPUT, and reads them; safe to share between threads.
 
     `inputs` are what INPUT was; of two files with one id the one in the later place was read last. `files` are known to
-    exist. `links_may_leave` follows links below a folder out of it, as reading does. Stores are asked by this process,
-    which must not be forked any more.
+    exist. Links below a folder are followed wherever they lead, as for reading; names never lead out of it. Stores are
+    asked by this process, which must not be forked any more.
     """
 
-    def __init__(
-        self, inputs: Sequence[Path | Address], files: Iterable[Source] = (), *, links_may_leave: bool = False
-    ) -> None:
+    def __init__(self, inputs: Sequence[Path | Address], files: Iterable[Source] = ()) -> None:
         self.inputs = tuple(inputs)
         self._known = {file.page_id: file for file in files}
-        self._place = os.path.abspath if links_may_leave else os.path.realpath
         self._lock = threading.Lock()
         self._files: dict[Path | Address, dict[str, Source]] = {}
         self._items: dict[str, dict[str, Source]] = {}
@@ -124,17 +121,14 @@ class Originals:
         if not is_folder(place) or is_shortened(name):
             return None
         if isinstance(place, Path):
-            path = Path(self._place(place / path_of(name)))
-            self._check_within(place, path)
+            path = Path(os.path.abspath(place / path_of(name)))  # noqa: PTH100 - resolve() would follow links
+            if not path.is_relative_to(os.path.abspath(place)):  # noqa: PTH100
+                raise NoOriginalError("the image's name leads out of INPUT, and is not followed")
             return Source(name, str(path), stamp_of(str(path))) if path.is_file() else None
         key = "/".join(filter(None, (place.key.rstrip("/"), path_of(name))))
         address = place._replace(key=key)
         (stamp,) = _asked(lambda: stamps_of([address]))
         return None if stamp == UNKNOWN else Source(name, str(address), stamp)
-
-    def _check_within(self, place: Path, path: Path) -> None:
-        if not path.is_relative_to(self._place(place)):
-            raise NoOriginalError("the image's name leads out of INPUT, and is not followed")
 
     def _listed(self, place: Path | Address, name: str) -> Source | None:
         """A file, or an item of a shard, that INPUT is found to hold; a manifest names files wherever they are."""
@@ -143,9 +137,6 @@ class Originals:
             holding = [file for file in files.values() if file.is_shard and name.startswith(items_id(file) + "/")]
             manifests = [file for file in files.values() if file.path.lower().endswith(PARQUET_EXTENSION)]
             found = files.get(name)
-            for file in [found] if found else holding:
-                if isinstance(place, Path) and is_folder(place):
-                    self._check_within(place, Path(self._place(file.path)))
             for shard in [] if found else [*holding, *manifests]:
                 found = found or self._items_of(shard, is_folder(place)).get(name)
         if found is None or found.is_at_address or found.part is not None:

@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from quintet.errors import Code
+
 from quintet_client.input.documents.codes import DocumentCode
 from quintet_client.input.documents.messages import MOST_PAGES, Answer
 from quintet_client.input.documents.renderer import Renderer
@@ -15,7 +17,7 @@ from quintet_client.input.stores.copies import Copies
 # Documents of stores are counted so many at a time: each has a copy of up to 1 GiB, and a process of 60 MB.
 _RENDERERS = 4
 # Reading such a TIFF says what is wrong with it, as of an image.
-_FAILS_AS_AN_IMAGE = {DocumentCode.UNREADABLE_FILE, DocumentCode.DOCUMENT_DAMAGED}
+_FAILS_AS_AN_IMAGE = {DocumentCode.UNREADABLE_FILE, Code.DOCUMENT_DAMAGED}
 
 
 def has_pages(file: Source) -> bool:
@@ -56,7 +58,7 @@ def pages_of(file: Source, answer: Answer) -> list[Source]:
         return [file]
     code, message = answer.code, answer.message
     if len(answer.pages) > MOST_PAGES:
-        code, message = DocumentCode.DOCUMENT_TOO_LONG, f"the document has more than {MOST_PAGES} pages; split it"
+        code, message = Code.DOCUMENT_TOO_LONG, f"the document has more than {MOST_PAGES} pages; split it"
     if code:
         return [file._replace(stamp=answer.stamp, code=code, message=message)]
     return [file._replace(page_id=page_id_in(file.page_id, number), page=number) for number in answer.pages]

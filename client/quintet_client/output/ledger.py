@@ -157,7 +157,11 @@ class Ledger:
             self._connection.executemany(UPSERT, ((*row, now) for row in rows))
 
     def fact(self, name: str) -> str | None:
-        """Return what was noted: `model`, `served_model`, `leave_out`, `dpi`, `inputs`, or a document cut short."""
+        """Return what was noted.
+
+        That is `model`, `served_model`, `leave_out`, `dpi`, `inputs`, when the last run `started_at`, or a document
+        cut short.
+        """
         found = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return str(found[0]) if found else None
 

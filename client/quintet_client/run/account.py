@@ -53,6 +53,7 @@ class Account:
         events.start(tally, plan.model)
         with Ledger.open(output.ledger) as ledger:
             ledger.add_input(settings.input_place)
+            ledger.note("started_at", clock.started_at.isoformat(timespec="milliseconds"))
         return plan, cls(output, settings, tally, clock, plan.page_ids)
 
     def close(self, cancellation: Cancellation, model: str | None, exports: ExportTally | None = None) -> Report:

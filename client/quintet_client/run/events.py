@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from quintet_client import __version__
 from quintet_client.output.ledger import Row
-from quintet_client.run.report import Clock, Tally
+from quintet_client.run.report import State, Tally
 
 SCHEMA = "quintet.events/1"
 _log = logging.getLogger(__name__)
@@ -32,13 +32,12 @@ class Events:
         counts = {"inputs": tally.inputs, "skipped_ok": tally.skipped_ok, "skipped_failed": tally.skipped_failed}
         self._write("start", version=__version__, **counts, left=tally.left, model=model)
 
-    def progress(self, tally: Tally, clock: Clock, pages: int, requests: int) -> None:
+    def progress(self, state: State, pages: int, requests: int) -> None:
         """Say how far the run is, and how many pages are under way in how many requests."""
-        seconds, done, left = clock.seconds, tally.ok + tally.failed, tally.left
-        rate = done / seconds if seconds > 0 else 0.0
-        eta_s = round(left / rate, 1) if rate else None
-        counts = {"ok": tally.ok, "failed": tally.failed, "left": left, "sent": pages, "requests": requests}
-        self._write("progress", seconds=round(seconds, 3), **counts, pages_per_s=round(rate, 3), eta_s=eta_s)
+        counts = {"ok": state.ok, "failed": state.failed, "left": state.left, "sent": pages, "requests": requests}
+        eta_s = None if state.eta_s is None else round(state.eta_s, 1)
+        pace = round(state.pages_per_s, 3)
+        self._write("progress", seconds=round(state.seconds, 3), **counts, pages_per_s=pace, eta_s=eta_s)
 
     def failed(self, rows: Sequence[Row]) -> None:
         """Name the pages among these rows that failed."""

@@ -3,6 +3,7 @@
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
@@ -11,7 +12,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from quintet_client.run.events import Events
-from quintet_client.run.report import Clock, Tally
+from quintet_client.run.report import Clock, State, Tally
 
 _BAR_EVERY_S = 0.5
 _LINE_EVERY_S = 5.0
@@ -42,10 +43,12 @@ class Progress:
         self._clock = clock
         self._events = events
         self._under_way = under_way
+        self._since = time.monotonic()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._show(), name="progress", daemon=True)
 
     def __enter__(self) -> Self:
+        self._since = time.monotonic()
         self._thread.start()
         return self
 
@@ -60,30 +63,37 @@ class Progress:
             return self._emit_events
         return self._show_bar if sys.stderr.isatty() else self._log_lines
 
+    def _state(self) -> State:
+        return State.of(self._tally, self._clock, self._since)
+
     def _emit_events(self) -> None:
         while not self._closed.wait(_EVENT_EVERY_S):
-            self._events.progress(self._tally, self._clock, self._under_way.pages, self._under_way.requests)
+            self._events.progress(self._state(), self._under_way.pages, self._under_way.requests)
 
     def _show_bar(self) -> None:
-        tally = self._tally
         with (
             logging_redirect_tqdm(),
-            tqdm(total=tally.inputs - tally.skipped, unit="page", file=sys.stderr, dynamic_ncols=True) as bar,
+            tqdm(
+                total=self._tally.inputs - self._tally.skipped,
+                file=sys.stderr,
+                dynamic_ncols=True,
+                bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]",
+            ) as bar,
         ):
+            bar.start_t -= self._clock.seconds  # the run's time, not the bar's
             ended = False
             while not ended:
                 ended = self._closed.wait(_BAR_EVERY_S)
-                bar.set_postfix_str(f"{self._under_way}, {tally.failed} failed", refresh=False)
-                bar.update(tally.ok + tally.failed - bar.n)
-                bar.refresh()
+                state = self._state()
+                bar.n = state.ok + state.failed
+                bar.set_postfix_str(self._words(state))
 
     def _log_lines(self) -> None:
-        tally = self._tally
         while not self._closed.wait(_LINE_EVERY_S):
-            done, left = tally.ok + tally.failed, tally.left
-            rate = done / self._clock.seconds
-            eta = f"{left / rate:.0f} s left" if rate else "waiting for the first answer"
-            _log.info(
-                "%d of %d pages, %.2f pages/s, %d failed, %s, %s",
-                *(done, done + left, rate, tally.failed, self._under_way, eta),
-            )
+            state = self._state()
+            done = state.ok + state.failed
+            _log.info("%d of %d pages, %s", done, done + state.left, self._words(state))
+
+    def _words(self, state: State) -> str:
+        left = "waiting for an answer" if state.eta_s is None else f"{tqdm.format_interval(state.eta_s)} left"
+        return f"{state.pages_per_s:.2f} pages/s, {left}, {self._under_way}, {state.failed} failed"

@@ -78,6 +78,8 @@ def read_all(
         limits = _ask_limits(delivery, cancellation) if plan.todo else None
         model = _Reading(run, delivery, limit, limits, slabs, plan).read() if limits else plan.model
         account.tally.sent_again = delivery.sent_again
+        for transport in transports.values():
+            clock.service.update(transport.stage_seconds)
         exports.finish()
         return account.close(cancellation, model, exports.tally if settings.formats else None)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from quintet_client import __version__
 from quintet_client.errors import ExitCode
@@ -57,6 +57,7 @@ class Tally:
         self.skipped_failed = skipped_failed
         self.sent_again = 0  # pages whose request was lost or broke
         self.vanished = vanished  # further pages in OUTPUT, of files that are gone
+        self.read_at = 0.0  # when the latest page was read (monotonic seconds)
         self._lock = threading.Lock()
         self._states: Counter[str] = Counter()
         self._codes: Counter[str] = Counter()
@@ -64,7 +65,10 @@ class Tally:
     def add(self, rows: Sequence[Row]) -> None:
         """Count committed rows; those of pages still under way do not count."""
         with self._lock:
+            before = self.ok
             self._states.update(row.state for row in rows)
+            if self.ok > before:
+                self.read_at = time.monotonic()
             self._codes.update(row.code for row in rows if row.state == "failed")
 
     @property
@@ -108,11 +112,46 @@ class Clock:
         self.load = Stopwatch()
         self.request = Stopwatch()
         self.write = Stopwatch()
+        self.service: Counter[str] = Counter()  # seconds of the service's own stages, for all pages together
 
     @property
     def seconds(self) -> float:
         """Seconds since the run began."""
         return time.monotonic() - self._begin
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How far a run is.
+
+    Attributes:
+        seconds: since it began.
+        ok: pages read, as in `Tally`, like the next.
+        failed: pages that failed.
+        left: pages without an end.
+        eta_s: until all have an end, at the pace of the pages read so far; None if that is unknown: before the first
+            page, and when the next one is later than at that pace.
+    """
+
+    seconds: float
+    ok: int
+    failed: int
+    left: int
+    eta_s: float | None
+
+    @classmethod
+    def of(cls, tally: Tally, clock: Clock, reading_since: float) -> Self:
+        """The state now of a run that began to read at a time (monotonic seconds)."""
+        ok, left, read_at = tally.ok, tally.left, tally.read_at
+        # Between two answers nothing is learnt about the pace; a mean up to now would fall until the next one.
+        to_go_s = left * (read_at - reading_since) / ok - (time.monotonic() - read_at) if ok else 0.0
+        eta_s = 0.0 if left == 0 else to_go_s if to_go_s > 0 else None
+        return cls(clock.seconds, ok, tally.failed, left, eta_s)
+
+    @property
+    def pages_per_s(self) -> float:
+        """Pages read since the run began, a second."""
+        return self.ok / self.seconds if self.seconds > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +169,8 @@ class Report:
 
     @property
     def pages_per_s(self) -> float:
-        """Pages read or failed in this run, a second."""
-        return self.tally.done / self.seconds if self.seconds > 0 else 0.0
+        """Pages read in this run, a second; those that failed do not count."""
+        return self.tally.ok / self.seconds if self.seconds > 0 else 0.0
 
     def document(self) -> dict[str, Any]:
         """Return what report.json holds."""
@@ -147,6 +186,7 @@ class Report:
             "errors": tally.codes,
             "pages_per_s": round(self.pages_per_s, 3),
             "stages": {name: getattr(self.clock, name).summary() for name in ("load", "request", "write")},
+            "stage_seconds": {stage: round(seconds, 3) for stage, seconds in self.clock.service.items()},
             "exports": self.exports,
             "model": self.model,
             "exit_code": int(self.exit_code),
@@ -164,7 +204,7 @@ class Report:
         left = f" + left {tally.left}" if tally.left else ""
         lines = [
             f"inputs {tally.inputs} = ok {tally.ok} + failed {tally.failed} + skipped {tally.skipped}{left}",
-            f"{tally.done} pages in {self.seconds:.1f} s: {self.pages_per_s:.2f} pages/s",
+            f"{tally.ok} pages read in {self.seconds:.1f} s: {self.pages_per_s:.2f} pages/s",
         ]
         if tally.sent_again:
             lines.append(f"{tally.sent_again} pages were sent again: their request was lost or broke, see the log")

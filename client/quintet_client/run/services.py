@@ -7,7 +7,6 @@ own.
 """
 
 import itertools
-import logging
 import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -27,7 +26,6 @@ from quintet_client.service.transport import Transport
 # small requests. Of several services the client holds no more.
 MOST_BYTES_IN_FLIGHT = 256 * 1024 * 1024
 _POLL_S = 0.2
-_log = logging.getLogger(__name__)
 
 
 class _Service(GiveUpPolicy):
@@ -41,8 +39,7 @@ class _Service(GiveUpPolicy):
     """
 
     def __init__(self, name: str, transport: Transport, settings: ReadSettings, cancellation: Cancellation) -> None:
-        super().__init__(settings.give_up_s, settings.timeout_s)
-        self.name = name
+        super().__init__(settings.give_up_s, settings.timeout_s, name)
         self.transport = transport
         self.limit = in_flight_limit(settings, cancellation)
         self.away: NotNow | None = None
@@ -65,8 +62,6 @@ class _Service(GiveUpPolicy):
         trouble = (
             outcome if isinstance(outcome, NotNow) else NotNow(outcome.message, busy=isinstance(outcome, TryFailed))
         )
-        if self.away is None and not trouble.busy:
-            _log.warning("%s takes no pages for now: %s", self.name, trouble.message)
         self.away = trouble
         try:
             super().note(trouble)
@@ -76,9 +71,7 @@ class _Service(GiveUpPolicy):
     def take_in(self) -> None:
         """Send pages there again."""
         self.given_up = False
-        if (away := self.away) is not None:
-            self.away = None
-            _log.log(logging.DEBUG if away.busy else logging.INFO, "%s takes pages again", self.name)
+        self.away = None
 
     def _wait(self, seconds: float) -> bool:
         """Sleep before the next attempt; True at once if pages are to travel on elsewhere."""
@@ -105,6 +98,7 @@ class Services:
         self._whose = "OUTPUT holds results of"
         self._limits: Limits | None = None
         self._changed = threading.Condition()
+        self._waiting = 0  # pages for which no service has room, or none is there
         self.limit = in_flight_limit(settings, cancellation, fixed=True)  # of all together; bytes are held here
 
     @property
@@ -116,6 +110,11 @@ class Services:
     def services(self) -> int:
         """How many share what is under way; 1 if all are away."""
         return sum(service.away is None for service in self._services) or 1
+
+    @property
+    def waiting(self) -> int:
+        """Pages that wait until a service takes them."""
+        return self._waiting + sum(service.delivery.waiting for service in self._services)
 
     @property
     def sent_again(self) -> int:
@@ -199,7 +198,9 @@ class Services:
                     emptiest = min(roomy, key=lambda service: service.limit.pages / service.limit.most_pages)
                     emptiest.limit.acquire(pages, size_bytes)
                     return emptiest
+                self._waiting += pages
                 self._changed.wait(_POLL_S)
+                self._waiting -= pages
         return None
 
     def _share(self) -> None:

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from quintet.frame.documents import DEFAULT_DPI, LEAST_DPI, MOST_DPI
 from quintet.frame.frames import MAX_ITEMS
 
 from quintet_client.errors import UsageError
@@ -14,7 +15,6 @@ from quintet_client.service.transport import DEFAULT_MODEL, DEFAULT_SERVER, DEFA
 
 # TorchServe hands its worker 64 pages at a time; with two workers, three batches keep both fed while one travels.
 DEFAULT_IN_FLIGHT = 64 * (2 + 1)
-_LEAST_DPI, _MOST_DPI = 36, 1200
 # Cut into slabs for 8 loaders, one slab holds a page of half a megapixel.
 LEAST_SHARED_MEMORY_MB = 64
 
@@ -50,11 +50,11 @@ class RunSettings:
     prune: bool = False
     limit: int | None = None
     null_names: bool = False
-    dpi: int = 200  # what scanners take text in at; letters of 8 points have 22 pixels
+    dpi: int = DEFAULT_DPI
 
     def __post_init__(self) -> None:
-        if not _LEAST_DPI <= self.dpi <= _MOST_DPI:
-            raise UsageError(f"--dpi is {self.dpi}; allowed are {_LEAST_DPI} to {_MOST_DPI}")
+        if not LEAST_DPI <= self.dpi <= MOST_DPI:
+            raise UsageError(f"--dpi is {self.dpi}; allowed are {LEAST_DPI} to {MOST_DPI}")
         at_least("limit", 1 if self.limit is None else self.limit, 1)
 
     @property

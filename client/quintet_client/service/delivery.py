@@ -33,7 +33,7 @@ BACKOFF_MOST_S = 10.0
 MAX_DROPS = 20
 # While a server is away somebody tries at least this often: after the longest wait there is, plus a connect timeout.
 _LONGEST_PAUSE_S = MAX_RETRY_AFTER_S + BACKOFF_MOST_S + CONNECT_TIMEOUT_S
-
+_SAY_AGAIN_S = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -45,16 +45,21 @@ class GiveUpPolicy:
     come within `timeout_s`: only after both together is it as good as gone.
     """
 
-    def __init__(self, give_up_s: float, timeout_s: float) -> None:
+    def __init__(self, give_up_s: float, timeout_s: float, name: str = "the server") -> None:
+        self.name = name
         self._lock = threading.Lock()
         self._limits_s = {False: give_up_s, True: give_up_s + timeout_s}
         self._since: dict[bool, float] = {}
         self._last: dict[bool, float] = {}
+        self._said_at: float | None = None  # when the log said that it is unreachable; None while it is not
 
     def reset(self) -> None:
         """Note that the server answered a page."""
         with self._lock:
             self._since.clear()
+            back, self._said_at = self._said_at is not None, None
+        if back:
+            _log.info("%s takes pages again", self.name)
 
     def note(self, outcome: NotNow | Dropped | TryFailed) -> None:
         """Note that an attempt came to nothing; a fault of the page's own says nothing about the server.
@@ -64,6 +69,7 @@ class GiveUpPolicy:
         """
         if isinstance(outcome, TryFailed):
             return
+        dropped = isinstance(outcome, Dropped)  # as one page alone may be: that is not said
         if isinstance(outcome, Dropped):
             outcome = NotNow(outcome.message)
         now = time.monotonic()
@@ -74,11 +80,25 @@ class GiveUpPolicy:
                 self._since.pop(outcome.busy, None)  # between the two complaints pages have been travelling
             self._last[outcome.busy] = now
             waited_s = now - self._since.setdefault(outcome.busy, now)
-        if waited_s > self._limits_s[outcome.busy]:
+            most_s = self._limits_s[outcome.busy]
+            if not (outcome.busy or dropped):
+                self._say(outcome.message, waited_s, most_s, now)
+        if waited_s > most_s:
             raise ServerUnreachableError(
                 f"no page could be sent for {waited_s:.0f} s ({outcome.message}); "
-                "start the server or give --server, then run the same command again to go on"
+                "start the server, or give the address that it has"
             )
+
+    def _say(self, message: str, waited_s: float, most_s: float, now: float) -> None:
+        """Log that the server is away: at once, and again now and then."""
+        if self._said_at is None:
+            _log.warning("%s takes no pages for now: %s; trying again for %.0f s", self.name, message, most_s)
+        elif now - self._said_at > _SAY_AGAIN_S:
+            left_s = max(0.0, most_s - waited_s)
+            _log.warning("%s takes no pages for %.0f s; trying again for %.0f s more", self.name, waited_s, left_s)
+        else:
+            return
+        self._said_at = now
 
 
 class Delivery:
@@ -109,6 +129,7 @@ class Delivery:
         self._lock = threading.Lock()
         self.sent_again = 0  # pages of requests that were lost or broke: some of them are read twice
         self.services = 1  # that share what is under way
+        self.waiting = 0  # pages that travel again after a pause
 
     @property
     def takes_frames(self) -> bool:
@@ -128,7 +149,7 @@ class Delivery:
             if isinstance(came, TryFailed) and came.silent:  # its queue is long, and holds up nothing but the question
                 return USUAL_LIMITS
             self.note(came if isinstance(came, NotNow | Unauthorised) else NotNow(came.message))
-            if waits == 1:
+            if waits == 1 and isinstance(came, NotNow) and came.busy:
                 _log.info("waiting for the service: %s", came.message)
             if self._wait(backoff_s(waits, came)):
                 break
@@ -160,8 +181,18 @@ class Delivery:
                 requests += request.after(outcome)
                 self._note(request, outcome)
                 pause_s = max(pause_s, backoff_s(request.waits + 1, outcome))
-            if pause_s and self._wait(pause_s):
+            if pause_s and self._pause(pause_s, sum(len(request.pages) for request in requests)):
                 return
+
+    def _pause(self, seconds: float, pages: int) -> bool:
+        """Wait with so many pages that are to travel again; True if they are to be abandoned."""
+        with self._lock:
+            self.waiting += pages
+        try:
+            return self._wait(seconds)
+        finally:
+            with self._lock:
+                self.waiting -= pages
 
     def _attempt(self, request: BatchRequest) -> list[tuple[BatchRequest, Outcome]]:
         """Make one request; the outcome of every part of it that has one of its own."""
@@ -198,7 +229,7 @@ class Delivery:
         """Note that an attempt came to nothing; raises where that is final."""
         if isinstance(outcome, Unauthorised):
             raise NotAuthorisedError(
-                f"the server refused the token ({outcome.message}); give the server's key file with --token-file"
+                f"the server refused the token ({outcome.message}); give that of its key file, key_file.json"
             )
         self._give_up.note(outcome)
 

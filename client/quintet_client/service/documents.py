@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 PAGE_SCHEMA = "quintet.page/1"
+DOCUMENT_SCHEMA = "quintet.document/1"
 # Name and version of a form, such as "quintet.page/1".
 _SCHEMA = re.compile(r"[\w.-]{1,100}/[1-9][0-9]{0,8}", re.ASCII)
 # Integers that all readers of JSON agree on; no coordinate comes near.
@@ -36,22 +37,40 @@ def check_answer(document: Mapping[str, Any]) -> None:
         raise ValueError("it has no model")
     if schema == PAGE_SCHEMA:
         check_page(document)
+    if schema == DOCUMENT_SCHEMA:
+        _check_document(document)
+
+
+def _check_document(document: Mapping[str, Any]) -> None:
+    """Raise ValueError unless each of its pages has a number and either a result or an error."""
+    pages = document.get("pages")
+    if type(pages) is not list or not _is_size(document.get("page_count")):
+        raise ValueError("it has no pages")
+    for page in pages:
+        if type(page) is not dict or not _is_size(page.get("page")):
+            raise ValueError("a page of it has no number")
+        if isinstance(result := page.get("result"), dict) and result.get("schema") != DOCUMENT_SCHEMA:
+            check_answer(result)
+        elif not isinstance(error := page.get("error"), dict) or not _are_texts(map(error.get, ("code", "message"))):
+            raise ValueError(f"page {page['page']} of it has neither a result nor an error")
 
 
 def check_page(page: Mapping[str, Any]) -> None:
     """Raise ValueError unless a document holds what docs/api.md promises of a page; more is welcome."""
-    for name, fits in PAGE_FIELDS.items():
-        if name not in page:
-            raise ValueError(f"it has no {name}")
+    for name in PAGE_FIELDS.keys() - page.keys():
+        raise ValueError(f"it has no {name}")
+    for name, fits in (PAGE_FIELDS | _ADDED_FIELDS).items():
         try:
-            found = fits(page[name])
+            found = name not in page or fits(page[name])
         except (TypeError, LookupError, AttributeError):  # something else than the objects and lists that it should be
             found = False
         if not found:
             raise ValueError(f"its {name} is not as documented")
-    left_out = page.get("left_out", [])
-    if type(left_out) is not list or not _are_texts(left_out):
-        raise ValueError("its left_out is not as documented")
+    places = (place for table in page.get("tables", []) for row in table["rows"] for cell in row for place in cell)
+    if max(places, default=-1) >= len(page["lines"]):
+        raise ValueError("its tables name lines that it does not have")
+    if max((table["region"] for table in page.get("tables", [])), default=-1) >= len(page["regions"]):
+        raise ValueError("its tables name regions that it does not have")
 
 
 def _refused(constant: str) -> float:
@@ -108,6 +127,21 @@ def _are_placed_texts(items: Any) -> bool:  # noqa: ANN401
     )
 
 
+def _are_tables(tables: Any) -> bool:  # noqa: ANN401
+    rows = [table["rows"] for table in tables]
+    return (
+        type(tables) is list
+        and _are_indices([table["region"] for table in tables])
+        and _are_indices([place for table in rows for row in table for cell in row for place in cell])
+        and all(len({len(row) for row in table}) == 1 and any(cell for row in table for cell in row) for table in rows)
+    )
+
+
+def _are_indices(values: list[Any]) -> bool:
+    """Whether values are whole numbers, each there once."""
+    return set(map(type, values)) <= {int} and min(values, default=0) >= 0 and len(set(values)) == len(values)
+
+
 # What a page holds beside its head.
 PAGE_FIELDS: dict[str, Callable[[Any], bool]] = {
     "width_px": _is_size,
@@ -116,4 +150,9 @@ PAGE_FIELDS: dict[str, Callable[[Any], bool]] = {
     "regions": _are_regions,
     "lines": _are_lines,
     "text": lambda text: isinstance(text, str),
+}
+# What came later, or is not there on all pages.
+_ADDED_FIELDS: dict[str, Callable[[Any], bool]] = {
+    "tables": _are_tables,
+    "left_out": lambda stages: type(stages) is list and _are_texts(stages),
 }

@@ -30,6 +30,7 @@ class Page(NamedTuple):
         code: why there are no bytes, as a stable code; empty if there are.
         message: the same for a person.
         extent: where it lies decoded in shared memory, if it does.
+        document: the headers that ask for pages of a document; empty if the body is one image.
     """
 
     page_id: str
@@ -38,6 +39,7 @@ class Page(NamedTuple):
     code: str = ""
     message: str = ""
     extent: Extent | None = None
+    document: tuple[tuple[str, str], ...] = ()
 
 
 class Limits(NamedTuple):

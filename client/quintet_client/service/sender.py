@@ -96,6 +96,10 @@ class AdaptiveLimit(InFlightLimit):
 class SeesThrough(Protocol):
     """What brings pages to their end, such as `Delivery`; safe to share between threads."""
 
+    @property
+    def waiting(self) -> int:
+        """How many of the pages given to it wait until a server takes them."""
+
     def deliver(self, pages: Sequence[Page]) -> Iterable[tuple[Page, Final]]:
         """Yield each page with its end, as they come; fewer than all if the run is ending."""
 
@@ -146,6 +150,8 @@ class Sender:
         return self._requests
 
     def __str__(self) -> str:
+        if waiting := self._delivery.waiting:
+            return f"{waiting} of {self.pages} pages wait for the server"
         return f"{self.pages} sent in {self.requests} requests"
 
     def put(self, batch: Sequence[Page]) -> bool:

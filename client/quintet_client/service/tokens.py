@@ -10,6 +10,8 @@ from typing import Protocol
 
 from quintet_client.errors import UsageError
 
+# What stands in for a token and for its file where none is given.
+TOKEN_VARIABLE, TOKEN_FILE_VARIABLE = "QUINTET_TOKEN", "QUINTET_TOKEN_FILE"
 # TorchServe writes its key file while it starts; a client that is refused in that moment waits for the new one.
 RENEWAL_GRACE_S = 3.0
 _POLL_S = 0.2
@@ -29,7 +31,11 @@ class FixedToken:
     """One token that never changes, or none."""
 
     def __init__(self, token: str | None = None) -> None:
-        self._token = token
+        """Take it; raises UsageError if no header can hold it."""
+        try:
+            self._token = None if token is None else parse_token(token)
+        except ValueError as error:
+            raise UsageError(f"the token is none: {error}") from error
 
     def current(self) -> str | None:
         """Return the token."""
@@ -88,8 +94,14 @@ class TokenFile:
 
 
 def tokens_of(token_file: Path | str | None, grace_s: float = RENEWAL_GRACE_S, kind: str = "inference") -> TokenSource:
-    """The tokens of a file, or none at all; raises UsageError as `TokenFile` does."""
-    return TokenFile(Path(token_file), grace_s, kind) if token_file else FixedToken()
+    """The tokens of a file, without one the inference token of the environment, or none at all.
+
+    Raises:
+        UsageError: as `TokenFile` and `FixedToken` do.
+    """
+    if token_file:
+        return TokenFile(Path(token_file), grace_s, kind)
+    return FixedToken(os.environ.get(TOKEN_VARIABLE) or None if kind == "inference" else None)
 
 
 def _read_private(path: Path) -> str:

@@ -8,13 +8,14 @@ import re
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import requests
-from quintet.frame import frames
+from quintet.frame import frames, stage_times
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from quintet_client.errors import UsageError
@@ -37,6 +38,8 @@ from quintet_client.service.tokens import TokenSource
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 DEFAULT_MODEL = "quintet"  # reads pages
+# What stands in for the two where none is given.
+SERVER_VARIABLE, MODEL_VARIABLE = "QUINTET_SERVER", "QUINTET_MODEL"
 # A minute above the service's own responseTimeout: it kills a stalled worker and says so before the client gives up
 # on an answer. The last of 192 pages in flight also waits for 191 others: on two CPU cores that is over six minutes.
 DEFAULT_TIMEOUT_S = 960.0
@@ -53,7 +56,10 @@ MAX_RESPONSE_BYTES = 64 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # A service cannot be set to take more (docs/settings.md).
 _MOST_LIMITS = Limits(1 << 31, 1 << 31, 1 << 29, 1000)
+# urllib3 begins with the class that did not succeed.
+_OWN_NAME = re.compile(r"^\w+\(host=.*?\): ")
 _CHUNK_BYTES = 1 << 16
+_PACKED = {"Content-Type": frames.MEDIA_TYPE}
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -81,6 +87,10 @@ class Transport(Protocol):
 
     def ask_limits(self) -> Served | Trouble:
         """Ask once what the service takes, and which model it has; an outcome says why it did not answer."""
+
+    @property
+    def stage_seconds(self) -> Mapping[str, float]:
+        """How long the service's stages took for what it answered, as far as it says so, in its order."""
 
 
 class _Reply(NamedTuple):
@@ -116,9 +126,9 @@ class HttpTransport:
             UsageError: the server is no http(s) URL, or a name of the model or of a stage is none.
         """
         self._place = server if isinstance(server, Place) else Place(server)
-        _base(self._place.server, "--server")
+        _base(self._place.server)
         self._url = f"{self._place.url}/predictions/{_checked(model)}"
-        self._leave_out = tuple(_checked(stage, "--leave-out") for stage in leave_out)
+        self._leave_out = tuple(_checked(stage, "a stage to leave out") for stage in leave_out)
         self._tokens = tokens
         self._timeouts_s = (min(CONNECT_TIMEOUT_S, timeout_s), timeout_s)
         self._local = threading.local()
@@ -126,15 +136,21 @@ class HttpTransport:
         self._sessions_lock = threading.Lock()
         self._frames_refused = threading.Event()
         self._lost_requests = LostRequestDetector(timeout_s, self._probe)
+        self._stages_lock = threading.Lock()
+        self.stage_seconds: Counter[str] = Counter()
 
     @property
     def takes_frames(self) -> bool:
         """False once the server has refused a frame."""
         return not self._frames_refused.is_set()
 
-    def read(self, page: Page) -> Outcome:
-        """Send the page as it is."""
-        return self._send(page.body, "application/octet-stream", 1, _outcome)
+    def read(self, page: Page, within_s: float = math.inf) -> Outcome:
+        """Send the page as it is: one image, even if it is a document, unless pages of that are asked for."""
+        asked = dict(page.document) or {frames.PAGES_HEADER: frames.ONE_IMAGE}
+        pages = frames.MAX_ITEMS if page.document else 1
+        return self._send(
+            page.body, {"Content-Type": "application/octet-stream", **asked}, pages, _outcome, within_s=within_s
+        )
 
     def read_many(self, pages: Sequence[Page]) -> list[Outcome] | Outcome:
         """Send the pages in one frame."""
@@ -147,7 +163,7 @@ class HttpTransport:
 
     def send_frame(self, frame: bytes, count: int) -> list[Outcome] | Outcome:
         """Send a frame of any kind that is answered with `count` answers; otherwise as `read_many`."""
-        return self._send(frame, frames.MEDIA_TYPE, count, lambda answer: _outcomes(answer, count))
+        return self._send(frame, _PACKED, count, lambda answer: _outcomes(answer, count))
 
     def ask_limits(self) -> Served | Trouble:
         """Ask what the service takes; one that does not know the question has the usual limits.
@@ -159,9 +175,7 @@ class HttpTransport:
         """
         question = frames.pack_question(frames.Kind.LIMITS)
         with _new_session(self._place) as session:
-            came = self._send(
-                question, frames.MEDIA_TYPE, 1, lambda answer: _outcomes(answer, 1), session, LIMITS_WITHIN_S
-            )
+            came = self._send(question, _PACKED, 1, lambda answer: _outcomes(answer, 1), session, LIMITS_WITHIN_S)
         answer = came[0] if isinstance(came, list) else came
         match answer:
             case Answered():
@@ -183,8 +197,7 @@ class HttpTransport:
         known = [stage for stage in stages if isinstance(stage, str)] if isinstance(stages, list) else []
         if wrong := [stage for stage in self._leave_out if stage not in known]:
             raise UsageError(
-                f"--leave-out names {wrong[0]}; of the model at {self._place} {', '.join(known) or 'nothing'} can be "
-                "left out"
+                f"{wrong[0]} cannot be left out; of the model at {self._place} {', '.join(known) or 'nothing'} can be"
             )
 
     def _probe(self) -> None:
@@ -200,7 +213,7 @@ class HttpTransport:
     def _send(
         self,
         body: bytes,
-        content_type: str,
+        headers: Mapping[str, str],
         pages: int,
         understand: Callable[[_Reply], T],
         session: requests.Session | None = None,
@@ -209,7 +222,7 @@ class HttpTransport:
         """Make one request of so many pages; once more, at once, for every newer token found after a rejection."""
         while True:
             token = self._tokens.current()
-            came = self._attempt(body, content_type, pages, token, session or self._session(), within_s)
+            came = self._attempt(body, headers, pages, token, session or self._session(), within_s)
             found = understand(came) if isinstance(came, _Reply) else came
             if not isinstance(found, Unauthorised) or not self._tokens.renew(rejected=token):
                 return found
@@ -217,14 +230,14 @@ class HttpTransport:
     def _attempt(
         self,
         body: bytes,
-        content_type: str,
+        headers: Mapping[str, str],
         pages: int,
         token: str | None,
         session: requests.Session,
         within_s: float,
     ) -> _Reply | Outcome:
         request_id = uuid.uuid4().hex
-        headers = {"Content-Type": content_type, "X-Request-Id": request_id}
+        headers = {**headers, "X-Request-Id": request_id}
         if self._leave_out:
             headers[frames.LEAVE_OUT_HEADER] = ",".join(self._leave_out)
         if token is not None:
@@ -245,6 +258,8 @@ class HttpTransport:
             return traced(_broken(error), request_id)
         except _BadBodyError as error:
             return TryFailed("BAD_ANSWER", str(error), request_id)
+        with self._stages_lock:
+            self.stage_seconds.update(stage_times.from_header(reply.headers.get(stage_times.HEADER, "")))
         _log.debug("request %s: %d bytes, HTTP %d", request_id, len(body), reply.status)
         return reply
 
@@ -272,7 +287,7 @@ def describe_model(
     Raises:
         UsageError: the address is no http(s) URL, or the model's name is none.
     """
-    url = f"{_base(management, '--management')}/models/{_checked(model)}"
+    url = f"{_base(management)}/models/{_checked(model)}"
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
         reply = _get(url, headers, timeout_s)
@@ -293,7 +308,7 @@ def describe_service(server: str, timeout_s: float) -> dict[str, Any]:
         UsageError: the address is no http(s) URL.
     """
     try:
-        told = json.loads(_get(_base(server, "--server") + SERVICE, {}, timeout_s).body)
+        told = json.loads(_get(_base(server) + SERVICE, {}, timeout_s).body)
         return told if isinstance(told, dict) and told.get("schema") == "quintet.service/1" else {}
     except (requests.RequestException, HTTPError, _BadBodyError, ValueError, RecursionError):
         return {}  # the page that follows says whether the service reads
@@ -306,18 +321,18 @@ def _get(url: str, headers: Mapping[str, str], timeout_s: float) -> _Reply:
         return _Reply(answer.status_code, answer.headers, _body(answer, MAX_ANSWER_BYTES, timeout_s), "")
 
 
-def _base(url: str, option: str) -> str:
+def _base(url: str) -> str:
     """A URL to put paths behind."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"{option} is {url!r}; give a URL such as http://127.0.0.1:8080")
+        raise UsageError(f"an address is {url!r}; give a URL such as http://127.0.0.1:8080")
     return url.rstrip("/")
 
 
-def _checked(name: str, option: str = "--model") -> str:
+def _checked(name: str, what: str = "a model") -> str:
     """The name of a model, or of a stage, to put into a path or a header."""
     if not _NAME.fullmatch(name):
-        raise UsageError(f"{option} is {name!r}; give a name of letters, digits and any of _.-")
+        raise UsageError(f"{what} is called {name!r}; give a name of letters, digits and any of _.-")
     return name
 
 
@@ -386,4 +401,4 @@ def _broken(error: requests.RequestException | HTTPError) -> Outcome:
 
 def _reason(error: requests.RequestException | HTTPError) -> str:
     cause = error.args[0] if error.args else error
-    return str(getattr(cause, "reason", cause))
+    return _OWN_NAME.sub("", str(getattr(cause, "reason", cause)))

@@ -6,7 +6,7 @@ Whatever goes wrong with that, the page's encoded bytes are still at hand and tr
 import json
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -70,6 +70,11 @@ class SharedMemoryTransport:
     def takes_frames(self) -> bool:
         """Whether several pages may travel in one request."""
         return self._http.takes_frames
+
+    @property
+    def stage_seconds(self) -> Mapping[str, float]:
+        """How long the service's stages took for what it answered."""
+        return self._http.stage_seconds
 
     def ask_limits(self) -> Served | Trouble:
         """What the service takes, and which model it has."""

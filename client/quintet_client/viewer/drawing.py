@@ -2,16 +2,17 @@
 
 import math
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import dataclass
 from html import escape
 
-from quintet_client.viewer.data.speed import Sitting
+from quintet_client.viewer.data.speed import WIDTHS_S, Sitting
 from quintet_client.viewer.data.summary import Amount
 from quintet_client.viewer.schemas.shapes import Drawing, Shape
 
-_WIDTH, _HEIGHT = 1160, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 30
-_ROWS_WIDTH, _ROW, _LABEL, _NUMBER = 620, 30, 190, 160
+WIDTH_PX = 1160
+_HEIGHT = 250
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 30, 12, 30
+_TICK_EVERY = 90
 # From the frame of a picture, whose content is turned clockwise, to the upright one.
 _UPRIGHT = {
     0: "",
@@ -23,35 +24,36 @@ _UPRIGHT = {
 _UNPRINTABLE = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127, 0xFFFE, 0xFFFF], "\ufffd")
 
 
-def speed_chart(sitting: Sitting) -> str:
+def speed_chart(sitting: Sitting, width_px: int = WIDTH_PX) -> str:
     """Draw pages a second over time: a column a bin, failures on top in their own colour, a line at the mean."""
-    top, step = _scale(max(part.pages_per_s for part in sitting.bins))
-    body = [_ruler(value * step, top) for value in range(round(top / step) + 1)]
-    body += [_column(part, sitting, top) for part in sitting.bins]
-    body += [_moment(sitting, share) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    y = _y(sitting.pages_per_s, top)
-    body.append(f'<line class="mean" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+    top, step = _scale(max((_ends_per_s(part) for part in sitting.bins), default=0.0))
+    plot = _Plot(width_px, sitting.seconds, top)
+    body = [plot.ruler(value * step) for value in range(round(top / step) + 1)]
+    body += [_column(part, sitting, plot) for part in sitting.bins]
+    body += plot.moments()
+    y = plot.y(sitting.pages_per_s)
+    body.append(f'<line class="mean" x1="{_LEFT}" x2="{width_px - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
     label = f"Pages a second over {clock(sitting.seconds)}; {sitting.pages_per_s:.2f} on average"
-    return _svg(_WIDTH, _HEIGHT, label, body, "columns")
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {width_px} {_HEIGHT}" role="img" '
+        f'aria-label="{safe(label)}">{"".join(body)}</svg>'
+    )
 
 
-def bar_chart(amounts: Sequence[Amount], label: str) -> str:
-    """Draw one horizontal bar an amount."""
+def bars(amounts: Sequence[Amount]) -> str:
+    """Write one horizontal bar an amount, as an HTML list: its text wraps where there is little room."""
     longest = max((amount.value for amount in amounts), default=0.0) or 1.0
-    space = _ROWS_WIDTH - _LABEL - _NUMBER
-    body = []
-    for row, amount in enumerate(amounts):
-        y = row * _ROW
-        short = amount.label if len(amount.label) <= 22 else amount.label[:21] + "…"
-        width, part = (max(1.5, space * value / longest) if value else 0 for value in (amount.value, amount.part))
-        body.append(
-            f"<g><title>{safe(amount.label)}: {safe(amount.note)}</title>"
-            f'<text class="label" x="{_LABEL - 12}" y="{y + 19}">{safe(short)}</text>'
-            f'<rect class="bar {amount.kind}" x="{_LABEL}" y="{y + 7}" width="{width:.1f}" height="16" rx="2"/>'
-            f'<rect class="part" x="{_LABEL}" y="{y + 7}" width="{part:.1f}" height="16" rx="2"/>'
-            f'<text class="note" x="{_LABEL + width + 8:.1f}" y="{y + 19}">{safe(amount.note)}</text></g>'
-        )
-    return _svg(_ROWS_WIDTH, max(1, len(amounts)) * _ROW, label, body, "rows")
+    return f'<ul class="bars">{"".join(_bar(amount, longest) for amount in amounts)}</ul>'
+
+
+def _bar(amount: Amount, longest: float) -> str:
+    whole, part = (100 * value / longest for value in (amount.value, amount.part))
+    kind = "fill light" if part else "fill"
+    dark = f'<span class="fill" style="width:{part:.1f}%"></span>' if part else ""
+    return (
+        f'<li class="{amount.kind}"><span class="name">{safe(amount.label)}</span><span>{safe(amount.note)}</span>'
+        f'<span class="track"><span class="{kind}" style="width:{whole:.1f}%"></span>{dark}</span></li>'
+    )
 
 
 def safe(text: str) -> str:
@@ -61,15 +63,9 @@ def safe(text: str) -> str:
 
 def clock(seconds: float) -> str:
     """Write a duration as people do: 0:07, 12:30, 3:05:00."""
-    whole = str(timedelta(seconds=round(seconds)))
-    return whole.removeprefix("0:0") if whole.startswith("0:0") else whole.removeprefix("0:")
-
-
-def _svg(width: int, height: int, label: str, body: Sequence[str], kind: str) -> str:
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart {kind}" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{safe(label)}">{"".join(body)}</svg>'
-    )
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _scale(largest: float) -> tuple[float, float]:
@@ -80,36 +76,52 @@ def _scale(largest: float) -> tuple[float, float]:
     return math.ceil(largest / step - 1e-9) * step or step, step
 
 
-def _y(value: float, top: float) -> float:
-    return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - value / top)
+@dataclass(frozen=True, slots=True)
+class _Plot:
+    """Where things lie in a chart so wide, of so many seconds, up to so many pages a second."""
+
+    width_px: int
+    seconds: float
+    top: float
+
+    def x(self, seconds: float) -> float:
+        return _LEFT + (self.width_px - _LEFT - _RIGHT) * seconds / self.seconds
+
+    def y(self, pages_per_s: float) -> float:
+        return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - pages_per_s / self.top)
+
+    def ruler(self, pages_per_s: float) -> str:
+        y = self.y(pages_per_s)
+        return (
+            f'<line class="ruler" x1="{_LEFT}" x2="{self.width_px - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text class="tick" text-anchor="end" x="{_LEFT - 8}" y="{y + 4:.1f}">{pages_per_s:.6g}</text>'
+        )
+
+    def moments(self) -> list[str]:
+        """Round times below the axis, as many as there is room for."""
+        most = max(1, (self.width_px - _LEFT - _RIGHT) // _TICK_EVERY)
+        step = next((width for width in WIDTHS_S if self.seconds <= width * most), WIDTHS_S[-1])
+        return [
+            f'<text class="tick" text-anchor="{"middle" if at else "start"}" x="{self.x(at):.1f}" y="{_HEIGHT - 8}">'
+            f"{clock(at)}</text>"
+            for at in range(0, math.floor(self.seconds) + 1, step)
+        ]
 
 
-def _ruler(value: float, top: float) -> str:
-    y = _y(value, top)
-    return (
-        f'<line class="ruler" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        f'<text class="tick" text-anchor="end" x="{_LEFT - 8}" y="{y + 4:.1f}">{value:.6g}</text>'
-    )
+def _ends_per_s(part: Sitting) -> float:
+    return (part.ok + part.failed) / part.seconds
 
 
-def _moment(sitting: Sitting, share: float) -> str:
-    x = _LEFT + (_WIDTH - _LEFT - _RIGHT) * share
-    anchor = {0.0: "start", 1.0: "end"}.get(share, "middle")
-    text = clock(sitting.seconds * share)
-    return f'<text class="tick" text-anchor="{anchor}" x="{x:.1f}" y="{_HEIGHT - 8}">{text}</text>'
-
-
-def _column(part: Sitting, sitting: Sitting, top: float) -> str:
-    px_per_s = (_WIDTH - _LEFT - _RIGHT) / sitting.seconds
+def _column(part: Sitting, sitting: Sitting, plot: _Plot) -> str:
     start_s = (part.started_at - sitting.started_at).total_seconds()
-    x, width = _LEFT + start_s * px_per_s, max(1.0, part.seconds * px_per_s - 1)
-    high = _y(part.pages_per_s, top)
-    split = _y(part.ok / part.seconds, top)
+    x = plot.x(start_s)
+    width = max(1.0, plot.x(start_s + part.seconds) - x - 1)
+    high, split, ground = plot.y(_ends_per_s(part)), plot.y(part.pages_per_s), plot.y(0)
     span = f"{clock(start_s)} to {clock(start_s + part.seconds)}"
     failed = f", {part.failed} failed" if part.failed else ""
     return (
         f"<g><title>{span}: {part.pages_per_s:.2f} pages/s{failed}</title>"
-        f'<rect class="bar" x="{x:.1f}" width="{width:.1f}" y="{split:.1f}" height="{_y(0, top) - split:.1f}"/>'
+        f'<rect class="bar" x="{x:.1f}" width="{width:.1f}" y="{split:.1f}" height="{ground - split:.1f}"/>'
         f'<rect class="bar bad" x="{x:.1f}" width="{width:.1f}" y="{high:.1f}" height="{split - high:.1f}"/></g>'
     )
 

@@ -4,11 +4,11 @@ import base64
 from pathlib import Path
 
 from quintet_client.output.folder import write_atomically
-from quintet_client.viewer.data.ledger import Filter
+from quintet_client.viewer.data.ledger import Filter, name_of
 from quintet_client.viewer.data.pictures import NoPictureError, thumbnail
 from quintet_client.viewer.data.run import Run
 from quintet_client.viewer.data.summary import Summary, summarise
-from quintet_client.viewer.drawing import bar_chart, clock, draw_shapes, safe, speed_chart
+from quintet_client.viewer.drawing import bars, clock, draw_shapes, safe, speed_chart
 from quintet_client.viewer.schemas.drawings import drawing_of
 from quintet_client.viewer.site import static_files
 
@@ -82,7 +82,15 @@ def _stages(summary: Summary) -> str:
     if not summary.stages:
         return ""
     text = "Seconds a page spent in each stage of the last run: half of the pages less (dark), 95 of 100 less (light)."
-    return _section("Stages", text, bar_chart(summary.stages, "Seconds a page spends in each stage"))
+    return _section("Stages", text, bars(summary.stages)) + _models(summary)
+
+
+def _models(summary: Summary) -> str:
+    if not summary.models:
+        return ""
+    return _section(
+        "Models", "Seconds of the service in each stage, for all pages of the last run.", bars(summary.models)
+    )
 
 
 def _failures(run: Run, summary: Summary) -> str:
@@ -90,13 +98,13 @@ def _failures(run: Run, summary: Summary) -> str:
         return _section("Failures", "No page failed.", "")
     failed = run.ledger.entries(Filter(state="failed"), 0, _MOST_FAILURES)
     rows = "".join(
-        f"<tr><td>{safe(entry.page_id)}</td><td><code>{safe(entry.code)}</code></td><td>{safe(entry.message)}</td></tr>"
+        f"<tr><td>{safe(name_of(entry.page_id))}</td><td><code>{safe(entry.code)}</code></td><td>{safe(entry.message)}</td></tr>"
         for entry in failed
     )
     more = summary.counts["failed"] - len(failed)
     rest = f"<p>{more:,} more are not listed here.</p>" if more > 0 else ""
     table = f"<table><thead><tr><th>Page</th><th>Code</th><th>Reason</th></tr></thead><tbody>{rows}</tbody></table>"
-    chart = bar_chart(summary.code_amounts(), "Failures by code")
+    chart = bars(summary.code_amounts())
     return _section("Failures", f"{summary.counts['failed']:,} pages could not be read.", f"{chart}{table}{rest}")
 
 
@@ -130,7 +138,7 @@ def _figure(run: Run, page_id: str) -> str:
     name, text = ("Text", drawing.text) if drawing and drawing.text else ("Result", run.text(page_id))
     more = f"<details><summary>{name}</summary><pre>{safe(text[:_MOST_CHARS])}</pre></details>"
     return (
-        f"<figure>{shown}<figcaption><strong>{safe(page_id)}</strong><span>{safe(said)}</span>{missing}{more}"
+        f"<figure>{shown}<figcaption><strong>{safe(name_of(page_id))}</strong><span>{safe(said)}</span>{missing}{more}"
         "</figcaption></figure>"
     )
 

@@ -8,12 +8,12 @@ from itertools import islice
 from typing import Any
 
 from quintet_client.api.results import PageResult
-from quintet_client.viewer.data.ledger import Entry, Filter, Place
+from quintet_client.viewer.data.ledger import Entry, Filter, Place, name_of
 from quintet_client.viewer.data.pictures import NoPictureError, for_browser, open_picture
 from quintet_client.viewer.data.run import Run, page_in
 from quintet_client.viewer.data.search import Index, Term, parts_of, terms_of
 from quintet_client.viewer.data.summary import summarise
-from quintet_client.viewer.drawing import bar_chart, safe, speed_chart
+from quintet_client.viewer.drawing import WIDTH_PX, safe, speed_chart
 from quintet_client.viewer.schemas.drawings import drawing_of
 from quintet_client.viewer.thumbnails import Thumbnails
 
@@ -21,6 +21,7 @@ PAGES_A_SCREEN = 60
 HITS_A_SCREEN = 20
 LINES_A_HIT = 4
 _MOST_A_SCREEN = 500
+_LEAST_CHART_PX, _MOST_CHART_PX = 240, 4000
 _SAID = ("name", "counts", "pages", "equation", "codes", "facts", "note")
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
@@ -47,7 +48,6 @@ class Site:
         self._routes: dict[str, Callable[[Query], Response]] = {
             "api/run": self._overview,
             "api/chart/speed": self._speed_chart,
-            "api/chart/stages": self._stages_chart,
             "api/pages": self._pages,
             "api/page": self._of_page(self._page),
             "api/index": self._warm_up,
@@ -88,7 +88,8 @@ class Site:
                 ],
                 "seconds": last.seconds if last else 0,
                 "pages_per_s": last.pages_per_s if last else 0,
-                "stages": len(summary.stages),
+                "stages": [asdict(amount) for amount in summary.stages],
+                "models": [asdict(amount) for amount in summary.models],
                 "no_pictures": self._run.pictures.missing,
             }
         )
@@ -98,15 +99,13 @@ class Site:
         number = _number(query.get("sitting", ""), len(sittings) - 1)
         if number >= len(sittings):
             return _error(404, "there is no such stretch of work")
-        return _svg(speed_chart(sittings[number]))
-
-    def _stages_chart(self, _query: Query) -> Response:
-        return _svg(bar_chart(summarise(self._run).stages, "Seconds a page spends in each stage"))
+        width_px = min(_MOST_CHART_PX, max(_LEAST_CHART_PX, _number(query.get("width", ""), WIDTH_PX)))
+        return _svg(speed_chart(sittings[number], width_px))
 
     def _pages(self, query: Query) -> Response:
         chosen, start = _filter(query), _number(query.get("from", ""), 0)
         count = min(_number(query.get("count", ""), PAGES_A_SCREEN), _MOST_A_SCREEN)
-        entries = [asdict(entry) for entry in self._run.ledger.entries(chosen, start, count)]
+        entries = [_shown(entry) for entry in self._run.ledger.entries(chosen, start, count)]
         return _json({"total": self._run.ledger.count(chosen), "from": start, "count": count, "pages": entries})
 
     def _page(self, entry: Entry, query: Query) -> Response:
@@ -115,7 +114,7 @@ class Site:
         drawing = None if page else drawing_of(document)
         return _json(
             {
-                "entry": asdict(entry),
+                "entry": _shown(entry),
                 "place": asdict(self._place(entry.page_id, query)),
                 "page": _drawable(page, terms_of(query.get("q", ""))) if page else None,
                 "schema": str(document.get("schema", "")),
@@ -170,7 +169,7 @@ class Site:
         cut = (parts_of(line.text, terms) for line in (page.lines if page else ()))
         lines = list(islice((parts for parts in cut if any(hit for _text, hit in parts)), LINES_A_HIT))
         version = entry.updated_at if entry else ""
-        return {"page_id": page_id, "updated_at": version, "name": parts_of(page_id, terms), "lines": lines}
+        return {"page_id": page_id, "updated_at": version, "name": parts_of(name_of(page_id), terms), "lines": lines}
 
     def _thumbnail(self, entry: Entry, _query: Query) -> Response:
         made = self._thumbnails.get(entry.page_id, entry.updated_at)
@@ -191,6 +190,10 @@ def static_files() -> dict[str, Response]:
         for file in (files(__package__) / "static").iterdir()
         if (ending := file.name.rpartition(".")[2]) in _TYPES
     }
+
+
+def _shown(entry: Entry) -> dict[str, Any]:
+    return asdict(entry) | {"name": name_of(entry.page_id)}
 
 
 def _drawable(page: PageResult, terms: Sequence[Term]) -> dict[str, Any]:

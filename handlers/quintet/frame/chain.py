@@ -12,8 +12,10 @@ from quintet.errors import Failure, SettingsError
 # Packages announce their chains here, each under a name.
 GROUP = "quintet.chains"
 
-# Encoded bytes, or a raw picture in shared memory.
-Body = bytes | memoryview
+# A page of a document: whatever the chain that has opened the document makes of it, for that chain alone.
+DocumentPage = Any
+# Encoded bytes, a raw picture in shared memory, or a page of what `ReadsDocuments.open_document` has opened.
+Body = bytes | memoryview | DocumentPage
 Outcome = dict[str, Any] | Failure
 
 
@@ -82,6 +84,27 @@ class HasOptionalStages(Protocol):
         """The same chain, on the same engine and with one account of its time, without some of its stages.
 
         Its fingerprint is one of its own, since its results cannot be mixed with those of the whole chain.
+        """
+
+
+@runtime_checkable
+class ReadsDocuments(Protocol):
+    """A chain that takes documents apart into pages. One that does not need not know of this: it gets them whole."""
+
+    def open_document(
+        self, body: bytes, first: int, last: int, dpi: int
+    ) -> tuple[int, Mapping[int, DocumentPage | Failure]] | Failure | None:
+        """Look into a document; nothing is rendered yet.
+
+        Args:
+            body: of a request.
+            first: number of the first page to read, from 1.
+            last: of the last; the document may end before.
+            dpi: pixels an inch to render at, where pages have no resolution of their own.
+
+        Returns:
+            How many pages there are and those to read by number, in order; why there are none; or None if the body is
+            no document.
         """
 
 

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 
 from quintet.errors import Code, Failure
 from quintet.frame.chain import Chain, HasOptionalStages
-from quintet.frame.frames import LEAVE_OUT_HEADER
+from quintet.frame.frames import DPI_HEADER, LEAVE_OUT_HEADER, PAGES_HEADER
 
 # Names of stages that are left out.
 Choice = frozenset[str]
 EVERYTHING: Choice = frozenset()
 # Headers that begin like this are ours.
 _OURS = "x-quintet-"
+_KNOWN = (LEAVE_OUT_HEADER, PAGES_HEADER, DPI_HEADER)
 
 
 class Choices:
@@ -30,9 +31,9 @@ class Choices:
 
         A header of ours that is unknown is refused: what it asks for would not be done.
         """
-        unknown = [name for name in headers if name.startswith(_OURS) and name != LEAVE_OUT_HEADER.lower()]
-        if unknown:
-            return _refused(f"the header {unknown[0]} is unknown; known is {LEAVE_OUT_HEADER}")
+        known = [name.lower() for name in _KNOWN]
+        if unknown := [name for name in headers if name.startswith(_OURS) and name not in known]:
+            return _refused(f"the header {unknown[0]} is unknown; known are {', '.join(_KNOWN)}")
         names = [name.strip() for name in headers.get(LEAVE_OUT_HEADER.lower(), "").split(",")]
         asked = frozenset(filter(None, names))
         if wrong := sorted(asked - set(self.stages)):

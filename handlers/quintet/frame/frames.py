@@ -23,6 +23,10 @@ from itertools import accumulate, pairwise
 WORKERS_HEADER = "X-Quintet-Workers"
 # A request names the stages that its pages are read without, separated by commas.
 LEAVE_OUT_HEADER = "X-Quintet-Leave-Out"
+# A request says which pages of a document are read, or that its body is one image, and at how many pixels an inch.
+PAGES_HEADER = "X-Quintet-Pages"
+ONE_IMAGE = "image"
+DPI_HEADER = "X-Quintet-Dpi"
 MEDIA_TYPE = "application/vnd.quintet.pages+binary"
 # The first byte is above 127, as PNG's is: a channel that takes the frame for text damages it where it shows.
 MAGIC = b"\x91QUINTET"

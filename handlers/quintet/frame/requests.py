@@ -1,4 +1,4 @@
-"""What requests carry and how they are answered: one body or a frame of many, one outcome a page. Knows no server.
+"""What requests carry and how they are answered: a body, a frame of many, or a document of pages. Knows no server.
 
 A page may stand in a frame by its slice of a shared buffer, and a frame may ask where buffers are taken, or what the
 service takes. A batch of requests becomes one flat list of pages for the chain, and the outcomes find their way back.
@@ -7,16 +7,22 @@ service takes. A batch of requests becomes one flat list of pages for the chain,
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from quintet.errors import HTTP_STATUS, Code, Failure
 from quintet.frame import frames
 from quintet.frame.chain import Body, Outcome
 from quintet.frame.choices import EVERYTHING, Choice
+from quintet.frame.documents import SCHEMA, Document
 from quintet.frame.frames import BufferSlice, Kind
 from quintet.frame.shared_memory.buffers import SharedBuffers
 
 _JSON = "application/json"
+# Two thirds of TorchServe's max_response_size: it takes a worker with a longer answer for a broken one.
+MOST_DOCUMENT_BYTES = 42 << 20
+_TOO_LONG = Failure(
+    Code.DOCUMENT_TOO_LONG, f"the answer has {MOST_DOCUMENT_BYTES} bytes before this page: ask for fewer pages"
+)
 _NO_BYTES = Failure(
     Code.UNSUPPORTED_FORMAT, "the body was sent as JSON or text: send it as application/octet-stream or as a frame"
 )
@@ -31,11 +37,18 @@ class Request:
     packed: bool = False  # whether they came in a frame, and so does the answer
     refusal: Failure | None = None  # why the request as a whole is refused; then it has no items
     choice: Choice = EVERYTHING  # what its pages are read without
+    document: Document | None = None  # whose pages its items are
 
     @property
     def bodies(self) -> list[Body]:
         """The pages to read."""
-        return [item for item in self.items if isinstance(item, bytes | memoryview)]
+        return [item for item in self.items if not isinstance(item, Failure | dict)]
+
+    @property
+    def body_bytes(self) -> int:
+        """Of what it sent to be read."""
+        sent = [self.document.body] if self.document else self.bodies
+        return sum(len(body) for body in sent if isinstance(body, bytes))
 
     @property
     def failures(self) -> list[Failure]:
@@ -45,7 +58,7 @@ class Request:
 
     def outcomes(self, read: Iterator[Outcome]) -> list[Outcome]:
         """The outcome of every item, in order, of which those of the bodies are taken from `read`."""
-        return [next(read) if isinstance(item, bytes | memoryview) else item for item in self.items]
+        return [item if isinstance(item, Failure | dict) else next(read) for item in self.items]
 
     def refused(self, refusal: Failure) -> Self:
         """The same request without its pages."""
@@ -79,22 +92,36 @@ def parse_request(
     buffers: SharedBuffers,
     limits: Mapping[str, object],
     choice: Choice | Failure = EVERYTHING,
+    *,
+    open_document: Callable[[bytes], Document | Failure | None] = lambda _body: None,
 ) -> Request:
     """Look into one request; what cannot be read becomes its refusal.
 
     The body is bytes, or whatever else the server made of one that was not sent as bytes; slices are looked up in the
-    buffers, and who asks is told the limits.
+    buffers, and who asks is told the limits. A body that is a document is its pages.
     """
     if isinstance(choice, Failure):
         return Request(request_id, refusal=choice)
     if not isinstance(body, bytes | bytearray):
         return Request(request_id, refusal=_NO_BYTES)
     if not frames.is_packed(content_type):
-        return Request(request_id, (bytes(body),), choice=choice)
+        return _unpacked(bytes(body), request_id, choice, open_document)
     try:
         return Request(request_id, tuple(_items(body, buffers, limits)), packed=True, choice=choice)
     except frames.FrameError as error:
         return Request(request_id, packed=True, refusal=Failure(Code.INVALID_PARAMETER, str(error)))
+
+
+def _unpacked(
+    body: bytes, request_id: str, choice: Choice, open_document: Callable[[bytes], Document | Failure | None]
+) -> Request:
+    match open_document(body):
+        case None:
+            return Request(request_id, (body,), choice=choice)
+        case Failure() as refusal:
+            return Request(request_id, refusal=refusal)
+        case document:
+            return Request(request_id, tuple(document.pages.values()), choice=choice, document=document)
 
 
 def _items(frame: bytes | bytearray, buffers: SharedBuffers, limits: Mapping[str, object]) -> Sequence[Body | Outcome]:
@@ -178,6 +205,8 @@ def respond(
 
 
 def _respond_to(request: Request, outcomes: Sequence[Outcome], head: Mapping[str, str]) -> Reply:
+    if request.refusal is None and request.document is not None:
+        return Reply(200, "OK", _JSON, _of_document(request.request_id, request.document, outcomes, head), {})
     if request.refusal is not None or not request.packed:
         return _reply(request.refusal or outcomes[0], request.request_id, head)
     replies = [_reply(outcome, f"{request.request_id}.{number}", head) for number, outcome in enumerate(outcomes)]
@@ -185,13 +214,40 @@ def _respond_to(request: Request, outcomes: Sequence[Outcome], head: Mapping[str
     return Reply(200, "OK", frames.MEDIA_TYPE, frame, {})
 
 
+def _of_document(request_id: str, document: Document, outcomes: Sequence[Outcome], head: Mapping[str, str]) -> bytes:
+    """Every page with its result or its error; those that would make the answer too long have an error for it."""
+    pages: list[bytes] = []
+    size = 0
+    for number, outcome in zip(document.pages, outcomes, strict=True):
+        answer = _dumped(_page(number, outcome, f"{request_id}.{number}", head))
+        if size + len(answer) > MOST_DOCUMENT_BYTES:
+            answer = _dumped(_page(number, _TOO_LONG, f"{request_id}.{number}", head))
+        size += len(answer)
+        pages.append(answer)
+    about = {"schema": SCHEMA, "request_id": request_id, "model": head["model"], "page_count": document.page_count}
+    return b'%s,"pages":[%s]}' % (_dumped(about)[:-1], b",".join(pages))
+
+
+def _page(number: int, outcome: Outcome, request_id: str, head: Mapping[str, str]) -> dict[str, Any]:
+    said = _said(outcome, request_id, head)
+    return {"page": number, **(said if isinstance(outcome, Failure) else {"result": said})}
+
+
 def _reply(outcome: Outcome, request_id: str, head: Mapping[str, str]) -> Reply:
     """The answer to one page, the same whether it came alone or in a frame."""
+    body = _dumped(_said(outcome, request_id, head))
     if isinstance(outcome, Failure):
-        error = {"code": outcome.code.value, "message": outcome.message, "request_id": request_id}
         headers = {"Retry-After": "1"} if outcome.code is Code.BUSY else {}
-        body = json.dumps({"error": error}).encode()
         return Reply(HTTP_STATUS[outcome.code], outcome.code.value, _JSON, body, headers)
-    document = {"schema": head["schema"], "request_id": request_id, "model": head["model"], **outcome}
-    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
     return Reply(200, "OK", _JSON, body, {})
+
+
+def _said(outcome: Outcome, request_id: str, head: Mapping[str, str]) -> dict[str, Any]:
+    """An outcome as the JSON object of its answer."""
+    if isinstance(outcome, Failure):
+        return {"error": {"code": outcome.code.value, "message": outcome.message, "request_id": request_id}}
+    return {"schema": head["schema"], "request_id": request_id, "model": head["model"], **outcome}
+
+
+def _dumped(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()

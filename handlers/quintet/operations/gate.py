@@ -43,9 +43,10 @@ SERVICE_PATH = b"/service"
 _RETRY_AFTER = (b"Retry-After", b"1")
 # In the form of TorchServe's own errors, since it is not there to say it.
 _NOT_READY = {"code": 502, "type": "NotReadyException", "message": "TorchServe is starting: send this again later"}
+# What curl calls any body: TorchServe would take it apart.
+_FORM, _BYTES = b"application/x-www-form-urlencoded", b"application/octet-stream"
 _HOP_BY_HOP = {b"connection", b"expect", b"keep-alive", b"proxy-connection", b"te", b"upgrade"}
-# The wrong token with them: one that is new in this moment would make an empty page of it.
-_OF_A_REFUSED_BODY = {b"authorization", b"content-length", b"transfer-encoding"}
+_WRONG_TOKEN = "no token, or a wrong one: send the inference key as Authorization: Bearer"  # noqa: S105 - no token itself
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -188,10 +189,10 @@ class _Exchange:
         elif length > self._door.largest_body:
             await _answer(self._client, 413, b"", close=True)
         elif not self._has_token():
-            await self._pass(with_body=False)  # TorchServe refuses it in its own words
+            await self._pass(allowed=False)
         elif self._door.budget.take(length):
             try:
-                await self._pass(with_body=True)
+                await self._pass(allowed=True)
             finally:
                 self._door.budget.give_back(length)
         else:
@@ -210,8 +211,8 @@ class _Exchange:
             return True
         return hmac.compare_digest(self._headers.get(b"authorization", b""), f"Bearer {token}".encode())
 
-    async def _pass(self, *, with_body: bool) -> None:
-        """Have TorchServe answer."""
+    async def _pass(self, *, allowed: bool) -> None:
+        """Have TorchServe answer what is allowed; while it starts nobody knows what that will be."""
         loop = asyncio.get_running_loop()
         with socket.socket(socket.AF_UNIX) as connection:
             connection.setblocking(False)
@@ -220,23 +221,23 @@ class _Exchange:
             except OSError:
                 await self._say(502, _NOT_READY, _RETRY_AFTER)
                 return
+            if not allowed:
+                await self._say_error(Code.NOT_AUTHORISED, _WRONG_TOKEN, (b"WWW-Authenticate", b"Bearer"))
+                return
             upstream = _Peer(connection, h11.CLIENT)
             try:
-                await self._pass_request(upstream, with_body=with_body)
+                await self._pass_request(upstream)
             except BaseException:
                 await _discarded(connection)
                 raise
             await self._pass_answer(upstream)
 
-    async def _pass_request(self, upstream: _Peer, *, with_body: bool) -> None:
-        left_out = _HOP_BY_HOP if with_body else _HOP_BY_HOP | _OF_A_REFUSED_BODY
-        kept = [pair for pair in self._request.headers.raw_items() if pair[0].lower() not in left_out]
+    async def _pass_request(self, upstream: _Peer) -> None:
+        kept = [pair for pair in self._request.headers.raw_items() if pair[0].lower() not in _HOP_BY_HOP]
+        kept = [(name, _BYTES if _is_form(name, value) else value) for name, value in kept]
         if b"host" not in self._headers:
             kept.append((b"Host", b"localhost"))
         await upstream.send(h11.Request(method=self._request.method, target=self._request.target, headers=kept))
-        if not with_body:
-            await upstream.send(h11.EndOfMessage())
-            return
         if self._client.http.they_are_waiting_for_100_continue:
             await self._client.send(h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue"))
         async with asyncio.timeout(BODY_WITHIN_S):
@@ -270,10 +271,13 @@ class _Exchange:
         return True
 
     async def _refuse(self) -> None:
-        request_id = self._headers.get(b"x-request-id", uuid.uuid4().hex.encode()).decode("latin-1")
         message = f"{self._door.budget.taken} bytes are under way already: send this again in a moment"
-        error = {"code": Code.BUSY.value, "message": message, "request_id": request_id}
-        await self._say(HTTP_STATUS[Code.BUSY], {"error": error}, _RETRY_AFTER)
+        await self._say_error(Code.BUSY, message, _RETRY_AFTER)
+
+    async def _say_error(self, code: Code, message: str, *headers: tuple[bytes, bytes]) -> None:
+        request_id = self._headers.get(b"x-request-id", uuid.uuid4().hex.encode()).decode("latin-1")
+        error = {"code": code.value, "message": message, "request_id": request_id}
+        await self._say(HTTP_STATUS[code], {"error": error}, *headers)
 
     async def _say(self, status: int, document: Mapping[str, Any], *headers: tuple[bytes, bytes]) -> None:
         await _answer(self._client, status, json.dumps(document).encode() + b"\n", *headers)
@@ -285,6 +289,10 @@ class _Exchange:
             while left > 0 and self._client.http.their_state is h11.SEND_BODY:
                 event = await self._client.next_event()
                 left -= len(event.data) if isinstance(event, h11.Data) else 0
+
+
+def _is_form(name: bytes, value: bytes) -> bool:
+    return name.lower() == b"content-type" and value.lower().startswith(_FORM)
 
 
 async def _next_of_answer(upstream: _Peer) -> h11.Event:

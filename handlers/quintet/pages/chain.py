@@ -58,8 +58,9 @@ class PageChain(ImageChain):
         self._text_detection = timed("text_detection", text_detection)
         if settings.line_orientation:
             self._line_orientation = timed("line_orientation", LineOrientation(engine, settings, budgets))
-        self._recognition = timed("recognition", Recognition(engine, settings, budgets))
         characters = [alphabet[number] for number in kept]
+        space = characters.index(" ") if " " in characters else None
+        self._recognition = timed("recognition", Recognition(engine, settings, budgets, space))
         self._write = timed("write", PageWriter(engine, settings, LABELS, characters))
 
     def samples(self) -> list[bytes]:

@@ -19,7 +19,9 @@ class Settings(ImageSettings, TextDetectionSettings):
     Numbers without another source were measured on real receipts and generated pages: see docs/performance.md.
     """
 
-    ANSWERS: ClassVar[int] = 4  # 2 reads columns, 3 says where words are, 4 asks the lines how a page is turned
+    # 2 reads columns, 3 says where words are, 4 asks the lines how a page is turned, 5 reads faint spaces and addresses
+    # and tells tables.
+    ANSWERS: ClassVar[int] = 5
 
     # What goes through the networks at once: more is cut into more calls, never refused.
     page_calls: int = between(64, 1, 4096, runtime=True)

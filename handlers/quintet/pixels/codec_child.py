@@ -1,10 +1,11 @@
 """The process that decodes images: `codec_processes.py` starts it, asks it, and replaces it when it dies.
 
 Hostile images can crash native code, stall it or make it take all memory; here that costs one page. Imports neither
-NumPy nor PyTorch, so that a process has 20 MB and starts in a fifth of a second.
+NumPy nor PyTorch, so that a process has 20 MB and starts in a fifth of a second; PDFium with the first PDF.
 """
 
 import contextlib
+import io
 import mmap
 import os
 import resource
@@ -15,10 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from quintet.errors import PageError
-from quintet.pixels.codec_messages import Reply, Request, receive_request, send_reply
-from quintet.pixels.images import load_words, open_image
+from quintet.errors import Code, PageError
+from quintet.pixels.codec_messages import NO_PAGES, PageHead, PageRange, Reply, Request, receive_request, send_reply
+from quintet.pixels.documents.pages import Pages, open_pages
+from quintet.pixels.images import ImageLimits, load_words, open_image
 
+# A PDF may claim a million pages that it has not.
+_MOST_PAGES = 100_000
+_MOST_MESSAGE_CHARS = 200
 _STATM = Path("/proc/self/statm")
 
 
@@ -51,13 +56,57 @@ def main(limits: Limits) -> None:
 def _answer(body: bytes, request: Request, descriptors: list[int], limits: Limits) -> Reply:
     """What the header says, or the size of what was decoded, or why there is neither."""
     try:
-        opened = open_image(body, limits)
+        if not descriptors and request.pages != NO_PAGES:
+            with _document(body) as pages:
+                return _heads(pages, request.pages, limits)
         if not descriptors:
+            opened = open_image(body, limits)
             return Reply(*opened.size_px, opened.is_plain_jpeg, opened.decode_bytes)
         with mmap.mmap(descriptors[0], request.length, offset=request.begin) as shared, memoryview(shared) as memory:
-            return Reply(*load_words(opened.image, memory))
+            return Reply(*_load(body, request.pages, limits, memory))
     except PageError as error:
         return Reply(code=error.failure.code, message=error.failure.message)
+
+
+def _heads(pages: Pages, asked: PageRange, limits: ImageLimits) -> Reply:
+    """How many pages a document has, and the sizes of those that are asked for."""
+    numbers = pages.numbers(_MOST_PAGES)
+    chosen = [number for number in numbers if asked.first <= number <= asked.last]
+    if len(chosen) > asked.most:
+        whole = len(chosen) == len(numbers)
+        these = (
+            f"has {len(numbers)} pages" if whole else f"has {len(numbers)} pages, of which {len(chosen)} are asked for"
+        )
+        message = f"the document {these}; at most {asked.most} are read in a request"
+        raise PageError(Code.DOCUMENT_TOO_LONG, message)
+    return Reply(page_count=len(numbers), pages={number: _head(pages, number, asked.dpi, limits) for number in chosen})
+
+
+def _head(pages: Pages, number: int, dpi: int, limits: ImageLimits) -> PageHead:
+    try:
+        return PageHead(*pages.size_px(number, pages.dpi_within(number, dpi, limits)))
+    except PageError as error:
+        return PageHead(code=error.failure.code, message=error.failure.message[:_MOST_MESSAGE_CHARS])
+
+
+def _load(body: bytes, asked: PageRange, limits: ImageLimits, memory: memoryview) -> tuple[int, int]:
+    """The words of an image, or of the one page that is asked for; returns width and height."""
+    if asked == NO_PAGES:
+        return load_words(open_image(body, limits).image, memory)
+    with _document(body) as pages:
+        return load_words(pages.image(asked.first, asked.dpi, limits), memory)
+
+
+@contextlib.contextmanager
+def _document(body: bytes) -> Iterator[Pages]:
+    """A document, open."""
+    try:
+        with contextlib.closing(open_pages(io.BytesIO(body))) as pages:
+            yield pages
+    except MemoryError as error:
+        raise PageError(Code.PAGE_NOT_RENDERED, "the page takes more memory than a page may have") from error
+    except ModuleNotFoundError as error:
+        raise PageError(Code.UNSUPPORTED_FORMAT, f"this service lacks {error.name}, which PDFs need") from error
 
 
 @contextlib.contextmanager

@@ -17,15 +17,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from quintet.errors import Code, Failure
+from quintet.errors import Code, Failure, PageError
 from quintet.pixels import codec_messages
-from quintet.pixels.codec_messages import Reply, Request
+from quintet.pixels.codec_messages import NO_PAGES, PageHead, PageRange, Reply, Request
 from quintet.pixels.images import WORD_BYTES, ImageLimits, check_size
 from quintet.pixels.page_memory import PageMemory
 
 # What reading a header may take: Pillow keeps what stands before the pixels, WebP's decoder reserves two canvases.
 _HEADER_BYTES = 64 << 20
 _LARGEST_WEBP_BYTES = 8 * (1 << 14) ** 2
+# What opening a document takes beside its bytes: a page's largest scan is in memory whole, at its own resolution. And a
+# pixel of a page: PDFium's picture, one more for each group that is transparent, Pillow's, and that in RGB.
+_DOCUMENT_BYTES = 256 << 20
+_DOCUMENT_PIXEL_BYTES = 20
 # The largest page has all of `decode_s`, smaller ones as much as they are smaller, none and no header less than this.
 _LEAST_SHARE = 0.1
 # How much longer than its time of a CPU a page may take, on a machine that does other work.
@@ -46,12 +50,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EncodedPage:
-    """One encoded page whose header has been read and is within the limits."""
+    """One encoded page, or page of a document, whose size has been read and is within the limits."""
 
     body: bytes
     size_px: tuple[int, int]  # as encoded; an EXIF turn may swap them
     is_plain_jpeg: bool  # whether a device may decode it
     decode_bytes: int  # the most memory that decoding may take beside its words
+    page: PageRange = NO_PAGES  # which one of the document that the body is; none of an image
 
 
 class CodecProcesses:
@@ -92,12 +97,33 @@ class CodecProcesses:
             return Failure(Code.IMAGE_TOO_LARGE, message)
         return page
 
+    def open_document(self, body: bytes, asked: PageRange) -> "tuple[int, dict[int, EncodedPage | Failure]] | Failure":
+        """How many pages a document has, and those that are asked for by number, or why not; none is rendered yet."""
+        with self._budget.held(_DOCUMENT_BYTES + 8 * len(body)):
+            reply = self._ask(Request(self._cpu_ms(0), _DOCUMENT_BYTES + 8 * len(body), pages=asked), body)
+        if isinstance(reply, Failure):
+            return reply
+        heads = list(reply.pages.items())[: asked.most]
+        return reply.page_count, {number: self._page(body, asked, number, head) for number, head in heads}
+
+    def _page(self, body: bytes, asked: PageRange, number: int, head: PageHead) -> EncodedPage | Failure:
+        if isinstance(head.code, Code):
+            return Failure(head.code, head.message)
+        try:
+            check_size((head.width, head.height), self._limits)
+        except PageError as error:
+            return error.failure
+        pixels = head.width * head.height
+        needed = min(_DOCUMENT_BYTES + 8 * len(body) + _DOCUMENT_PIXEL_BYTES * pixels, self._budget.most)
+        only = PageRange(number, number, 1, asked.dpi)
+        return EncodedPage(body, (head.width, head.height), is_plain_jpeg=False, decode_bytes=needed, page=only)
+
     def load(self, page: EncodedPage, memory: PageMemory, begin: int) -> tuple[int, int] | Failure:
         """Decode a page to where its words begin; returns its width and height as a viewer shows it."""
         width, height = page.size_px
         pixels = width * height
         length = pixels * WORD_BYTES
-        request = Request(self._cpu_ms(pixels), page.decode_bytes + length, begin * WORD_BYTES, length)
+        request = Request(self._cpu_ms(pixels), page.decode_bytes + length, begin * WORD_BYTES, length, page.page)
         with self._budget.held(page.decode_bytes):
             reply = self._ask(request, page.body, memory.descriptor)
         if isinstance(reply, Failure):
@@ -111,26 +137,33 @@ class CodecProcesses:
 
     def _ask(self, request: Request, body: bytes, descriptor: int | None = None) -> Reply | Failure:
         """Ask an idle process, or a new one; one that dies is not asked again."""
-        how = ""
+        how, (what, code) = "", _asked_about(request)
         for _ in range(_TRIES):
             codec = self._take()
             try:
                 reply = codec.ask(request, body, descriptor)
             except (EOFError, OSError, ValueError) as error:
                 if (how := codec.end(error)) == _TIMED_OUT:
-                    message = f"decoding the image takes more than {request.cpu_ms / 1000:g} s: encode it anew"
+                    message = f"decoding the {what} takes more than {request.cpu_ms / 1000:g} s: encode it anew"
                     return Failure(Code.IMAGE_TOO_COMPLEX, message)
-                logger.warning("a codec %s at an image of %d bytes", how, len(body))
+                logger.warning("a codec %s at the %s of %d bytes", how, what, len(body))
                 continue
             self._idle.put(codec)
             return Failure(reply.code, reply.message) if isinstance(reply.code, Code) else reply
-        return Failure(Code.IMAGE_DECODE_FAILED, f"the codec {how} at this image")
+        return Failure(code, f"the codec {how} at this {what}")
 
     def _take(self) -> "_Codec":
         try:
             return self._idle.get_nowait()
         except queue.Empty:
             return _Codec(self._limits)
+
+
+def _asked_about(request: Request) -> tuple[str, Code]:
+    """What it is, and the code of one that ends its codecs."""
+    if request.pages == NO_PAGES:
+        return "image", Code.IMAGE_DECODE_FAILED
+    return ("page", Code.PAGE_NOT_RENDERED) if request.length else ("document", Code.DOCUMENT_DAMAGED)
 
 
 class _Codec:

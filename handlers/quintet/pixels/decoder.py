@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from quintet.engine.engine import Engine
-from quintet.errors import Failure, PageError
+from quintet.errors import Code, Failure, PageError
+from quintet.pixels.codec_messages import PageRange
 from quintet.pixels.codec_processes import CodecProcesses, EncodedPage
 from quintet.pixels.device_jpeg import DeviceJpeg, DevicePicture, choose_device_jpeg, draw_usual_jpegs, packed_words
 from quintet.pixels.images import WORD_BYTES
@@ -45,6 +46,7 @@ class HostPicture:
         return self.memory.words[self.begin : self.begin + self.size_px[0] * self.size_px[1]]
 
 
+Body = bytes | memoryview | EncodedPage  # of a request; the last is a page of a document
 AnyPage = EncodedPage | RawPicture | Failure
 AnyPicture = HostPicture | RawPicture | DevicePicture
 # Where the pixels of a batch come from, in the order in which they lie on the device.
@@ -66,9 +68,24 @@ class Decoder:
         self._memory = BatchMemory(engine, settings.batch_pixels)
         self._device_jpeg = choose_device_jpeg(settings.jpeg, engine, self._seconds_a_page)
 
-    def open(self, bodies: Sequence[bytes | memoryview]) -> list[AnyPage]:
+    def open(self, bodies: Sequence[Body]) -> list[AnyPage]:
         """The header of each body, or why not; nothing is decoded yet. What comes as a memoryview is a raw picture."""
         return list(self._pool.map(self._open, bodies))
+
+    def open_document(
+        self, body: bytes, first: int, last: int, dpi: int
+    ) -> tuple[int, dict[int, EncodedPage | Failure]] | Failure:
+        """How many pages a document has, and those from `first` to `last` by number, together within the limits."""
+        found = self._codecs.open_document(body, PageRange(first, last, self._settings.document_pages, dpi))
+        if isinstance(found, Failure):
+            return found
+        count, pages = found
+        ends = accumulate(0 if isinstance(page, Failure) else math.prod(page.size_px) for page in pages.values())
+        most = self._settings.document_pixels
+        message = f"the pages up to this one have more than {most} pixels: ask for fewer, or for fewer pixels an inch"
+        beyond = Failure(Code.IMAGE_TOO_LARGE, message)
+        placed = zip(pages.items(), ends, strict=True)
+        return count, {number: page if end <= most else beyond for (number, page), end in placed}
 
     def __call__(self, pages: Sequence[AnyPage]) -> list[AnyPicture | Failure]:
         """The pixels of each page as a viewer shows them, or why not: the device and the host work side by side."""
@@ -144,8 +161,10 @@ class Decoder:
         size_px = self._codecs.load(page, memory, begin)
         return size_px if isinstance(size_px, Failure) else HostPicture(memory, begin, size_px)
 
-    def _open(self, body: bytes | memoryview) -> AnyPage:
+    def _open(self, body: Body) -> AnyPage:
         """One body; what a page does wrong stays with that page."""
+        if isinstance(body, EncodedPage):
+            return body
         try:
             return read_raw(body, self._settings) if isinstance(body, memoryview) else self._codecs.open(body)
         except PageError as error:

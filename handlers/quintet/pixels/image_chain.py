@@ -12,8 +12,10 @@ from quintet.engine.calls import in_batches
 from quintet.engine.engine import Classes, Engine, Options
 from quintet.engine.stage_timer import StageTimer
 from quintet.engine.weights import NetworkStore, Source
-from quintet.errors import Failure
-from quintet.pixels.decoder import AnyPage, Decoder, aligned_pixels
+from quintet.errors import Code, Failure
+from quintet.pixels.codec_processes import EncodedPage
+from quintet.pixels.decoder import AnyPage, Body, Decoder, aligned_pixels
+from quintet.pixels.documents.pages import is_document, is_tiff
 from quintet.pixels.settings import ImageSettings
 from quintet.tensors.records import Images
 
@@ -65,7 +67,7 @@ class ImageChain(ABC):
         self._use(settings)
         self._timer = StageTimer(self.engine.device)
         decoder = Decoder(self.engine, settings)
-        self._open = decoder.open
+        self._open, self._open_document = decoder.open, decoder.open_document
         self._decode = self._timer.timed("decode", decoder, on_host=True)
         self._to_images = self._timer.timed("decode", decoder.to_images, on_host=True)
 
@@ -80,11 +82,28 @@ class ImageChain(ABC):
         return self._settings.limits()
 
     @torch.inference_mode()
-    def __call__(self, bodies: Sequence[bytes | memoryview]) -> list[Result | Failure]:
-        """One outcome a body, in order: encoded images of any sizes, or raw pictures in memoryviews."""
+    def __call__(self, bodies: Sequence[Body]) -> list[Result | Failure]:
+        """One outcome a body, in order: encoded images of any sizes, pages of documents, raw pictures."""
         opened = self._open(bodies)
         batches = in_batches([aligned_pixels(image) for image in opened], self._settings.batch_pixels)
         return [outcome for batch in batches for outcome in self._outcomes(opened[batch])]
+
+    def open_document(
+        self, body: bytes, first: int, last: int, dpi: int
+    ) -> tuple[int, dict[int, EncodedPage | Failure]] | Failure | None:
+        """Pages of a PDF or TIFF as bodies, see `quintet.frame.chain.ReadsDocuments`.
+
+        A TIFF that has but one image is that image, and fails as one.
+        """
+        if not is_document(body) or len(body) > self._settings.max_body_bytes:
+            return None
+        found = self._open_document(body, first, last, dpi)
+        if not is_tiff(body):
+            return found
+        if isinstance(found, Failure):
+            return found if found.code is Code.DOCUMENT_TOO_LONG else None
+        count, pages = found
+        return None if count <= 1 and set(pages) <= {1} else found
 
     @abstractmethod
     def read(self, images: Images) -> list[Result]:

@@ -18,6 +18,7 @@ from quintet.pixels.jpeg_markers import can_hold, count_scans, is_plain
 Image.MAX_IMAGE_PIXELS = None
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
+_MARKS = (b"\xff\xd8", b"\x89PNG", b"II*\0", b"MM\0*", b"BM")  # and WebP's, which is not the first
 WORD_BYTES = 4
 # Encoders write 1 scan, or 10 (libjpeg) to 18 (of four colours) progressive ones; each costs a pass over all pixels.
 MAX_JPEG_SCANS = 50
@@ -157,8 +158,7 @@ def _decoding() -> Iterator[None]:
     except Exception as error:
         if any(words in str(error) for words in _NO_MEMORY):
             raise _takes_too_much() from error
-        message = f"the image is damaged or truncated ({type(error).__name__})"
-        raise PageError(Code.IMAGE_DECODE_FAILED, message) from error
+        raise PageError(Code.IMAGE_DECODE_FAILED, "the image is damaged or truncated") from error
 
 
 def _loaded(image: Image.Image) -> Image.Image:
@@ -182,10 +182,13 @@ def _takes_too_much() -> PageError:
     return PageError(Code.IMAGE_TOO_LARGE, "decoding takes more memory than an image of this size may have")
 
 
+def is_image(body: bytes) -> bool:
+    """Whether bytes are an image of a known format, whole or damaged, by how they begin."""
+    return body.startswith(_MARKS) or body[8:12] == b"WEBP"
+
+
 def _not_an_image(body: bytes) -> PageError:
-    """Tell a damaged image of a known format from one of another format, by its first bytes."""
-    known = (b"\xff\xd8", b"\x89PNG", b"II*\0", b"MM\0*", b"BM")
-    if body.startswith(known) or body[8:12] == b"WEBP":
+    if is_image(body):
         return PageError(Code.IMAGE_DECODE_FAILED, "the image is damaged or truncated")
     return PageError(Code.UNSUPPORTED_FORMAT, f"the body is none of {', '.join(FORMATS)}")
 

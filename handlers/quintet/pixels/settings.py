@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from quintet.engine.settings import EngineSettings, between, one_of
 
+_LIMITS = ("max_body_bytes", "max_page_pixels", "min_page_side_px", "document_pages", "document_pixels")
+
 
 @dataclass(frozen=True)
 class ImageSettings(EngineSettings):
@@ -18,6 +20,10 @@ class ImageSettings(EngineSettings):
     max_page_pixels: int = between(100_000_000, 64, 1 << 29, runtime=True)
     min_page_side_px: int = between(10, 1, 1000, runtime=True)
 
+    # What a request may ask of a document: pages, and pixels of all of them together.
+    document_pages: int = between(50, 1, 256, runtime=True)
+    document_pixels: int = between(500_000_000, 64, 1 << 36, runtime=True)
+
     # What a page may take: seconds of a CPU to decode the largest one; and the worker in bytes, 0 for what it needs.
     decode_s: float = between(20.0, 0.1, 600.0, runtime=True)
     max_worker_bytes: int = between(0, 0, 1 << 42, runtime=True)
@@ -27,4 +33,4 @@ class ImageSettings(EngineSettings):
 
     def limits(self) -> dict[str, int]:
         """What a body may be, for clients to know before they send."""
-        return {name: getattr(self, name) for name in ("max_body_bytes", "max_page_pixels", "min_page_side_px")}
+        return {name: getattr(self, name) for name in _LIMITS}

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,23 +32,32 @@ OPENVINO_OPTIONS = {"CPU_RUNTIME_CACHE_CAPACITY": "1000"}
 
 
 PAPER = 0.5**0.5  # short side by long side
-# Canvases that are prepared on CUDA: of the full length, down to a quarter of it wide. All 368 would be 68,000 plans of
-# convolutions, and the service keeps 20,000.
+# Canvases that are prepared on CUDA: the first look's of full length, and the most usual of a closer look. All would be
+# more than 68,000 plans of convolutions, and the service keeps 20,000.
 USUAL_CANVASES = 61
+# Pages where more than this share of the lines is small are looked at closer, as are those without a line.
+_SMALL_SHARE = 0.25
 
 
 @dataclass(frozen=True)
 class TextDetectionSettings(EngineSettings):
-    """Settings of this stage, which those of a chain extend: the canvas, then DB's own parameters."""
+    """Settings of this stage, which those of a chain extend: the canvases, then DB's own parameters."""
 
     detection_call_pixels: int = between(20_000_000, 1 << 16, 1 << 31, runtime=True)  # canvas pixels of one call
 
+    detection_first_side_px: int = between(1024, 64, 8192)
     detection_long_side_px: int = between(1280, 64, 8192)
+    detection_small_text_px: int = between(16, 0, 1024)
     detection_short_side_px: int = between(736, 32, 4096)
     detection_canvas_step_px: int = between(32, 32, 1024)
     text_threshold: float = between(0.3, 0.0, 1.0)
-    box_threshold: float = between(0.5, 0.0, 1.0)
+    box_threshold: float = between(0.4, 0.0, 1.0)
     unclip_ratio: float = between(1.6, 0.0, 5.0)
+
+    @property
+    def first_side_px(self) -> int:
+        """The long side of the first canvas, which is never above that of the closest."""
+        return min(self.detection_first_side_px, self.detection_long_side_px)
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,8 @@ class _Canvases:
 
 class TextDetection:
     """DBNet over each view at a size that depends on that view alone, equal canvases together in one call.
+
+    Most views are looked at once; those whose text turns out small once more, on larger canvases.
 
     Source: M. Liao et al., Real-time Scene Text Detection with Differentiable Binarization (AAAI 2020).
     """
@@ -87,18 +99,42 @@ class TextDetection:
 
     def __call__(self, pages: Views) -> Lines:
         """Find the lines of each view, in its frame."""
-        canvases = self._canvases(pages)
-        calls = self._engine.plan(canvases.sizes_px, self._call_pixels)
-        # A CPU looks for lines in each map while a cache holds it; CUDA in all at once, since each search waits for it.
-        pixels = [int(canvases.sizes_px[call].prod(dim=1).sum()) for call in calls]
-        together = in_batches(pixels, self._map_pixels)
-        found = self._engine.each(lambda some: self._find(pages, canvases, calls[some]), together)
-        page = torch.cat([lines.page for lines in found])
-        by_page = page.argsort(stable=True)
-        return Lines(torch.cat([lines.quads_px for lines in found])[by_page], page[by_page])
+        long_sides_px = (self._settings.first_side_px, self._settings.detection_long_side_px)
+        first, closest = (canvas_sizes(pages.sizes_px, self._settings, side_px) for side_px in long_sides_px)
+        lines = self._look(pages, first)
+        numbers = self._to_be_seen_closer(lines, pages, first, closest)
+        if not len(numbers):
+            return lines
+        closer = self._look(pages.some(numbers, self._engine.to_device), closest[numbers])
+        number = self._engine.to_device(numbers)
+        others = torch.isin(lines.page, number, invert=True)
+        return _by_page(
+            [Lines(lines.quads_px[others], lines.page[others]), Lines(closer.quads_px, number[closer.page])]
+        )
 
-    def _canvases(self, pages: Views) -> _Canvases:
-        sizes = canvas_sizes(pages.sizes_px, self._settings)
+    def _to_be_seen_closer(self, lines: Lines, pages: Views, first: Tensor, closest: Tensor) -> Tensor:
+        """The numbers of views whose text is small on their first canvases, (K,) int64 on the host."""
+        larger = (closest > first).any(dim=1)
+        if not larger.any():
+            return larger.nonzero()[:, 0]
+        scales = self._engine.to_device((first / pages.sizes_px).mean(dim=1))
+        heights_px = geometry.quad_sizes(lines.quads_px).amin(dim=1) * scales[lines.page]
+        small = (heights_px < self._settings.detection_small_text_px).float()
+        surplus = torch.zeros_like(scales).index_add_(0, lines.page, small - _SMALL_SHARE)
+        found = torch.zeros_like(scales).index_add_(0, lines.page, torch.ones_like(small))
+        (asked,) = self._engine.to_host((surplus > 0) | (found == 0))
+        return (larger & asked).nonzero()[:, 0]
+
+    def _look(self, pages: Views, sizes_px: Tensor) -> Lines:
+        """The lines of views on canvases of (P, 2) sizes."""
+        canvases = self._canvases(pages, sizes_px)
+        calls = self._engine.plan(sizes_px, self._call_pixels)
+        # A CPU looks for lines in each map while a cache holds it; CUDA in all at once, since each search waits for it.
+        pixels = [int(sizes_px[call].prod(dim=1).sum()) for call in calls]
+        together = in_batches(pixels, self._map_pixels)
+        return _by_page(self._engine.each(lambda some: self._find(pages, canvases, calls[some]), together))
+
+    def _canvases(self, pages: Views, sizes: Tensor) -> _Canvases:
         scales = self._engine.to_device(pages.sizes_px / sizes)
         page = torch.arange(len(scales), device=scales.device)
         return _Canvases(sizes, scales, page, pages.to_image @ geometry.scaling(scales))
@@ -127,22 +163,34 @@ class TextDetection:
         return Lines(quads_px.clamp_(min=0).minimum(sizes[page, None]), page)
 
 
-def canvas_sizes(sizes_px: Tensor, settings: TextDetectionSettings) -> Tensor:
+def _by_page(found: Sequence[Lines]) -> Lines:
+    page = torch.cat([lines.page for lines in found])
+    order = page.argsort(stable=True)
+    return Lines(torch.cat([lines.quads_px for lines in found])[order], page[order])
+
+
+def canvas_sizes(sizes_px: Tensor, settings: TextDetectionSettings, long_side_px: int) -> Tensor:
     """(P, 2) widths and heights of canvases: within the long side, if that allows not under the short, in steps."""
     sizes = sizes_px.double()
     grow = (settings.detection_short_side_px / sizes.amin(dim=1)).clamp(min=1)
-    shrink = settings.detection_long_side_px / sizes.amax(dim=1)
+    shrink = long_side_px / sizes.amax(dim=1)
     step = settings.detection_canvas_step_px
     steps = (sizes * torch.minimum(grow, shrink)[:, None] / step).round().clamp(min=1)
     return (steps * step).long()
 
 
 def all_canvas_sizes(settings: TextDetectionSettings) -> list[tuple[int, int]]:
-    """Every width and height that a canvas can have, the most usual first.
+    """Every width and height that a canvas can have, the most usual first."""
+    sides_px = (settings.first_side_px, settings.detection_long_side_px)
+    return list(dict.fromkeys(size for long_side_px in sides_px for size in _all_within(long_side_px, settings)))
+
+
+def _all_within(full_px: int, settings: TextDetectionSettings) -> list[tuple[int, int]]:
+    """Those of one long side.
 
     Pages with a side of the full length or more come to that, most of them in the proportions of paper.
     """
-    step, full_px = settings.detection_canvas_step_px, settings.detection_long_side_px
+    step = settings.detection_canvas_step_px
     short_px = min(settings.detection_short_side_px, full_px)
     # What lies half-way between two steps may come to either.
     short, low, high = (

@@ -42,6 +42,10 @@ class Raster:
         offsets, widths, heights = map(to_device, (counts.cumsum(0) - counts, sizes_px[:, 0], sizes_px[:, 1]))
         return cls(values, offsets, heights, widths)
 
+    def some(self, numbers: Tensor) -> "Raster":
+        """The items of (K,) int64 numbers; no value moves."""
+        return Raster(self.values, self.offsets[numbers], self.heights[numbers], self.widths[numbers])
+
 
 class Looks(NamedTuple):
     """How items see a batch's images; `quintet.tensors.sampling.sample` describes it."""
@@ -66,9 +70,7 @@ class Images:
 
     def some(self, numbers: Tensor, to_device: Callable[[Tensor], Tensor]) -> "Images":
         """Those of (N,) int64 numbers on the host; no pixel moves."""
-        on_device, pixels = to_device(numbers), self.pixels
-        chosen = (values[on_device] for values in (pixels.offsets, pixels.heights, pixels.widths))
-        return Images(Raster(pixels.values, *chosen), self.sizes_px[numbers])
+        return Images(self.pixels.some(to_device(numbers)), self.sizes_px[numbers])
 
     def as_they_are(self) -> "Views":
         """Views whose frames are the images' own."""
@@ -83,6 +85,11 @@ class Views:
     pixels: Raster  # as in `Images`, still in the image frame
     sizes_px: Tensor  # (P, 2) int64 on the host: width, height in the frame of the view
     to_image: Tensor  # (P, 3, 3) float32, frame of the view to image frame
+
+    def some(self, numbers: Tensor, to_device: Callable[[Tensor], Tensor]) -> "Views":
+        """Those of (N,) int64 numbers on the host; no pixel moves."""
+        on_device = to_device(numbers)
+        return Views(self.pixels.some(on_device), self.sizes_px[numbers], self.to_image[on_device])
 
 
 @dataclass(frozen=True)

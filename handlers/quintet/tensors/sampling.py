@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from quintet.tensors.records import Looks, Raster
+from quintet.tensors.resizing import resized, turns_of_whole_pages
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,10 @@ def sample(
     looks = Looks(page, to_image, items, widths_px)
     if to_image.device.type == "cpu":
         sampled = to_image.new_empty((looks.item_count, 3, height, width), dtype=dtype)
-        _fill(sampled, pages, looks, normalisation)
+        if (turns := turns_of_whole_pages(pages, looks, size_px)) is None:
+            _fill(sampled, pages, looks, normalisation)
+        else:
+            _resize(sampled, pages, page if items is None else page[items], turns, normalisation)
         return sampled
     raster = [pages.values, pages.offsets, pages.heights, pages.widths]
     numbers = [*normalisation.mean, *normalisation.std]
@@ -103,6 +107,17 @@ def _fill(sampled: Tensor, pages: Raster, looks: Looks, normalisation: Normalisa
         sampled.mul_(filled.to(sampled.dtype))
 
 
+def _resize(
+    sampled: Tensor, pages: Raster, page: Tensor, quarter_turns: list[int], normalisation: Normalisation
+) -> None:
+    """Fill (N, 3, H, W) with whole pages, one after the other: on a CPU a call has one."""
+    *_, height, width = sampled.shape
+    for out, number, turns in zip(sampled, page.tolist(), quarter_turns, strict=True):
+        pixels = resized(pages, number, turns, (width, height))
+        for plane, byte, mean, std in zip(out, (2, 1, 0), *normalisation, strict=True):
+            torch.add(-mean / std, pixels[..., byte].to(plane.dtype), alpha=1 / (255 * std), out=plane)
+
+
 def _image_points(to_image: Tensor, width: int, rows: slice) -> tuple[Tensor, Tensor]:
     """Where the pixel centres of some rows of every item lie in the image: x and y, (N, rows, W) each."""
     u = torch.arange(width, device=to_image.device, dtype=to_image.dtype) + 0.5
@@ -115,24 +130,18 @@ def _image_points(to_image: Tensor, width: int, rows: slice) -> tuple[Tensor, Te
 def _bilinear(pages: Raster, page: Tensor, x: Tensor, y: Tensor, normalisation: Normalisation, blended: Tensor) -> None:
     """Blend the four pixels around each point into `blended`: (N, H, W) twice to (N, 3, H, W)."""
     dtype = blended.dtype
-    width, height, start = (
-        t[page].to(torch.int32)[:, None, None] for t in (pages.widths, pages.heights, pages.offsets)
-    )
-    x, y = x.sub_(0.5), y.sub_(0.5)
+    width, height, start = (t[page][:, None, None] for t in (pages.widths, pages.heights, pages.offsets))
+    # What is beyond the border is on it. There the neighbour counts nothing, whatever pixel that is.
+    x, y = (at.sub_(0.5).clamp_(min=0).clamp_(max=size - 1) for at, size in ((x, width), (y, height)))
     left, top = x.floor(), y.floor()
     along, down = x.sub_(left).to(dtype), y.sub_(top).to(dtype)
-    left, top = left.to(torch.int32), top.to(torch.int32)
-    zero = torch.zeros_like(width)
-    columns = [left.clamp(zero, width - 1), (left + 1).clamp_(zero, width - 1)]
-    rows = [
-        top.clamp(zero, height - 1).mul_(width).add_(start),
-        (top + 1).clamp_(zero, height - 1).mul_(width).add_(start),
-    ]
+    width = width.to(torch.int32)
+    upper = top.to(torch.int32).mul_(width).add_(start.to(torch.int32)).add_(left.to(torch.int32))
+    last = len(pages.values) - 1
     # The bytes of each word are its channels: read as bytes they cost half of what shifting and masking costs.
     packed = [
-        pages.values.index_select(0, (row + column).view(-1)).view(torch.uint8).view(*x.shape, 4)
-        for row in rows
-        for column in columns
+        pages.values.index_select(0, place.clamp_(0, last).view(-1)).view(torch.uint8).view(*x.shape, 4)
+        for place in (upper, upper + 1, upper + width, upper + (width + 1))
     ]
     for channel, (byte, mean, std) in enumerate(zip((2, 1, 0), *normalisation, strict=True)):
         corners = [corner[..., byte].to(dtype) for corner in packed]

@@ -116,7 +116,7 @@ def test_form_fields_and_annotations_are_drawn(renderer, put):
 
 
 @pytest.mark.parametrize(
-    ("mode", "form"), [("1", "PNG"), ("L", "JPEG"), ("RGB", "JPEG"), ("I;16", "JPEG"), ("P", "JPEG"), ("RGBA", "JPEG")]
+    ("mode", "form"), [("1", "PNG"), ("L", "JPEG"), ("RGB", "JPEG"), ("I;16", "PNG"), ("P", "JPEG"), ("RGBA", "JPEG")]
 )
 def test_a_tiffs_pages_are_read_as_each_alone_would_be(renderer, put, mode, form):
     pages = [drawn(text).convert("RGB" if mode == "P" else "L").convert(mode) for text in ("one", "two")]

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from quintet_client.input.documents.codes import DocumentCode
+from quintet.errors import Code
+from quintet.pixels.documents.tiff import TiffPages
 from quintet_client.input.documents.messages import MOST_PAGES, Answer, answer_packed, answer_unpacked
 from quintet_client.input.documents.renderer import Renderer
-from quintet_client.input.documents.tiff import TiffPages
 from quintet_client.input.paging import pages_of
 from quintet_client.input.source import Source
 
@@ -124,7 +124,7 @@ def test_counting_ends_where_it_is_told_to():
 def test_all_pages_of_the_longest_document_are_told_and_one_that_is_longer_is_a_fault(count):
     told = answer_unpacked(io.BytesIO(answer_packed(Answer(pages=tuple(range(1, count + 1))))).read, 0)
     found = pages_of(Source("a.tif", "a.tif"), told)
-    assert [page.code for page in found[:1]] == ["" if count <= MOST_PAGES else DocumentCode.DOCUMENT_TOO_LONG]
+    assert [page.code for page in found[:1]] == ["" if count <= MOST_PAGES else Code.DOCUMENT_TOO_LONG]
     assert len(found) == (count if count <= MOST_PAGES else 1)
 
 

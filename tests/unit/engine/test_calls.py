@@ -57,13 +57,18 @@ def test_buckets_hold_their_lines_with_an_eighth_of_padding_at_most(widths: list
         assert bucket % 8 == 0
 
 
-@given(st.lists(st.tuples(st.integers(10, 9000), st.integers(10, 9000)), min_size=1, max_size=30))
-def test_a_canvas_depends_on_its_page_alone_and_stays_within_the_long_side(sizes: list[tuple[int, int]]) -> None:
+@given(
+    st.lists(st.tuples(st.integers(10, 9000), st.integers(10, 9000)), min_size=1, max_size=30),
+    st.sampled_from((1024, 1280)),
+)
+def test_a_canvas_depends_on_its_page_alone_and_stays_within_the_long_side(
+    sizes: list[tuple[int, int]], side_px: int
+) -> None:
     settings = Settings()
-    together = canvas_sizes(torch.tensor(sizes), settings)
-    alone = torch.cat([canvas_sizes(torch.tensor([size]), settings) for size in sizes])
+    together = canvas_sizes(torch.tensor(sizes), settings, side_px)
+    alone = torch.cat([canvas_sizes(torch.tensor([size]), settings, side_px) for size in sizes])
     assert torch.equal(together, alone)
-    assert int(together.max()) <= settings.detection_long_side_px
+    assert int(together.max()) <= side_px
     assert int((together % settings.detection_canvas_step_px).sum()) == 0
     assert int(together.min()) >= settings.detection_canvas_step_px
 

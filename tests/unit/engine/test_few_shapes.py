@@ -155,15 +155,19 @@ def test_all_recordings_of_a_device_share_one_memory_for_inputs() -> None:
 SIDES = st.lists(st.tuples(st.integers(1, 9000), st.integers(1, 9000)), min_size=1, max_size=40)
 
 
-@given(SIDES, st.integers(64, 3000), st.integers(32, 3000), st.integers(32, 1024))
+@given(SIDES, st.integers(64, 3000), st.integers(64, 3000), st.integers(32, 3000), st.integers(32, 1024))
 def test_every_canvas_of_text_detection_is_known(
-    sizes: list[tuple[int, int]], long_px: int, short_px: int, step_px: int
+    sizes: list[tuple[int, int]], first_px: int, long_px: int, short_px: int, step_px: int
 ) -> None:
     settings = TextDetectionSettings(
-        detection_long_side_px=long_px, detection_short_side_px=short_px, detection_canvas_step_px=step_px
+        detection_first_side_px=first_px,
+        detection_long_side_px=long_px,
+        detection_short_side_px=short_px,
+        detection_canvas_step_px=step_px,
     )
-    canvases = canvas_sizes(torch.tensor(sizes), settings)
-    assert set(map(tuple, canvases.tolist())) <= set(all_canvas_sizes(settings))
+    for side_px in (settings.first_side_px, long_px):
+        canvases = canvas_sizes(torch.tensor(sizes), settings, side_px)
+        assert set(map(tuple, canvases.tolist())) <= set(all_canvas_sizes(settings))
 
 
 def test_the_default_settings_allow_few_shapes_the_most_usual_first() -> None:
@@ -174,11 +178,11 @@ def test_the_default_settings_allow_few_shapes_the_most_usual_first() -> None:
     assert sum(map(len, recognition)) == 184
     assert len(call_sizes(full_call(192, columns), QUARTERS)) == len(call_sizes(settings.page_calls, QUARTERS)) == 4
     canvases = all_canvas_sizes(settings)
-    assert len(canvases) == len(set(canvases)) == 368
+    assert len(canvases) == len(set(canvases)) == 412
     pixels = settings.detection_call_pixels
-    assert sum(len(call_sizes(full_call(math.prod(canvas), pixels), QUARTERS)) for canvas in canvases) < 1400
-    assert {max(canvas) for canvas in canvases[:USUAL_CANVASES]} == {settings.detection_long_side_px}
-    assert canvases[:4] == [(896, 1280), (1280, 896), (928, 1280), (1280, 928)]
+    assert sum(len(call_sizes(full_call(math.prod(canvas), pixels), QUARTERS)) for canvas in canvases) < 1600
+    assert {max(canvas) for canvas in canvases[:USUAL_CANVASES]} == {settings.first_side_px}
+    assert canvases[:4] == [(736, 1024), (1024, 736), (704, 1024), (1024, 704)]
 
 
 @given(st.lists(st.integers(1, 5000), min_size=1, max_size=50), st.integers(48, 400), st.integers(320, 5000))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from quintet_client.exports.formats import markdown, plain
-from quintet_client.exports.layout.grid import table_of
+from quintet_client.exports.layout.rows import is_running_text
 
 from tests.unit.exports.made_results import document, line, page, region
 
@@ -42,9 +42,9 @@ ARTICLE = page(
     [
         line("The journal", region=0),
         line("A title", region=1),
-        line("A hyphen-", region=2),
-        line("ated word and a well-", region=2),
-        line("Known name", region=2),
+        line("A hyphen-", region=2, y=100),
+        line("ated word and a well-", region=2, y=130),
+        line("Known name", region=2, y=160),
         line("A section", region=3),
         line("*starred* and <b>", region=4),
         line("Figure 1. A curve", region=6),
@@ -124,71 +124,122 @@ def test_every_word_is_shown_by_a_markdown_reader_and_none_is_markup(texts, labe
     made = page(lines, regions)
     tokens = parsed(markdown.render(document(made)))
     whole = re.sub(r"\s", "", "".join(words_shown(tokens)))
-    expected = re.sub(r"\s", "", markdown.joined(made.lines) if label not in {None, "table"} else made.text)
+    reads_on = label == "title" or (label in {"text", "reference"} and is_running_text(made.lines))
+    expected = re.sub(r"\s", "", markdown.joined(made.lines) if reads_on else made.text)
     assert whole == expected
     assert {token.type for token in tokens} <= {
         "paragraph_open", "paragraph_close", "inline", "heading_open", "heading_close",
     }  # fmt: skip
 
 
-def cells(*rows, slope=0.0):
+def lines_of(*rows, slope=0.0, region=0):
     """Lines of a table: (x, width, text) each, a row every 50 pixels, going down to the right by a slope."""
 
     def cell(y, x, width, text):
         corners = [(x, y), (x + width, y), (x + width, y + 30), (x, y + 30)]
-        return {"text": text, "score": 1, "quad_px": [[a, b + a * slope] for a, b in corners], "region": 0}
+        return {"text": text, "score": 1, "quad_px": [[a, b + a * slope] for a, b in corners], "region": region}
 
-    lines = [cell(50 * at, *one) for at, row in enumerate(rows) for one in row]
-    return page(lines, [region("table", 0, 0, 800, 1000)])
+    return [cell(50 * at, *one) for at, row in enumerate(rows) for one in row]
 
 
-BILL = (
+TABLE = [region("table", 0, 0, 800, 1000)]
+BILL = lines_of(
+    [(0, 200, "Shop")],
     [(0, 60, "Item"), (300, 100, "Pieces"), (500, 80, "Price")],
-    [(0, 200, "Brown bread"), (360, 40, "2"), (510, 70, "7|50")],
-    [(0, 90, "Cheese"), (340, 60, "10"), (510, 70, "9.90")],
+    [(0, 90, "Brown"), (100, 90, "bread"), (360, 40, "2"), (510, 70, "7|50")],
     [(360, 165, "Total"), (560, 20, "17")],
+    [(0, 200, "Thank"), (210, 200, "you")],
 )
+CELLS = [{"region": 0, "rows": [[[1], [2], [3]], [[4, 5], [6], [7]], [[], [8], [9]]]}]
+PIPES = "| Item | Pieces | Price |\n| --- | --- | --- |\n| Brown bread | 2 | 7\\|50 |\n|  | Total | 17 |\n"
+
+
+def test_a_table_becomes_a_pipe_table_that_readers_take_for_one_between_what_stands_over_and_under_it():
+    text = markdown.render(document(page(BILL, TABLE, tables=CELLS)))
+    assert text.decode() == f"Shop\n\n{PIPES}\nThank you\n"
+    tokens = parsed(text)
+    assert sum(token.type == "tr_open" for token in tokens) == 3
+    assert " ".join(words_shown(tokens)) == "Shop Item Pieces Price Brown bread 2 7|50 Total 17 Thank you"
+
+
+def test_a_tables_head_that_layout_takes_for_something_else_is_in_the_table_alone():
+    lines = [one | {"region": 1} if 1 <= at <= 3 else one for at, one in enumerate(BILL)]
+    regions = [*TABLE, region("table_caption", 0, 0, 800, 90)]
+    text = markdown.render(document(page(lines, regions, tables=CELLS))).decode()
+    assert text == f"Shop\n\n{PIPES}\nThank you\n"
+
+
+def test_a_table_without_cells_keeps_its_rows():
+    assert markdown.render(document(page(BILL[1:8], TABLE))).decode() == ("Item Pieces Price  \nBrown bread 2 7\\|50\n")
+
+
+def test_a_table_on_a_turned_page_is_the_same():
+    lines = [one | {"quad_px": [[1000 - y, x] for x, y in one["quad_px"]]} for one in BILL]
+    turned = page(lines, [region("table", 0, 0, 1000, 800)], size=(1000, 800), angle_deg=90, tables=CELLS)
+    assert markdown.render(document(turned)) == markdown.render(document(page(BILL, TABLE, tables=CELLS)))
+
+
+FIELDS = ("Name", "Anna Novak"), ("Street", "12 Mill Road"), ("City", "Oxford 12345")
+FORM = "Name Anna Novak  \nStreet 12 Mill Road  \nCity Oxford 12345\n"
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.05, -0.05])
-def test_a_table_is_told_by_its_rows_and_gaps_on_skewed_pages_too(slope):
-    assert table_of(cells(*BILL, slope=slope).lines) == [
-        ["Item", "Pieces", "Price"],
-        ["Brown bread", "2", "7|50"],
-        ["Cheese", "10", "9.90"],
-        ["", "Total", "17"],
-    ]
-
-
-def test_a_table_becomes_a_pipe_table_that_readers_take_for_one():
-    text = markdown.render(document(cells(*BILL)))
-    assert text.decode().startswith("| Item | Pieces | Price |\n| --- | --- | --- |\n| Brown bread | 2 | 7\\|50 |\n")
-    tokens = parsed(text)
-    assert sum(token.type == "tr_open" for token in tokens) == 4
-    assert " ".join(words_shown(tokens)) == "Item Pieces Price Brown bread 2 7|50 Cheese 10 9.90 Total 17"
-
-
 @pytest.mark.parametrize(
-    "rows",
+    ("of_label", "of_value", "labels"),
     [
-        [[(0, 100, "one"), (200, 100, "row")]],
-        [[(0, 100, "one")], [(0, 100, "column")]],
-        [[(0, 300, "a list")], [(0, 300, "of lines")], [(0, 100, "with"), (200, 50, "one")], [(0, 300, "number")]],
-        [[(0, 300, "no"), (290, 300, "gap")], [(0, 300, "at"), (295, 300, "all")]],
+        (0, 1, ["text", "text"]),
+        (0, 1, ["figure", "table"]),
+        (None, 0, ["table"]),
+        (0, None, ["title"]),
+        (0, 0, ["text"]),
+        (0, 0, ["figure"]),
     ],
-    ids=["one row", "one column", "mostly lines", "overlapping"],
 )
-def test_what_is_no_table_stays_lines(rows):
-    made = cells(*rows)
-    assert table_of(made.lines) is None
-    assert words_shown(parsed(markdown.render(document(made)))) == made.text.split()
+def test_a_form_keeps_label_and_value_together_whatever_regions_they_are_in(of_label, of_value, labels, slope):
+    rows = [[(0, 100, label), (300, 200, value)] for label, value in FIELDS]
+    lines = [one | {"region": of_value if at % 2 else of_label} for at, one in enumerate(lines_of(*rows, slope=slope))]
+    boxes = [(-50, -50, 200, 200), (250, -50, 600, 200)] if len(labels) > 1 else [(-50, -50, 600, 200)]
+    made = page(lines, [region(label, *box) for label, box in zip(labels, boxes, strict=True)])
+    assert markdown.render(document(made)).decode() == FORM
 
 
-def test_a_table_on_a_turned_page_is_told_too():
-    upright = cells(*BILL)
+PROSE = ["The first line of a text", "goes on in the second", "and is over in the third."]
+
+
+def test_running_text_keeps_its_region_whatever_stands_beside_it():
+    rows = [[(0, 400, text), (500, 100, label)] for text, label in zip(PROSE, ("10", "20", "30"), strict=True)]
+    lines = [one | {"region": at % 2} for at, one in enumerate(lines_of(*rows))]
+    made = page(lines, [region("text", 0, 0, 400, 200), region("figure", 450, 0, 800, 200)])
+    assert markdown.render(document(made)).decode() == (
+        f"{' '.join(PROSE)}\n\n> \\[figure\\]  \n> 10  \n> 20  \n> 30\n"
+    )
+
+
+def test_two_addresses_side_by_side_are_two_blocks_that_keep_their_lines():
+    buyer = ["Buyer", "Anna Novak", "12 Mill Road", "Oxford 12345"]
+    seller = ["Seller", "Oscar Hughes", "9 Park Avenue", "Leeds 82999"]
     lines = [
-        {"text": one.text, "score": 1, "quad_px": [[1000 - y, x] for x, y in one.quad_px], "region": 0}
-        for one in upright.lines
+        line(text, x=x, y=100 + 35 * at, region=number)
+        for number, (x, address) in enumerate([(100, buyer), (500, seller)])
+        for at, text in enumerate(address)
     ]
-    turned = page(lines, [region("table", 0, 0, 1000, 800)], size=(1000, 800), angle_deg=90)
-    assert markdown.render(document(turned)) == markdown.render(document(upright))
+    made = page(lines, [region("text", 90, 90, 400, 300), region("text", 490, 90, 800, 300)])
+    shown = "\n\n".join("  \n".join(address) for address in (buyer, seller))
+    assert markdown.render(document(made)).decode() == f"{shown}\n"
+
+
+def test_a_receipt_is_no_figure_and_a_frame_around_text_neither():
+    goods = lines_of([(0, 200, "Brown bread"), (400, 70, "7.50")], [(0, 90, "Cheese"), (400, 70, "9.90")])
+    receipt = page([*goods, line("Thank you", y=400)], [region("figure", 0, 0, 600, 300)])
+    assert markdown.render(document(receipt)).decode() == "Brown bread 7.50  \nCheese 9.90\n\nThank you\n"
+    paragraph = [line(text, y=40.0 * at, region=0) for at, text in enumerate(PROSE)]
+    others = [line(text, y=500 + 40.0 * at) for at, text in enumerate(PROSE * 2)]
+    framed = page([*paragraph, *others], [region("text", 90, 0, 800, 150), region("figure", 80, 0, 810, 160)])
+    assert "figure" not in markdown.render(document(framed)).decode()
+
+
+def test_a_figure_with_a_few_labels_is_one():
+    labels = [line(text, x=x, y=40, region=0) for x, text in ((100, "10"), (300, "20"))]
+    body = [line(text, y=200 + 40.0 * at, region=1) for at, text in enumerate(PROSE)]
+    made = page([*labels, *body], [region("figure", 0, 0, 800, 150), region("text", 0, 190, 800, 400)])
+    assert markdown.render(document(made)).decode() == f"> \\[figure\\]  \n> 10 20\n\n{' '.join(PROSE)}\n"

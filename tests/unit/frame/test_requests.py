@@ -87,7 +87,11 @@ def test_a_chain_without_stages_is_made_once_a_choice_and_has_a_fingerprint_of_i
     [
         (Whole(), {"x-quintet-leave-out": "layout,recognition"}, "'recognition' cannot.*layout, line_orientation can"),
         (object(), {"x-quintet-leave-out": "layout"}, "'layout' cannot be left out; nothing can be"),
-        (Whole(), {"x-quintet-leaveout": "layout"}, "x-quintet-leaveout is unknown; known is X-Quintet-Leave-Out"),
+        (
+            Whole(),
+            {"x-quintet-leaveout": "layout"},
+            "x-quintet-leaveout is unknown; known are X-Quintet-Leave-Out, X-Quintet-Pages",
+        ),
     ],
     ids=["an unknown stage", "a chain without such stages", "an unknown header"],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from quintet.pages.results.columns import column_order, region_order
@@ -19,7 +20,8 @@ def _read(*columns: list[list[float]], tables: dict[int, int] | None = None) -> 
     table_of = tables or {}
     regions = [table_of.get(column) for _box, (column, _line) in named]
     labels = [None if region is None else "table" for region in regions]
-    return [named[place][1] for place in column_order([box for box, _name in named], regions, labels)]
+    boxes = [box for box, _name in named]
+    return [named[place][1] for place in column_order(boxes, regions, labels, [""] * len(boxes))]
 
 
 def _in_turn(*lengths: int) -> list[tuple[int, int]]:
@@ -55,6 +57,11 @@ def test_columns_that_layout_takes_for_a_table_are_columns() -> None:
     assert _read(left, right, tables={0: 2, 1: 2}) == _in_turn(6, 6)
 
 
+def test_a_paragraph_that_layout_takes_for_a_table_ends_with_short_lines() -> None:
+    left, right = _lines(50, 90, [300] * 6 + [150, 80]), _lines(400, 90, [300] * 6)
+    assert _read(left, right, tables={0: 2, 1: 2}) == _in_turn(8, 6)
+
+
 def test_a_table_in_one_column_stays_in_it_and_in_rows() -> None:
     left, right = _lines(50, 90, [300] * 4), _lines(400, 90, [300] * 12)
     names, sums = _lines(50, 230, [90] * 4, pitch=40), _lines(250, 230, [60] * 4, pitch=40)
@@ -74,14 +81,45 @@ def test_every_line_is_read_exactly_once(lines: list[tuple[float, float, float, 
     boxes = [[x, y, x + width, y + height] for x, y, width, height in lines]
     labels = ("table", "header", "footer", "text")
     regions = [number % 3 if number % 5 else None for number in range(len(lines))]
+    texts = [str(number) if number % 2 else "name" for number in range(len(lines))]
     labels_of = [labels[number % 4] if number % 5 else None for number in range(len(lines))]
-    assert sorted(column_order(boxes, regions, labels_of)) == list(range(len(lines)))
+    assert sorted(column_order(boxes, regions, labels_of, texts)) == list(range(len(lines)))
 
 
 def test_a_page_made_to_take_long_does_not() -> None:
     boxes = [box for x in (0, 400, 800) for box in _lines(x, 0, [300, 40] * 400, pitch=30)]
     boxes.sort(key=lambda box: (box[1], box[0]))
-    assert len(column_order(boxes, [None] * len(boxes), [None] * len(boxes))) == 2400
+    nothing = [None] * len(boxes)
+    assert len(column_order(boxes, nothing, nothing, [""] * len(boxes))) == 2400
+
+
+BUYER = ["Buyer", "Anna Novak", "12 Mill Road", "Oxford 12345"]
+SELLER = ["Seller", "Oscar Hughes", "9 Park Avenue", "Leeds 82999"]
+BESIDE = [0, 2, 4, 6, 1, 3, 5, 7]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "pitch", "label", "order"),
+    [
+        (BUYER, SELLER, PITCH, "text", BESIDE),
+        (BUYER, SELLER, 2 * PITCH, "text", range(8)),
+        (BUYER, SELLER, PITCH, "table", range(8)),
+        (["Name", "Street", "City", "Country"], BUYER, PITCH, "text", range(8)),
+        (BUYER, ["4.00", "7.50", "12.90", "1.20"], PITCH, "text", range(8)),
+    ],
+    ids=["addresses", "wide apart", "a table", "labels and values", "names and numbers"],
+)
+def test_addresses_side_by_side_are_read_one_after_the_other(left, right, pitch, label, order) -> None:
+    columns = _lines(50, 90, [100] * 4, pitch), _lines(400, 90, [100] * 4, pitch)
+    boxes = [box for pair in zip(*columns, strict=True) for box in pair]
+    texts = [text for pair in zip(left, right, strict=True) for text in pair]
+    assert column_order(boxes, [0, 1] * 4, [label] * 8, texts) == list(order)
+
+
+def test_two_cells_a_row_in_one_region_are_no_address() -> None:
+    boxes = [box for pair in zip(*(_lines(x, 90, [100] * 4) for x in (50, 200, 400, 600)), strict=True) for box in pair]
+    texts = [text for four in zip(BUYER, SELLER, BUYER, SELLER, strict=True) for text in four]
+    assert column_order(boxes, [0, 0, 1, 1] * 4, ["text"] * 16, texts) == list(range(16))
 
 
 def test_headers_and_footers_belong_to_no_column() -> None:
@@ -91,7 +129,7 @@ def test_headers_and_footers_belong_to_no_column() -> None:
     ]
     boxes += [[60, 190, 110, 214], [600, 190, 650, 214]]
     regions, labels = [0, 0, *[None] * 10, 1, 1], ["header"] * 2 + [None] * 10 + ["footer"] * 2
-    assert column_order(boxes, regions, labels) == [0, 1, 2, 4, 6, 8, 10, 3, 5, 7, 9, 11, 12, 13]
+    assert column_order(boxes, regions, labels, [""] * 14) == [0, 1, 2, 4, 6, 8, 10, 3, 5, 7, 9, 11, 12, 13]
 
 
 def test_regions_stand_in_the_order_of_their_lines_and_a_figure_before_its_caption() -> None:

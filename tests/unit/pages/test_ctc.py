@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet.pages.stages.recognition import collapse
+from quintet.pages.stages.recognition import collapse, with_faint_spaces
 from rapidocr.ch_ppocr_rec.utils import CTCLabelDecode
 
 
@@ -24,3 +24,14 @@ def test_blank_lines_score_zero() -> None:
     tokens, scores = collapse(*blank.max(dim=2))
     assert tokens.sum() == 0
     assert scores.tolist() == [0, 0]
+
+
+def test_a_space_is_read_where_it_is_faint_and_nothing_else_is_likely() -> None:
+    """Classes: blank, a, b, space."""
+    certain_a, faint, fainter = [0.0, 1.0, 0.0, 0.0], [0.7, 0.0, 0.0, 0.3], [0.9, 0.0, 0.0, 0.1]
+    certain_b, beside_a_letter = [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.6, 0.4]
+    probabilities = torch.tensor([[certain_a, faint, faint, certain_b], [certain_a, fainter, beside_a_letter, faint]])
+    best, classes = with_faint_spaces(*probabilities.max(dim=2), probabilities[..., 3], 3)
+    tokens, scores = collapse(best, classes)
+    assert tokens.tolist() == [[1, 3, 0, 2], [1, 0, 2, 3]]
+    torch.testing.assert_close(scores, torch.tensor([(1 + 0.3 + 1) / 3, (1 + 0.6 + 0.3) / 3]))

@@ -50,8 +50,8 @@ def test_a_wrong_setting_is_an_error_that_names_key_value_and_what_is_allowed(
 
 
 def test_the_fingerprint_follows_what_changes_answers_and_nothing_else() -> None:
-    assert Settings(threads=3).fingerprint() == Settings().fingerprint() == "c99c54c6"
-    assert Settings(text_threshold=0.2).fingerprint() == "768d6948" != Settings().fingerprint()
+    assert Settings(threads=3).fingerprint() == Settings().fingerprint() == "c2cf729c"
+    assert Settings(text_threshold=0.2).fingerprint() == "4e85b69a" != Settings().fingerprint()
     assert Settings(layout=False).fingerprint() != Settings().fingerprint()
     two = Settings.from_options({"scripts": ["greek", "latin", "greek"]})
     assert two == Settings(scripts=("latin", "greek"))

@@ -23,7 +23,7 @@ from quintet_client.input.documents.codes import DocumentCode
 from quintet_client.output.formats import FORMATS
 from quintet_client.output.ledger import Row
 from quintet_client.run.events import Events
-from quintet_client.run.report import Clock, Tally
+from quintet_client.run.report import Clock, State, Tally
 
 ROOT = Path(__file__).resolve().parents[3]
 SETTINGS = (ROOT / "docs" / "settings.md").read_text("utf-8")
@@ -186,7 +186,7 @@ def test_every_event_is_documented_with_its_fields() -> None:
     stream = io.StringIO()
     events, tally = Events(stream), Tally(2, 0, 0)
     events.start(tally, None)
-    events.progress(tally, Clock(), 2, 1)
+    events.progress(State.of(tally, Clock(), 0.0), 2, 1)
     events.failed([Row("a.jpg", "failed", code="EMPTY_BODY")])
     events.end(ExitCode.OK, "", None)
     for line in stream.getvalue().splitlines():

@@ -3,6 +3,8 @@
 import json
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -15,9 +17,12 @@ from quintet_client.viewer.data.ledger import Filter, LedgerReader
 from quintet_client.viewer.data.run import Run
 from quintet_client.viewer.data.speed import sittings_of
 from quintet_client.viewer.data.summary import summarise
-from quintet_client.viewer.drawing import Amount, bar_chart, clock, speed_chart
+from quintet_client.viewer.drawing import Amount, bars, clock, speed_chart
 
 from tests.client.made_runs import answer, make_run, write_answer, write_ledger
+
+SVG_TEXT = "{http://www.w3.org/2000/svg}text"
+ROUND_S = {1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400}
 
 
 def contents(folder):
@@ -147,10 +152,43 @@ def test_no_page_is_lost_between_sittings_and_bins(ends):
         assert len(sitting.bins) <= 80
 
 
-def test_a_long_pause_begins_another_sitting_and_the_known_start_counts():
-    rows = [("2026-03-01T09:00:10", 5, 0), ("2026-03-01T09:00:19", 5, 0), ("2026-03-01T12:00:00", 1, 1)]
-    first, second = sittings_of(rows, "2026-03-01T09:00:00+00:00")
-    assert (first.seconds, first.pages_per_s, second.ok, second.failed) == (20.0, 0.5, 1, 1)
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
+NINE = DAY + timedelta(hours=9)
+ROWS = [("2026-03-01T09:00:10", 5, 0), ("2026-03-01T09:00:19", 5, 2), ("2026-03-01T09:05:00", 1, 1)]
+
+
+def figures(sittings):
+    return [(it.started_at - NINE, it.seconds, it.ok, it.failed, it.pages_per_s) for it in sittings]
+
+
+def test_a_long_pause_begins_another_sitting():
+    rows = [*ROWS[:2], ("2026-03-01T12:00:00", 3, 0)]
+    assert figures(sittings_of(rows)) == [
+        (timedelta(seconds=10), 10.0, 10, 2, 1.0),
+        (timedelta(hours=3), 1.0, 3, 0, 3.0),
+    ]
+
+
+def test_the_last_run_is_a_sitting_from_its_beginning_to_its_end_and_failures_are_no_speed():
+    ended = NINE + timedelta(seconds=25)
+    first, second = figures(sittings_of(ROWS, NINE, ended))
+    assert first == (timedelta(), 25.0, 10, 2, 0.4)
+    assert second[2:4] == (1, 1), "pages that came later are of another run"
+
+
+def test_the_idle_time_before_a_run_is_of_none():
+    began = NINE + timedelta(seconds=290)
+    assert figures(sittings_of(ROWS, began, began + timedelta(seconds=20))) == [
+        (timedelta(seconds=10), 10.0, 10, 2, 1.0),
+        (timedelta(seconds=290), 20.0, 1, 1, 0.05),
+    ]
+
+
+def test_a_run_without_a_page_yet_has_its_time():
+    began = NINE + timedelta(seconds=900)
+    *_, last = sittings_of(ROWS, began, began + timedelta(seconds=7))
+    assert (last.seconds, last.ok, last.bins) == (7.0, 0, ())
+    assert "0.00 on average" in speed_chart(last)
 
 
 def test_what_is_no_moment_is_left_out():
@@ -158,10 +196,23 @@ def test_what_is_no_moment_is_left_out():
 
 
 def test_charts_escape_what_they_are_given_and_stay_xml():
-    chart = bar_chart([Amount('<b>&"\x00\x0b', 3, "\ud800 note", part=1), Amount("none", 0, "0")], "label <&>")
-    assert ET.fromstring(chart).get("aria-label") == "label <&>"
+    chart = bars([Amount('<b>&"\x00\x0b', 3, "\ud800 note", part=1), Amount("none", 0, "0")])
+    assert ET.fromstring(chart).findtext(".//span").startswith("<b>&")
     (sitting,) = sittings_of([("2026-03-01T09:00:10", 5, 2)])
     assert "2 failed" in "".join(ET.fromstring(speed_chart(sitting)).itertext())
+
+
+@pytest.mark.parametrize("width_px", [300, 1160])
+@pytest.mark.parametrize("seconds", [1, 7, 37, 1000, 5000, 100_000])
+def test_the_times_below_a_chart_are_round_and_do_not_touch(width_px, seconds):
+    (sitting,) = sittings_of([("2026-03-01T09:00:00", 1, 0)], NINE, NINE + timedelta(seconds=seconds))
+    ticks = [text for text in ET.fromstring(speed_chart(sitting, width_px)).iter(SVG_TEXT) if ":" in text.text]
+    places = [float(tick.get("x")) for tick in ticks]
+    assert all(b - a >= 60 for a, b in pairwise(places))
+    assert places[-1] + 22 <= width_px
+    parts = [reversed(tick.text.split(":")) for tick in ticks]
+    times_s = [sum(60**power * int(part) for power, part in enumerate(of_one)) for of_one in parts]
+    assert {b - a for a, b in pairwise(times_s)} <= ROUND_S
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,8 @@ class PerPageChain:
 
     def _find_lines(self, pages: Sequence[Image]) -> list[Floats]:
         """Quads of each page, (L, 4, 2)."""
-        canvases = canvas_sizes(torch.tensor([(page.shape[1], page.shape[0]) for page in pages]), self._settings)
+        sizes_px = torch.tensor([(page.shape[1], page.shape[0]) for page in pages])
+        canvases = canvas_sizes(sizes_px, self._settings, self._settings.first_side_px)  # most pages get no other look
 
         def find(call: torch.Tensor) -> list[Floats]:
             width, height = canvases[call[0]].tolist()

@@ -1,15 +1,15 @@
 """`md`: headings, paragraphs, tables and figures as Markdown (CommonMark with GitHub's pipe tables)."""
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
 
-from quintet_client.api.results import Line, PageResult
+from quintet_client.api.results import Line, PageResult, Table
 from quintet_client.exports.documents import Document
 from quintet_client.exports.layout.blocks import Block, blocks_of, turned_upright
-from quintet_client.exports.layout.grid import in_rows, straightened, table_of
+from quintet_client.exports.layout.regions import settled
+from quintet_client.exports.layout.rows import in_rows, is_ideographic, is_running_text, straightened
 
 # What Markdown could take for markup anywhere in a line, and what only at a line's beginning.
 _MARKUP = re.compile(r"([\\`*_\[\]<>&|~])")
@@ -30,7 +30,7 @@ def render(document: Document) -> bytes:
         if page.page is None:
             texts.append(f"> Page {page.number} was not read: {escaped(page.code)}")
         else:
-            texts += _texts_of(turned_upright(page.page), "#" if page is document.pages[0] else "##")
+            texts += _texts_of(settled(turned_upright(page.page)), "#" if page is document.pages[0] else "##")
     return "".join(f"{text}\n\n" for text in texts)[:-1].encode()
 
 
@@ -38,6 +38,7 @@ def _texts_of(page: PageResult, level: str) -> list[str]:
     """Turn the blocks of an upright page into Markdown's blocks: headers first, footers last, both as comments."""
     blocks = blocks_of(page)
     captions = _captions(blocks)
+    tables = {table.region: table for table in page.tables}
     texts = []
     for place, block in enumerate(blocks):
         if block.label in {"header", "footer"} or place in captions.values():
@@ -47,18 +48,26 @@ def _texts_of(page: PageResult, level: str) -> list[str]:
         elif block.label == "title" and block.lines:
             texts.append(f"{level} {escaped(joined(block.lines))}")
             level = "##"
+        elif block.region in tables:
+            texts += _table(page, tables[block.region])
         elif block.lines:
             texts.append(_body(block))
     return [*_comments(blocks, "header"), *texts, *_comments(blocks, "footer")]
 
 
 def _body(block: Block) -> str:
-    table = table_of(block.lines) if block.label == "table" else None
-    if table is not None:
-        return _pipe_table(table)
-    if block.region is None or block.label == "table":
+    if block.region is None or not is_running_text(block.lines):
         return "  \n".join(_rows(block.lines))
     return escaped(joined(block.lines))
+
+
+def _table(page: PageResult, table: Table) -> list[str]:
+    """A table and its region's lines over and under it."""
+    cells = {place for row in table.rows for cell in row for place in cell}
+    others = [n for n, line in enumerate(page.lines) if line.region == table.region and n not in cells]
+    over, under = ([page.lines[n] for n in others if (n < min(cells)) is is_over] for is_over in (True, False))
+    rows = [[" ".join(page.lines[place].text for place in cell) for cell in row] for row in table.rows]
+    return [text for text in ("  \n".join(_rows(over)), _pipe_table(rows), "  \n".join(_rows(under))) if text]
 
 
 def _captions(blocks: Sequence[Block]) -> dict[int, int]:
@@ -108,14 +117,9 @@ def _continued(text: str, more: str) -> str:
         return text or more
     if text.endswith(_HYPHENS) and text[-2:-1].islower() and more[0].islower():
         return text[:-1] + more
-    if _is_ideographic(text[-1]) and _is_ideographic(more[0]):
+    if is_ideographic(text[-1]) and is_ideographic(more[0]):
         return text + more
     return f"{text} {more}"
-
-
-def _is_ideographic(character: str) -> bool:
-    # Hangul is as wide, but written with spaces.
-    return unicodedata.east_asian_width(character) in {"W", "F"} and not "\uac00" <= character <= "\ud7af"
 
 
 def escaped(text: str) -> str:

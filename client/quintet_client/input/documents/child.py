@@ -10,7 +10,10 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO
+
+import quintet.errors
+from quintet.errors import Code
 
 from quintet_client.errors import PageError
 from quintet_client.input.documents.codes import DocumentCode
@@ -19,28 +22,20 @@ from quintet_client.input.regular_files import open_regular, why_not
 from quintet_client.input.source import TIFF_EXTENSIONS
 from quintet_client.service.page import UNKNOWN, USUAL_LIMITS, FileStamp, Limits
 
+if TYPE_CHECKING:  # Pillow may not be installed
+    from quintet.pixels.documents.pages import Pages
+
 # The parent ends what takes too long. This ends it when there is no parent any more to do so, whatever native code is
 # doing, and so a while later.
 _ORPHAN_S = 5.0
-_TIFF_MARKS = {b"II*\0", b"II+\0", b"MM\0*", b"MM\0+"}
 _STATM = Path("/proc/self/statm")
-
-
-class _Pages(Protocol):
-    """An open document."""
-
-    def numbers(self, most: int) -> tuple[int, ...]: ...
-
-    def render(self, number: int, dpi: int, limits: Limits) -> tuple[bytes, str]: ...
-
-    def close(self) -> None: ...
 
 
 class Shelf:
     """The document opened last, kept open: its neighbouring pages come next."""
 
     def __init__(self) -> None:
-        self._held: tuple[str, FileStamp, _Pages] | None = None
+        self._held: tuple[str, FileStamp, Pages] | None = None
 
     def answer(self, path: str, page: int, dpi: int, limits: Sequence[int] = USUAL_LIMITS) -> Answer:
         """Number a document's pages (for page 0), or render one of them within the service's limits."""
@@ -50,14 +45,18 @@ class Shelf:
             pages = self._open(path, file, stamp)
             if not page:
                 return Answer(stamp, pages=pages.numbers(MOST_PAGES + 1))
-            body, note = pages.render(page, dpi, Limits(*limits))
+            from quintet_client.input.documents.encoding import encoded_page  # noqa: PLC0415 - needs Pillow
+
+            body, note = encoded_page(pages, page, dpi, Limits(*limits))
             return Answer(stamp, note=note, body=body)
         except PageError as error:
             return Answer(stamp, code=error.code, message=error.message)
+        except quintet.errors.PageError as error:
+            return Answer(stamp, code=error.failure.code, message=error.failure.message)
         except (OSError, ValueError) as error:
             return Answer(stamp, code=DocumentCode.UNREADABLE_FILE, message=why_not(error))
 
-    def _open(self, path: str, file: BinaryIO, stamp: FileStamp) -> _Pages:
+    def _open(self, path: str, file: BinaryIO, stamp: FileStamp) -> "Pages":
         """Take a document that has just been opened, unless it is the one at hand."""
         if self._held and self._held[:2] == (path, stamp):
             file.close()
@@ -78,20 +77,16 @@ class Shelf:
             self._held = None
 
 
-def _opened(file: BinaryIO, path: str) -> _Pages:
+def _opened(file: BinaryIO, path: str) -> "Pages":
     """Open a document as what it is: a link called .pdf may lead to a TIFF. What is only called so is no document."""
-    is_tiff = file.read(4) in _TIFF_MARKS
-    file.seek(0)
-    if not is_tiff and path.lower().endswith(TIFF_EXTENSIONS):
-        raise PageError(DocumentCode.DOCUMENT_DAMAGED, "the file is no TIFF")
     try:
-        if is_tiff:
-            from quintet_client.input.documents.tiff import TiffPages  # noqa: PLC0415 - NumPy takes a while
+        from quintet.pixels.documents.pages import is_tiff, open_pages  # noqa: PLC0415 - Pillow may not be installed
 
-            return TiffPages(file)
-        from quintet_client.input.documents.pdf import PdfPages  # noqa: PLC0415 - may not be installed
-
-        return PdfPages(file)
+        begins_as_tiff = is_tiff(file.read(4))
+        file.seek(0)
+        if not begins_as_tiff and path.lower().endswith(TIFF_EXTENSIONS):
+            raise PageError(Code.DOCUMENT_DAMAGED, "the file is no TIFF")
+        return open_pages(file)
     except ModuleNotFoundError as error:
         message = f"documents need {error.name}, which is not installed: pip install 'quintet[bulk]', then run again"
         raise PageError(DocumentCode.RENDERER_MISSING, message) from error
@@ -101,9 +96,9 @@ def _guarded(shelf: Shelf, request: dict[str, object]) -> Answer:
     try:
         return shelf.answer(**request)  # type: ignore[arg-type] # as `renderer.py` packs it
     except MemoryError:
-        return Answer(code=DocumentCode.PAGE_NOT_RENDERED, message="it takes more memory than a page may")
+        return Answer(code=Code.PAGE_NOT_RENDERED, message="it takes more memory than a page may")
     except Exception as error:  # noqa: BLE001 - the process's outermost boundary: one page's failure
-        return Answer(code=DocumentCode.PAGE_NOT_RENDERED, message=f"rendering failed ({type(error).__name__})")
+        return Answer(code=Code.PAGE_NOT_RENDERED, message=f"rendering failed: {error}")
 
 
 def _limited(memory_bytes: int) -> None:

@@ -1,4 +1,4 @@
-"""Why a shard, a document or one of its pages failed here, before the service saw anything: stable codes."""
+"""Why a shard, a document or one of its pages failed here alone: stable codes beside those of `quintet.errors`."""
 
 from enum import StrEnum
 
@@ -8,11 +8,6 @@ class DocumentCode(StrEnum):
 
     STORE_UNREACHABLE = "STORE_UNREACHABLE"  # ends the run: no page has it for long
     UNREADABLE_FILE = "UNREADABLE_FILE"
-    DOCUMENT_ENCRYPTED = "DOCUMENT_ENCRYPTED"
-    DOCUMENT_DAMAGED = "DOCUMENT_DAMAGED"
-    DOCUMENT_EMPTY = "DOCUMENT_EMPTY"
-    DOCUMENT_TOO_LONG = "DOCUMENT_TOO_LONG"
-    PAGE_NOT_RENDERED = "PAGE_NOT_RENDERED"
     RENDERER_CRASHED = "RENDERER_CRASHED"
     RENDERER_STALLED = "RENDERER_STALLED"
     RENDERER_MISSING = "RENDERER_MISSING"

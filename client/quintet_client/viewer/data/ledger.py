@@ -37,12 +37,18 @@ class Filter:
 
     def where(self) -> tuple[str, list[str]]:
         """Return an SQL condition and its values."""
-        asked = {f"{_STATE} = ?": self.state, "code = ?": self.code, "instr(lower(page_id), lower(?)) > 0": self.name}
+        named = "instr(lower(replace(page_id, '%25', '%')), lower(?)) > 0"
+        asked = {f"{_STATE} = ?": self.state, "code = ?": self.code, named: name_of(self.name)}
         chosen = {part: value for part, value in asked.items() if value}
         return " AND ".join(["1", *chosen]), list(chosen.values())
 
 
 EVERY_PAGE = Filter()
+
+
+def name_of(page_id: str) -> str:
+    """A page's id as a person knows its file: the escape sign itself is the one that names have (100%.jpg)."""
+    return page_id.replace("%25", "%")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,15 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 # A batch of slow pages takes minutes; after a longer silence the run had stopped, and was continued later.
-_PAUSE_S = 600
+PAUSE = timedelta(minutes=10)
+WIDTHS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 _MOST_BINS = 80
-_WIDTHS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Sitting:
-    """A stretch of work without a long pause, or a part of one."""
+    """A stretch of work without a long pause, the last run, or a part of one."""
 
     started_at: datetime
     seconds: float
@@ -23,35 +24,45 @@ class Sitting:
 
     @property
     def pages_per_s(self) -> float:
-        """Pages a second, read or failed."""
-        return (self.ok + self.failed) / self.seconds
+        """Pages read a second, as in report.json: failures are no speed."""
+        return self.ok / self.seconds
 
 
 Ends = Sequence[tuple[datetime, int, int]]
 
 
-def sittings_of(ends_by_second: Sequence[tuple[str, int, int]], started_at: str = "") -> list[Sitting]:
-    """Cut the history of a ledger where nothing happened for long; the earliest sitting first.
+def sittings_of(
+    ends_by_second: Sequence[tuple[str, int, int]], began: datetime | None = None, ended: datetime | None = None
+) -> list[Sitting]:
+    """Cut the history of a ledger where nothing happened for long, and around the last run; the earliest first.
 
-    `ends_by_second` has seconds (ISO 8601, UTC, sorted), pages read in them and pages failed. `started_at` (ISO 8601)
-    is when the last run began, if that is known: the first page takes some time.
+    Args:
+        ends_by_second: seconds (ISO 8601, UTC, sorted), pages read in them and pages failed.
+        began: when the last run began, if that is known.
+        ended: when it ended, or now; unknown, it lasts until its last page.
     """
-    ends = [(at, ok, failed) for second, ok, failed in ends_by_second if (at := _moment(second)) is not None]
-    cuts = [i for i in range(1, len(ends)) if (ends[i][0] - ends[i - 1][0]).total_seconds() > _PAUSE_S]
+    ends = [(at, ok, failed) for second, ok, failed in ends_by_second if (at := moment(second)) is not None]
+    begin = began.replace(microsecond=0) if began else datetime.max.replace(tzinfo=UTC)
+    end = ended or datetime.max.replace(tzinfo=UTC)
+    run = [it for it in ends if begin <= it[0] <= end]
+    sittings = [*_stretches([it for it in ends if it[0] < begin]), *_stretches([it for it in ends if it[0] > end])]
+    if began and (run or ended):
+        sittings.append(_sitting(run, began, ended or run[-1][0] + _SECOND))
+    return sorted(sittings, key=lambda sitting: sitting.started_at)
+
+
+def _stretches(ends: Ends) -> list[Sitting]:
+    cuts = [i for i in range(1, len(ends)) if ends[i][0] - ends[i - 1][0] > PAUSE]
     stretches = [ends[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(ends)], strict=True) if begin < end]
-    known = _moment(started_at)
-    return [_sitting(stretch, known) for stretch in stretches]
+    return [_sitting(stretch, stretch[0][0], stretch[-1][0] + _SECOND) for stretch in stretches]
 
 
-def _sitting(ends: Ends, known_start: datetime | None) -> Sitting:
-    start, last = ends[0][0], ends[-1][0]
-    if known_start is not None and timedelta() <= start - known_start <= timedelta(seconds=_PAUSE_S):
-        start = known_start
-    seconds = (last - start).total_seconds() + 1.0  # the last second counts as well
-    width = next((width for width in _WIDTHS_S if seconds <= width * _MOST_BINS), _WIDTHS_S[-1])
+def _sitting(ends: Ends, start: datetime, end: datetime) -> Sitting:
+    seconds = max(1e-3, (end - start).total_seconds())
+    width = next((width for width in WIDTHS_S if seconds <= width * _MOST_BINS), WIDTHS_S[-1])
     bins = []
-    for number, within in groupby(ends, key=lambda end: (end[0] - start).total_seconds() // width):
-        covered = min(width, max(1.0, seconds - number * width))  # the last one is seldom full
+    for number, within in groupby(ends, key=lambda end: max(0.0, (end[0] - start).total_seconds()) // width):
+        covered = min(width, max(min(1.0, seconds), seconds - number * width))  # the last one is seldom full
         bins.append(Sitting(start + timedelta(seconds=number * width), covered, *_pages(list(within))))
     return Sitting(start, seconds, *_pages(ends), tuple(bins))
 
@@ -61,9 +72,10 @@ def _pages(ends: Ends) -> tuple[int, int]:
     return sum(end[1] for end in ends), sum(end[2] for end in ends)
 
 
-def _moment(text: str) -> datetime | None:
+def moment(text: str) -> datetime | None:
+    """A time (ISO 8601; UTC if it does not say), or None if it is none."""
     try:
-        moment = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

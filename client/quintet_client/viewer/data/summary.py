@@ -1,13 +1,14 @@
 """A run in figures: what the overview and the report both say."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from quintet_client.input.addresses import Address
 from quintet_client.viewer.data.run import Run
-from quintet_client.viewer.data.speed import Sitting, sittings_of
+from quintet_client.viewer.data.speed import PAUSE, Sitting, moment, sittings_of
 
 _STAGES = {"load": "waiting for files", "request": "request and answer", "write": "writing answers"}
 
@@ -32,6 +33,7 @@ class Summary:
     codes: tuple[tuple[str, int], ...]  # failures by code, the most frequent first
     sittings: tuple[Sitting, ...]  # the earliest first
     stages: tuple[Amount, ...]  # seconds, p50 and p95
+    models: tuple[Amount, ...]  # seconds of the service's own stages, all pages together
     facts: tuple[tuple[str, str], ...]  # names and values to read
     note: str  # what is to be done, if anything
 
@@ -56,14 +58,19 @@ def summarise(run: Run) -> Summary:
     """Gather the figures of a run."""
     report = run.report()
     counts = run.ledger.counts()
-    sittings = sittings_of(run.ledger.ends_by_second(), _text(report.get("started_at")))
+    ends = run.ledger.ends_by_second()
+    began = moment(run.ledger.facts().get("started_at", "") or _text(report.get("started_at")))
+    if began != moment(_text(report.get("started_at"))):
+        report = {}  # of an earlier run
+    sittings = sittings_of(ends, began, _ended(began, report, ends))
     return Summary(
         name=shown(run.place).rsplit("/", 1)[-1] or "/",
         counts=counts,
         codes=tuple(run.ledger.codes()),
         sittings=tuple(sittings),
         stages=tuple(_stages(report.get("stages"))),
-        facts=tuple((name, value) for name, value in _facts(run, report) if value),
+        models=tuple(_models(report.get("stage_seconds"))),
+        facts=tuple((name, value) for name, value in _facts(run, report, began) if value),
         note=_note(counts, report),
     )
 
@@ -73,14 +80,23 @@ def shown(path: Path | Address) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
-def _facts(run: Run, report: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _ended(began: datetime | None, report: Mapping[str, Any], ends: Sequence[tuple[str, int, int]]) -> datetime | None:
+    """When the last run ended: as it says itself, or now if it may be going on; None if it broke off."""
+    if report or began is None:
+        return moment(_text(report.get("finished_at")))
+    now = datetime.now(UTC)
+    latest = moment(ends[-1][0]) if ends else None
+    return now if now - max(began, latest or began) < PAUSE else None
+
+
+def _facts(run: Run, report: Mapping[str, Any], began: datetime | None) -> list[tuple[str, str]]:
     settings = report.get("settings")
     settings = settings if isinstance(settings, dict) else {}
     chosen = ("servers", "model", "batch", "in_flight", "pack", "loaders", "writers")
     return [
         ("Model", run.ledger.facts().get("model", "")),
         ("Client", _text(report.get("version"))),
-        ("Last run began", _moment(report.get("started_at"))),
+        ("Last run began", f"{began:%Y-%m-%d %H:%M:%S} UTC" if began else ""),
         ("Last run ended", _moment(report.get("finished_at"))),
         ("Input", ", ".join(map(shown, run.originals.inputs))),
         ("Output", shown(run.place)),
@@ -100,6 +116,15 @@ def _stages(stages: object) -> list[Amount]:
             case {"count": count, "p50_s": int() | float() as p50, "p95_s": int() | float() as p95} if count:
                 amounts.append(Amount(label, p95, f"p50 {_seconds(p50)}, p95 {_seconds(p95)}", part=p50))
     return amounts
+
+
+def _models(stages: object) -> list[Amount]:
+    found = stages if isinstance(stages, dict) else {}
+    seconds = {name: took for name, took in found.items() if isinstance(took, int | float) and took > 0}
+    whole = sum(seconds.values())
+    return [
+        Amount(name.replace("_", " "), took, f"{_seconds(took)} ({took / whole:.0%})") for name, took in seconds.items()
+    ]
 
 
 def _seconds(seconds: float) -> str:

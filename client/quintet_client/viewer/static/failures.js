@@ -27,9 +27,9 @@ function head(total, filter, codes) {
 
 function table(entries, filter) {
   const rows = entries.map((entry) => h("tr", {},
-    h("td", {}, h("a", { href: screen("page", { id: entry.page_id, state: "failed", ...filter }) }, entry.page_id)),
-    h("td", {}, h("code", {}, entry.code)), h("td", {}, entry.message), h("td", { class: "nowrap" }, entry.tries),
-    h("td", { class: "nowrap" }, entry.updated_at.slice(0, 19).replace("T", " "))));
+    h("td", {}, h("a", { href: screen("page", { id: entry.page_id, state: "failed", ...filter }) }, entry.name)),
+    h("td", {}, h("code", {}, entry.code)), h("td", {}, entry.message), h("td", { class: "nowrap", "data-name": "Tries" }, entry.tries),
+    h("td", { class: "nowrap", "data-name": "When (UTC)" }, entry.updated_at.slice(0, 19).replace("T", " "))));
   const names = ["Page", "Code", "Reason", "Tries", "When (UTC)"];
   return h("table", {}, h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows));
 }

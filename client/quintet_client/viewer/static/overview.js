@@ -1,4 +1,4 @@
-// The run in figures: counts that add up, its speed over time, stages, failures by code.
+// The run in figures: counts that add up, its speed over time, stages, models, failures by code.
 
 import { clock, h, number } from "./dom.js";
 import { chart, get, screen } from "./server.js";
@@ -14,7 +14,7 @@ export async function overview(_parameters, signal) {
 async function draw(element, signal) {
   const run = await get("api/run", {}, signal);
   const parts = [head(run), tiles(run)];
-  const panels = [await speed(run, signal), codes(run), await stages(run, signal), facts(run)];
+  const panels = [await speed(run, signal), codes(run), stages(run), models(run), facts(run)];
   element.replaceChildren(...parts, h("div", { class: "panels" }, ...panels.filter(Boolean)));
   if (run.counts.left) watch(element, signal);
 }
@@ -47,34 +47,52 @@ function panel(title, kind, ...content) {
 async function speed(run, signal) {
   if (!run.sittings.length) return panel("Speed", "wide", h("p", { class: "hint" }, "No page has come to its end yet."));
   const last = run.sittings.length - 1;
-  const box = h("div", {}, await chart("api/chart/speed", { sitting: last }, signal));
+  const box = h("div", {}, await columns(last, signal));
   const built = panel("Pages a second", "wide", h("p", { class: "hint" }, "Over time; failed pages in red, the mean dashed."), box);
   if (last > 0) built.querySelector("header").append(choice(run.sittings, box));
   return built;
 }
 
+// As wide as its panel, so that its letters have their size on a narrow screen too.
+function columns(sitting, signal) {
+  const margins = matchMedia("(max-width: 860px)").matches ? 74 : 90;
+  return chart("api/chart/speed", { sitting, width: Math.min(1190, innerWidth - margins) }, signal);
+}
+
 function choice(sittings, box) {
-  const redraw = async (event) => box.replaceChildren(await chart("api/chart/speed", { sitting: event.target.value }));
+  const redraw = async (event) => box.replaceChildren(await columns(event.target.value));
   const options = sittings.map((name, place) => h("option", { value: place, selected: place === sittings.length - 1 }, name));
   return h("select", { "aria-label": "Stretch of work", onchange: redraw }, options.reverse());
 }
 
 function codes(run) {
   if (!run.codes.length) return panel("Failures", "", h("p", { class: "hint" }, "No page failed."));
-  const most = Math.max(...run.codes.map(([, count]) => count));
-  const rows = run.codes.map(([code, count]) => {
-    const fill = h("span", { class: "fill" });
-    fill.style.width = `${(100 * count) / most}%`;
-    return h("li", {}, h("a", { href: screen("failures", { code }) }, h("span", { class: "name" }, code),
-      h("span", {}, number(count)), h("span", { class: "track" }, fill)));
-  });
-  return panel("Failures by code", "", h("ul", { class: "codes" }, rows));
+  const amounts = run.codes.map(([code, count]) => ({ label: code, value: count, note: number(count), part: 0, kind: "bad" }));
+  return panel("Failures by code", "", bars(amounts, (code) => screen("failures", { code })));
 }
 
-async function stages(run, signal) {
-  if (!run.stages) return null;
-  return panel("Time a page spends", "", h("p", { class: "hint" }, "In each stage of the last run: half of the pages less (dark), 95 of 100 less (light)."),
-    await chart("api/chart/stages", {}, signal));
+function stages(run) {
+  if (!run.stages.length) return null;
+  return panel("Time a page spends", "", h("p", { class: "hint" }, "In each stage of the last run: half of the pages less (dark), 95 of 100 less (light)."), bars(run.stages));
+}
+
+function models(run) {
+  if (!run.models.length) return null;
+  return panel("Time by model", "", h("p", { class: "hint" }, "Seconds of the service in each stage, for all pages of the last run."), bars(run.models));
+}
+
+function bars(amounts, link) {
+  const longest = Math.max(...amounts.map(({ value }) => value));
+  const fill = (value, kind) => {
+    const drawn = h("span", { class: kind });
+    drawn.style.width = `${(100 * value) / longest}%`;
+    return drawn;
+  };
+  return h("ul", { class: "bars" }, amounts.map(({ label, value, note, part, kind }) => {
+    const track = h("span", { class: "track" }, fill(value, part ? "fill light" : "fill"), part ? fill(part, "fill") : null);
+    const content = [h("span", { class: "name" }, label), h("span", {}, note), track];
+    return h("li", { class: kind }, ...(link ? [h("a", { href: link(label) }, ...content)] : content));
+  }));
 }
 
 function facts(run) {

@@ -56,7 +56,7 @@ function title(found, filter, { desk, toggle, previous, next }) {
     { "data-toggle": name, "aria-pressed": String(shown[name]) }));
   return h("header", { class: "title" },
     h("a", { class: "button", href: back(filter), title: "Back to the list (Esc)" }, filter.q ? "Results" : filter.state === "failed" ? "Failures" : "Pages"),
-    h("h1", {}, entry.page_id), h("span", { class: "meta" }, about(entry, drawn)),
+    h("h1", {}, entry.name), h("span", { class: "meta" }, about(entry, drawn)),
     page ? h("span", { class: "group" }, switches) : null,
     drawn ? h("span", { class: "group" }, button("−", "Smaller (-)", () => desk.zoom(0.8)), button("+", "Larger (+)", () => desk.zoom(1.25)),
       button("Width", "Fit the width (0)", () => desk.fit()), button("Page", "Fit the whole page", () => desk.fit(true))) : null,

@@ -17,11 +17,11 @@ export async function pages(parameters, signal) {
 }
 
 function card(entry, filter) {
-  const [folder, file] = split(entry.page_id);
+  const [folder, file] = split(entry.name);
   const image = h("img", { src: thumbnail(entry), alt: "", loading: "lazy", decoding: "async", class: entry.state === "ok" ? "" : "bare" });
   const below = entry.state === "failed" ? h("span", { class: "folder code" }, entry.code)
     : h("span", { class: "folder" }, entry.state === "left" ? "to do" : folder);
-  return h("a", { class: "card", href: screen("page", { id: entry.page_id, ...filter }), title: entry.page_id },
+  return h("a", { class: "card", href: screen("page", { id: entry.page_id, ...filter }), title: entry.name },
     h("span", { class: "frame" }, image), h("span", { class: "caption" }, h("span", { class: "file" }, file), below));
 }
 

@@ -28,7 +28,7 @@ export function sheet(found, shown) {
 }
 
 function image(entry, page, element) {
-  const picture = h("img", { src: address("image", { id: entry.page_id, v: entry.updated_at }), alt: `Image of ${entry.page_id}`, class: page ? "" : "plain" });
+  const picture = h("img", { src: address("image", { id: entry.page_id, v: entry.updated_at }), alt: `Image of ${entry.name}`, class: page ? "" : "plain" });
   picture.addEventListener("error", () => {
     picture.remove();
     element.prepend(h("p", { class: "notice" }, "There is no image to show: it is damaged, or gone."));
@@ -83,6 +83,8 @@ function moves(element, stage, turned, page) {
     element.scrollTop = centre * element.scrollHeight - element.clientHeight / 2;
   };
   const room = (length) => Math.max(80, length - 48);
+  // On a narrow screen the desk is as high as its sheet, and the window scrolls.
+  const height_px = () => (getComputedStyle(element).overflowY === "hidden" ? innerHeight : element.clientHeight);
   element.addEventListener("wheel", (event) => {
     if (!event.ctrlKey) return;
     event.preventDefault();
@@ -91,7 +93,7 @@ function moves(element, stage, turned, page) {
   return {
     zoom: (factor) => set(scale * factor),
     fit: (whole = false) => {
-      set(Math.min(2, room(element.clientWidth) / width, whole ? room(element.clientHeight) / height : Infinity));
+      set(Math.min(2, room(element.clientWidth) / width, whole ? room(height_px()) / height : Infinity));
       element.scrollTop = 0;
     },
   };
@@ -106,8 +108,9 @@ function choosing(element, overlay) {
       chosen.classList.add("on");
       if (!scroll) return;
       const [there, here] = [chosen.getBoundingClientRect(), element.getBoundingClientRect()];
-      if (there.top > here.top && there.bottom < here.bottom && there.left > here.left && there.right < here.right) return;
-      element.scrollBy(there.left + there.width / 2 - here.left - here.width / 2, there.top + there.height / 2 - here.top - here.height / 2);
+      const [top, bottom] = [Math.max(here.top, 0), Math.min(here.bottom, innerHeight)];
+      if (there.top > top && there.bottom < bottom && there.left > here.left && there.right < here.right) return;
+      chosen.scrollIntoView({ block: "center", inline: "center" });
     },
   };
 }

@@ -1,7 +1,8 @@
 """Columns of text on one page: which lines are read before which, where rows across the page would mix them up.
 
 A page is a stack of bands; a band is one row, or columns that stand side by side. Two things must hold for columns: a
-gutter that no line crosses, and prose on both sides of it. A table has gutters too, but its cells are read in rows.
+gutter that no line crosses, and prose, or an address, on both sides of it. A table has gutters too, but its cells are
+read in rows.
 
 Source of the cuts: G. Nagy and S. Seth, Hierarchical Representation of Optically Scanned Documents (ICPR 1984), known
 as the XY-cut; that prose decides which way to cut is ours. Plain Python on the host, since it sees a few dozen boxes
@@ -10,6 +11,7 @@ after the batch's one copy, and only on pages where prose stands beside prose.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf
 from statistics import median
 
@@ -21,8 +23,12 @@ _PROSE_WIDTH = 6.0
 # Layout takes narrow columns for a table now and then; cells as long as these are rare.
 _PROSE_WIDTH_IN = {"table": 9.0, "header": inf, "footer": inf}
 _PROSE_PITCH = 1.7
-# Fewer lines are no column: a pair of addresses side by side has three lines each, a form's label has one.
+# Fewer lines are no column: a form's label has one.
 _PROSE_LINES = 2
+# An address has a name and at least two lines more, some with numbers in them: a street's, a postal code. A column of
+# labels has none, a column of a table's numbers nothing else.
+_ADDRESS_LINES = 3
+_ADDRESS_NUMBERS = 2 / 3
 # Bands over the first line of prose: a heading of two lines, or a figure's caption and a heading.
 _MOST_HEADINGS = 2
 # Columns are looked for over so many rows: a page has fewer, and what is made to have more must not take long.
@@ -55,15 +61,19 @@ class _Column:
         return prose >= _PROSE_LINES and 2 * prose >= len(self.blocks)
 
 
-def column_order(boxes_px: Sequence[Box], regions: Sequence[int | None], labels: Sequence[str | None]) -> list[int]:
+def column_order(
+    boxes_px: Sequence[Box], regions: Sequence[int | None], labels: Sequence[str | None], texts: Sequence[str]
+) -> list[int]:
     """The lines of one page in reading order: in rows where there are no columns.
 
     Args:
         boxes_px: x0, y0, x1, y1 of each line on the levelled page; lines in rows, as `in_rows` has them.
         regions: the layout region each line stands in; None for none.
         labels: the label of that region.
+        texts: what each line says.
     """
-    prose = _prose(boxes_px, labels)
+    addresses = _addresses(boxes_px, regions, labels, texts)
+    prose = [number in addresses or is_prose for number, is_prose in enumerate(_prose(boxes_px, labels))]
     text = [box for box, is_prose in zip(boxes_px, prose, strict=True) if is_prose]
     if not text or max(box[0] for box in text) <= min(box[2] for box in text):
         return list(range(len(boxes_px)))  # no prose stands beside prose
@@ -107,13 +117,40 @@ def _crossing_margins(boxes_px: Sequence[Box], labels: Sequence[str | None], tex
 
 
 def _prose(boxes_px: Sequence[Box], labels: Sequence[str | None]) -> list[bool]:
-    """Which lines are running text: long ones close under one another, and the short line that ends a paragraph."""
+    """Which lines are running text: long ones close under one another, and the short line that ends a paragraph.
+
+    Under text a table's lines need be no longer than others.
+    """
     least = [_PROSE_WIDTH_IN.get(label or "", _PROSE_WIDTH) for label in labels]
-    long = [box[2] - box[0] >= width * _height(box) for box, width in zip(boxes_px, least, strict=True)]
+    widths = [(box[2] - box[0]) / _height(box) if _height(box) else 0.0 for box in boxes_px]
+    long = [width >= wanted for width, wanted in zip(widths, least, strict=True)]
     neighbours = _neighbours(boxes_px)
     text = {number for pair in neighbours if all(long[number] for number in pair) for number in pair}
+    for upper, lower in neighbours:  # from top to bottom
+        if upper in text and widths[lower] >= _PROSE_WIDTH and least[lower] < inf:
+            text.add(lower)
     ends = {lower for upper, lower in neighbours if upper in text and least[lower] < inf}
     return [number in text or number in ends for number in range(len(boxes_px))]
+
+
+def _addresses(
+    boxes_px: Sequence[Box], regions: Sequence[int | None], labels: Sequence[str | None], texts: Sequence[str]
+) -> set[int]:
+    """The lines of addresses and the like: regions of text with one line a row, some with numbers and some without."""
+    stacks: dict[int, list[int]] = {}
+    for number, (region, label) in enumerate(zip(regions, labels, strict=True)):
+        if region is not None and label == "text":
+            stacks.setdefault(region, []).append(number)
+    found = set[int]()
+    for stack in stacks.values():
+        numbers = sum(any(map(str.isdigit, texts[number])) for number in stack)
+        steps = [
+            (boxes_px[lower][1] - boxes_px[upper][1], _height(boxes_px[upper])) for upper, lower in pairwise(stack)
+        ]
+        is_close = all(height / 2 < step <= _PROSE_PITCH * height for step, height in steps)
+        if len(stack) >= _ADDRESS_LINES and is_close and 0 < numbers <= _ADDRESS_NUMBERS * len(stack):
+            found.update(stack)
+    return found
 
 
 def _neighbours(boxes_px: Sequence[Box]) -> list[tuple[int, int]]:

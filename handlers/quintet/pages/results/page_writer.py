@@ -10,6 +10,7 @@ from quintet.engine.engine import Engine
 from quintet.pages.records import CERTAIN, Regions, Texts, UprightPages
 from quintet.pages.results.columns import Box, column_order, region_order
 from quintet.pages.results.reading_order import assign_regions, in_rows, level
+from quintet.pages.results.tables import tables_of
 from quintet.pages.results.text_turn import text_score
 from quintet.pages.results.words import Characters, words_of
 from quintet.pages.settings import Settings
@@ -74,7 +75,7 @@ class PageWriter:
         results = []
         for number, (width_px, height_px) in enumerate(sizes):
             own_regions, own_lines = regions_of[number], lines_of[number]
-            regions, lines = _in_reading_order(
+            regions, lines, tables = _in_reading_order(
                 all_regions[own_regions],
                 arrays["regions"][own_regions].tolist(),
                 all_lines[own_lines],
@@ -93,6 +94,7 @@ class PageWriter:
                     },
                     "regions": regions,
                     "lines": lines,
+                    "tables": tables,
                     "text": "\n".join(line["text"] for line in lines),
                 }
             )
@@ -137,12 +139,16 @@ class PageWriter:
 
 def _in_reading_order(
     regions: list[Result], region_boxes: list[Box], lines: list[Result | None], line_boxes: list[Box], region: list[int]
-) -> tuple[list[Result], list[Result]]:
-    """The regions and the lines of one page, each line with the place of its region (negative: none) among them."""
+) -> tuple[list[Result], list[Result], list[Result]]:
+    """The regions, lines and tables of one page, each line with its region's (negative: none) place among them."""
     region_of = [number if number >= 0 else None for number in region]
     labels = [None if number is None else regions[number]["label"] for number in region_of]
-    order = column_order(line_boxes, region_of, labels)
+    texts = [line["text"] if line else "" for line in lines]
+    order = column_order(line_boxes, region_of, labels, texts)
     ranked = region_order(region_boxes, [line_boxes[n] for n in order], [region_of[n] for n in order])
     rank: dict[int | None, int] = {number: place for place, number in enumerate(ranked)}
-    read = [{**line, "region": rank.get(region_of[n])} for n in order if (line := lines[n]) is not None]
-    return [regions[number] for number in ranked], read
+    kept = [n for n in order if lines[n] is not None]
+    read = [{**line, "region": rank.get(region_of[n])} for n in kept if (line := lines[n])]
+    found = tables_of([line_boxes[n] for n in kept], [line["region"] for line in read], [labels[n] for n in kept])
+    tables = [{"region": place, "rows": rows} for place, rows in found]
+    return [regions[number] for number in ranked], read, tables

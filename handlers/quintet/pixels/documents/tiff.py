@@ -1,17 +1,12 @@
-"""Pages of a TIFF as the service would read each of them alone. In the child alone."""
+"""Pages of a TIFF as the service would read each of them alone."""
 
 import struct
 from typing import BinaryIO
 
-import quintet.errors
 from PIL import Image, TiffImagePlugin
-from quintet.errors import Code
-from quintet.pixels.images import check_size, load_image
 
-from quintet_client.errors import PageError
-from quintet_client.input.documents.codes import DocumentCode
-from quintet_client.input.documents.encoding import encoded
-from quintet_client.service.page import Limits
+from quintet.errors import Code, PageError
+from quintet.pixels.images import ImageLimits, check_size, load_image
 
 _BIG_TIFF = 43
 _NEW_SUBFILE_TYPE = 254
@@ -22,6 +17,8 @@ _NOWHERE = -1
 
 class TiffPages:
     """One TIFF, open."""
+
+    has_dpi = False
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -49,28 +46,23 @@ class TiffPages:
                 pages.append(len(seen))
         return tuple(pages)
 
-    def render(self, number: int, _dpi: int, limits: Limits) -> tuple[bytes, str]:
-        """Decode one page, at its own resolution; there is nothing to be said about it.
+    def dpi_within(self, _number: int, dpi: float, _limits: ImageLimits) -> float:
+        """Its pages have their own resolution."""
+        return dpi
+
+    def size_px(self, number: int, _dpi: float) -> tuple[int, int]:
+        """As encoded: a tag may turn it; raises PageError as `image`."""
+        return self._found(number).size
+
+    def image(self, number: int, _dpi: float, limits: ImageLimits) -> Image.Image:
+        """Decode one page, at its own resolution.
 
         Raises:
             PageError: it is damaged, or too large or small.
         """
-        if self._image is None or self._image.tell() == number - 1:
-            self._image = self._opened()  # Pillow turns an image in place as it loads it: it is to be turned once
-        try:
-            self._image.seek(number - 1)
-        except Exception as error:  # Pillow's codecs raise many types on damaged input; each is this page's own failure
-            message = f"image {number} of the TIFF is missing or damaged ({type(error).__name__})"
-            raise PageError(Code.IMAGE_DECODE_FAILED, message) from error
-        try:
-            check_size(self._image.size, limits)
-            bilevel = self._image.mode == "1"
-            body = encoded(load_image(self._image), bilevel=bilevel)
-        except quintet.errors.PageError as error:
-            raise PageError(error.failure.code, error.failure.message) from error
-        if len(body) > (most := limits.largest_body_bytes):
-            raise PageError(Code.IMAGE_TOO_LARGE, f"the page has {len(body)} bytes; at most {most} are sent")
-        return body, ""
+        image = self._found(number)
+        check_size(image.size, limits)
+        return load_image(image)
 
     def close(self) -> None:
         """Let go of it, and of its file."""
@@ -88,9 +80,20 @@ class TiffPages:
             return False
         return bool(directory.next != _NOWHERE)
 
+    def _found(self, number: int) -> Image.Image:
+        """A page whose pixels are not decoded yet."""
+        if self._image is None or self._image.tell() == number - 1:
+            self._image = self._opened()  # Pillow turns an image in place as it loads it: it is to be turned once
+        try:
+            self._image.seek(number - 1)
+        except Exception as error:  # Pillow's codecs raise many types on damaged input; each is this page's own failure
+            message = f"image {number} of the TIFF is missing or damaged"
+            raise PageError(Code.IMAGE_DECODE_FAILED, message) from error
+        return self._image
+
     def _opened(self) -> Image.Image:
         self._file.seek(0)
         try:
             return Image.open(self._file, formats=("TIFF",))
         except Exception as error:  # as above
-            raise PageError(DocumentCode.DOCUMENT_DAMAGED, "the file is no TIFF, or a damaged one") from error
+            raise PageError(Code.DOCUMENT_DAMAGED, "the file is no TIFF, or a damaged one") from error
