@@ -56,8 +56,9 @@ def test_the_pace_is_of_pages_read_since_the_run_began(events, output):
 
 def test_the_time_left_is_about_what_is_left_and_counts_down_between_answers(events, output):
     seconds = report(output)["seconds"]
-    shown = [event for event in events if 16 <= event["ok"] < 36]
-    assert len(shown) > 10
+    amidst = [event for event in events if 16 <= event["ok"] < 36]
+    shown = [event for event in amidst if event["eta_s"] is not None]  # not while an answer is overdue
+    assert len(shown) > max(10, len(amidst) / 2)
     for event in shown:
         assert event["eta_s"] == pytest.approx(seconds - event["seconds"], abs=0.4 * PAGE_S * 40)
     pairs = [(one, other) for one, other in itertools.pairwise(shown) if one["ok"] == other["ok"]]

@@ -129,8 +129,8 @@ class State:
         ok: pages read, as in `Tally`, like the next.
         failed: pages that failed.
         left: pages without an end.
-        eta_s: until all have an end, at the pace of the pages read so far; None if that is unknown: before the first
-            page, and when the next one is later than at that pace.
+        eta_s: until all have an end, at the pace at which pages ended so far, read or failed; None if that is unknown:
+            before the first one is read, and when the next one is later than at that pace.
     """
 
     seconds: float
@@ -144,7 +144,7 @@ class State:
         """The state now of a run that began to read at a time (monotonic seconds)."""
         ok, left, read_at = tally.ok, tally.left, tally.read_at
         # Between two answers nothing is learnt about the pace; a mean up to now would fall until the next one.
-        to_go_s = left * (read_at - reading_since) / ok - (time.monotonic() - read_at) if ok else 0.0
+        to_go_s = left * (read_at - reading_since) / (ok + tally.failed) - (time.monotonic() - read_at) if ok else 0.0
         eta_s = 0.0 if left == 0 else to_go_s if to_go_s > 0 else None
         return cls(clock.seconds, ok, tally.failed, left, eta_s)
 
