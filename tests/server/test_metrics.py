@@ -39,14 +39,18 @@ def post(service: torchserve.Service, body: bytes, content_type: str) -> request
     return requests.post(f"{service.inference_url}/predictions/quintet", data=body, headers=headers, timeout=120)
 
 
+# Its field has no name.
+FORM = b'--b\r\nContent-Disposition: form-data; name=" "; filename="a"\r\n\r\nabc\r\n--b--\r\n'
+
+
 @pytest.fixture(scope="module")
 def around(service: torchserve.Service) -> tuple[list[Sample], list[Sample], float]:
-    """Scrapes before and after three pages, a bad one, a frame that is none and a form; and the seconds between."""
+    """Scrapes before and after three pages, a bad one, a frame that is none and a broken form; the seconds between."""
     before = scrape(service)
     begin = time.monotonic()
     assert post(service, frames.pack_pages([*PAGES, b"no image"]), frames.MEDIA_TYPE).status_code == 200
     assert post(service, b"no frame", frames.MEDIA_TYPE).status_code == 422
-    assert post(service, PAGES[0], "application/x-www-form-urlencoded").status_code == 500
+    assert post(service, FORM, "multipart/form-data; boundary=b").status_code == 500
     seconds = time.monotonic() - begin
     time.sleep(1)  # numbers reach the front end through a pipe
     return before, scrape(service), seconds

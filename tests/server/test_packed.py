@@ -53,6 +53,7 @@ def test_the_service_says_what_it_takes(service: torchserve.Service) -> None:
     assert (status, document.pop("schema"), document.pop("request_id")) == (200, "quintet.limits/1", "limits.0")
     assert document.pop("model")
     assert document.pop("optional_stages") == ["page_orientation", "layout", "line_orientation", "words"]
+    assert (document.pop("document_pages"), document.pop("document_pixels")) == (50, 500_000_000)
     assert document == Limits()._asdict()
 
 
