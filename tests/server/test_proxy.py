@@ -100,7 +100,7 @@ def test_health_passes_and_only_posts_reach_the_model(proxy: Proxy, echo: torchs
     for method in ("GET", "PUT", "DELETE", "OPTIONS"):
         assert send(proxy, echo, method, "/predictions/quintet").status_code in {403, 405}
     assert (
-        send(proxy, echo, "POST", "/predictions/quintet", data=b"x", headers={"Authorization": "no"}).status_code == 400
+        send(proxy, echo, "POST", "/predictions/quintet", data=b"x", headers={"Authorization": "no"}).status_code == 401
     )
 
 
