@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from quintet.errors import Code
-from quintet.frame.documents import DEFAULT_DPI, LEAST_DPI, MOST_DPI
+from quintet.frame.documents import DEFAULT_DPI, LEAST_DPI, MOST_DPI, PAGE_RANGE
 from quintet.frame.frames import DPI_HEADER, MAX_ITEMS, PAGES_HEADER
 
 from quintet_client.api.images import File, Image, load, load_file
@@ -39,7 +38,6 @@ DEFAULT_IN_FLIGHT = 64
 DEFAULT_GIVE_UP_S = 30.0
 DEFAULT_RETRIES = 3
 READY_WITHIN_S = 10.0
-_PAGES = re.compile(r"[1-9][0-9]{0,5}(-([1-9][0-9]{0,5})?)?")
 
 
 class QuintetClient:
@@ -136,7 +134,7 @@ class QuintetClient:
             UsageError: the pages or the resolution are none, or the client is closed.
             ServerUnreachableError, NotAuthorisedError: as for `read`.
         """
-        if not _PAGES.fullmatch(pages):
+        if not PAGE_RANGE.fullmatch(pages):
             raise UsageError(f"pages is {pages!r}; give the number of a page, such as '3', or a range, '1-10' or '5-'")
         if not LEAST_DPI <= dpi <= MOST_DPI:
             raise UsageError(f"dpi is {dpi}; allowed are {LEAST_DPI} to {MOST_DPI}")

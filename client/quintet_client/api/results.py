@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from quintet_client.errors import PageError
 from quintet_client.service.documents import DOCUMENT_SCHEMA, PAGE_FIELDS, PAGE_SCHEMA, check_page, parsed
-from quintet_client.service.outcomes import Final, PageFailed
+from quintet_client.service.outcomes import Answered, Final, PageFailed
 
 PointPx = tuple[float, float]
 BoxPx = tuple[float, float, float, float]  # x0, y0, x1, y1
@@ -102,26 +102,33 @@ Result: TypeAlias = PageResult | Any
 
 def result_of(outcome: Final) -> Result:
     """What was read; raises PageError if it could not be, or the answer to a page is not as documented (BAD_ANSWER)."""
-    if isinstance(outcome, PageFailed):
-        raise PageError(outcome.code, outcome.message, outcome.request_id)
-    try:
-        document = parsed(outcome.document)
-    except ValueError as error:
-        raise _no_page(error, outcome.request_id) from error
-    if document.get("schema") == PAGE_SCHEMA:
-        return page_of(document, outcome.request_id, outcome.model)
-    return {**document, "request_id": outcome.request_id}
+    answered, document = _answer_of(outcome)
+    return _result(answered, document)
 
 
 def document_of(outcome: Final) -> DocumentResult:
     """What was read of a document; an image is a document of one page. Raises as `result_of`."""
+    answered, document = _answer_of(outcome)
+    if document.get("schema") != DOCUMENT_SCHEMA:
+        return DocumentResult(answered.request_id, answered.model, 1, ((1, _result(answered, document)),))
+    pages = tuple((page["page"], _result_or_error(page)) for page in document["pages"])
+    return DocumentResult(answered.request_id, answered.model, document["page_count"], pages)
+
+
+def _answer_of(outcome: Final) -> tuple[Answered, dict[str, Any]]:
+    """What was answered, with its JSON; raises PageError if it is no answer, or not JSON."""
     if isinstance(outcome, PageFailed):
         raise PageError(outcome.code, outcome.message, outcome.request_id)
-    document = parsed(outcome.document)
-    if document.get("schema") != DOCUMENT_SCHEMA:
-        return DocumentResult(outcome.request_id, outcome.model, 1, ((1, result_of(outcome)),))
-    pages = tuple((page["page"], _result_or_error(page)) for page in document["pages"])
-    return DocumentResult(outcome.request_id, outcome.model, document["page_count"], pages)
+    try:
+        return outcome, parsed(outcome.document)
+    except ValueError as error:
+        raise _no_page(error, outcome.request_id) from error
+
+
+def _result(answered: Answered, document: dict[str, Any]) -> Result:
+    if document.get("schema") == PAGE_SCHEMA:
+        return page_of(document, answered.request_id, answered.model)
+    return {**document, "request_id": answered.request_id}
 
 
 def _result_or_error(page: Mapping[str, Any]) -> "Result | PageError":

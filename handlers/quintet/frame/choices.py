@@ -33,11 +33,11 @@ class Choices:
         """
         known = [name.lower() for name in _KNOWN]
         if unknown := [name for name in headers if name.startswith(_OURS) and name not in known]:
-            return _refused(f"the header {unknown[0]} is unknown; known are {', '.join(_KNOWN)}")
+            return refused(f"the header {unknown[0]} is unknown; known are {', '.join(_KNOWN)}")
         names = [name.strip() for name in headers.get(LEAVE_OUT_HEADER.lower(), "").split(",")]
         asked = frozenset(filter(None, names))
         if wrong := sorted(asked - set(self.stages)):
-            return _refused(f"{wrong[0]!r} cannot be left out; {', '.join(self.stages) or 'nothing'} can be")
+            return refused(f"{wrong[0]!r} cannot be left out; {', '.join(self.stages) or 'nothing'} can be")
         return asked
 
     def chain(self, choice: Choice) -> Chain:
@@ -52,5 +52,6 @@ class Choices:
         return {"schema": chain.schema, "model": chain.fingerprint}
 
 
-def _refused(message: str) -> Failure:
+def refused(message: str) -> Failure:
+    """What a request with a wrong header gets."""
     return Failure(Code.INVALID_PARAMETER, message[:300])

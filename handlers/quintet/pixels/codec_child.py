@@ -56,16 +56,21 @@ def main(limits: Limits) -> None:
 def _answer(body: bytes, request: Request, descriptors: list[int], limits: Limits) -> Reply:
     """What the header says, or the size of what was decoded, or why there is neither."""
     try:
-        if not descriptors and request.pages != NO_PAGES:
-            with _document(body) as pages:
-                return _heads(pages, request.pages, limits)
         if not descriptors:
-            opened = open_image(body, limits)
-            return Reply(*opened.size_px, opened.is_plain_jpeg, opened.decode_bytes)
+            return _looked_at(body, request.pages, limits)
         with mmap.mmap(descriptors[0], request.length, offset=request.begin) as shared, memoryview(shared) as memory:
             return Reply(*_load(body, request.pages, limits, memory))
     except PageError as error:
         return Reply(code=error.failure.code, message=error.failure.message)
+
+
+def _looked_at(body: bytes, asked: PageRange, limits: ImageLimits) -> Reply:
+    """What the header of an image says, or a document of its pages."""
+    if asked == NO_PAGES:
+        opened = open_image(body, limits)
+        return Reply(*opened.size_px, opened.is_plain_jpeg, opened.decode_bytes)
+    with _document(body) as pages:
+        return _heads(pages, asked, limits)
 
 
 def _heads(pages: Pages, asked: PageRange, limits: ImageLimits) -> Reply:
@@ -73,11 +78,8 @@ def _heads(pages: Pages, asked: PageRange, limits: ImageLimits) -> Reply:
     numbers = pages.numbers(_MOST_PAGES)
     chosen = [number for number in numbers if asked.first <= number <= asked.last]
     if len(chosen) > asked.most:
-        whole = len(chosen) == len(numbers)
-        these = (
-            f"has {len(numbers)} pages" if whole else f"has {len(numbers)} pages, of which {len(chosen)} are asked for"
-        )
-        message = f"the document {these}; at most {asked.most} are read in a request"
+        these = "" if len(chosen) == len(numbers) else f", of which {len(chosen)} are asked for"
+        message = f"the document has {len(numbers)} pages{these}; at most {asked.most} are read in a request"
         raise PageError(Code.DOCUMENT_TOO_LONG, message)
     return Reply(page_count=len(numbers), pages={number: _head(pages, number, asked.dpi, limits) for number in chosen})
 

@@ -99,8 +99,9 @@ class CodecProcesses:
 
     def open_document(self, body: bytes, asked: PageRange) -> "tuple[int, dict[int, EncodedPage | Failure]] | Failure":
         """How many pages a document has, and those that are asked for by number, or why not; none is rendered yet."""
-        with self._budget.held(_DOCUMENT_BYTES + 8 * len(body)):
-            reply = self._ask(Request(self._cpu_ms(0), _DOCUMENT_BYTES + 8 * len(body), pages=asked), body)
+        needed = _document_bytes(body)
+        with self._budget.held(needed):
+            reply = self._ask(Request(self._cpu_ms(0), needed, pages=asked), body)
         if isinstance(reply, Failure):
             return reply
         heads = list(reply.pages.items())[: asked.most]
@@ -114,7 +115,7 @@ class CodecProcesses:
         except PageError as error:
             return error.failure
         pixels = head.width * head.height
-        needed = min(_DOCUMENT_BYTES + 8 * len(body) + _DOCUMENT_PIXEL_BYTES * pixels, self._budget.most)
+        needed = min(_document_bytes(body) + _DOCUMENT_PIXEL_BYTES * pixels, self._budget.most)
         only = PageRange(number, number, 1, asked.dpi)
         return EncodedPage(body, (head.width, head.height), is_plain_jpeg=False, decode_bytes=needed, page=only)
 
@@ -157,6 +158,11 @@ class CodecProcesses:
             return self._idle.get_nowait()
         except queue.Empty:
             return _Codec(self._limits)
+
+
+def _document_bytes(body: bytes) -> int:
+    """What opening a document may take."""
+    return _DOCUMENT_BYTES + 8 * len(body)
 
 
 def _asked_about(request: Request) -> tuple[str, Code]:

@@ -60,6 +60,13 @@ class Looks(NamedTuple):
         """N."""
         return len(self.page if self.items is None else self.items)
 
+    def chosen(self) -> "Looks":
+        """The same looks, described for the N items alone."""
+        if self.items is None:
+            return self
+        widths_px = None if self.widths_px is None else self.widths_px[self.items]
+        return Looks(self.page[self.items], self.to_image[self.items], None, widths_px)
+
 
 @dataclass(frozen=True)
 class Images:

@@ -15,11 +15,9 @@ _NEAR_PX = 0.01
 
 def turns_of_whole_pages(pages: Raster, looks: Looks, size_px: tuple[int, int]) -> list[int] | None:
     """The clockwise quarter turns by which items undo, if each shows a whole page and nothing else; None if not."""
-    page, to_image, items, widths_px = looks
+    page, to_image, _, widths_px = looks.chosen()
     if widths_px is not None:
         return None
-    if items is not None:
-        page, to_image = page[items], to_image[items]
     corners = geometry.box_corners(torch.tensor([[0.0, 0.0, *size_px]]))
     shown = geometry.map_points(to_image, corners.expand(len(page), 4, 2))
     sides = torch.stack([pages.widths[page], pages.heights[page]], dim=1).float()

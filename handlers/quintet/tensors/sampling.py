@@ -4,8 +4,9 @@ Pages of all sizes lie end to end in one tensor, so that a stage describes what 
 item and gets it for the whole batch at once. The page is read once, at full resolution: turning, scaling, cropping and
 rectifying are composed before the first pixel is touched.
 
-A CPU runs the tensor code of this file. CUDA runs one operator, `quintet::sample`, which is one launch of the kernel in
-`sampling_kernel`; where that cannot be compiled, it is the same tensor code.
+A CPU runs the tensor code of this file, and `resizing` where items are whole pages. CUDA runs one operator,
+`quintet::sample`, which is one launch of the kernel in `sampling_kernel`; where that cannot be compiled, it is the same
+tensor code.
 """
 
 import logging
@@ -64,11 +65,12 @@ def sample(
     width, height = size_px
     looks = Looks(page, to_image, items, widths_px)
     if to_image.device.type == "cpu":
-        sampled = to_image.new_empty((looks.item_count, 3, height, width), dtype=dtype)
+        looks = looks.chosen()
+        sampled = to_image.new_empty((len(looks.page), 3, height, width), dtype=dtype)
         if (turns := turns_of_whole_pages(pages, looks, size_px)) is None:
             _fill(sampled, pages, looks, normalisation)
         else:
-            _resize(sampled, pages, page if items is None else page[items], turns, normalisation)
+            _resize(sampled, pages, looks.page, turns, normalisation)
         return sampled
     raster = [pages.values, pages.offsets, pages.heights, pages.widths]
     numbers = [*normalisation.mean, *normalisation.std]
@@ -94,10 +96,7 @@ def strips(row_points: int, height: int, device: torch.device) -> list[slice]:
 
 def _fill(sampled: Tensor, pages: Raster, looks: Looks, normalisation: Normalisation) -> None:
     """Fill (N, 3, H, W), tensor by tensor."""
-    page, to_image, items, widths_px = looks
-    if items is not None:
-        page, to_image = page[items], to_image[items]
-        widths_px = None if widths_px is None else widths_px[items]
+    page, to_image, _, widths_px = looks.chosen()
     *_, height, width = sampled.shape
     for rows in strips(len(page) * width, height, to_image.device):
         x, y = _image_points(to_image, width, rows)

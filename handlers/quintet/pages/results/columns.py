@@ -77,7 +77,7 @@ def column_order(
     text = [box for box, is_prose in zip(boxes_px, prose, strict=True) if is_prose]
     if not text or max(box[0] for box in text) <= min(box[2] for box in text):
         return list(range(len(boxes_px)))  # no prose stands beside prose
-    gutter_px = _GUTTER * median(map(_height, boxes_px))
+    gutter_px = _GUTTER * median(map(height_of, boxes_px))
     tables = [region if label == "table" else None for region, label in zip(regions, labels, strict=True)]
     blocks = _blocks(_crossing_margins(boxes_px, labels, text), tables, prose)
     return [number for block in _order(blocks, gutter_px) for number in block.lines]
@@ -122,7 +122,7 @@ def _prose(boxes_px: Sequence[Box], labels: Sequence[str | None]) -> list[bool]:
     Under text a table's lines need be no longer than others.
     """
     least = [_PROSE_WIDTH_IN.get(label or "", _PROSE_WIDTH) for label in labels]
-    widths = [(box[2] - box[0]) / _height(box) if _height(box) else 0.0 for box in boxes_px]
+    widths = [(box[2] - box[0]) / height_of(box) if height_of(box) else 0.0 for box in boxes_px]
     long = [width >= wanted for width, wanted in zip(widths, least, strict=True)]
     neighbours = _neighbours(boxes_px)
     text = {number for pair in neighbours if all(long[number] for number in pair) for number in pair}
@@ -145,7 +145,7 @@ def _addresses(
     for stack in stacks.values():
         numbers = sum(any(map(str.isdigit, texts[number])) for number in stack)
         steps = [
-            (boxes_px[lower][1] - boxes_px[upper][1], _height(boxes_px[upper])) for upper, lower in pairwise(stack)
+            (boxes_px[lower][1] - boxes_px[upper][1], height_of(boxes_px[upper])) for upper, lower in pairwise(stack)
         ]
         is_close = all(height / 2 < step <= _PROSE_PITCH * height for step, height in steps)
         if len(stack) >= _ADDRESS_LINES and is_close and 0 < numbers <= _ADDRESS_NUMBERS * len(stack):
@@ -159,7 +159,7 @@ def _neighbours(boxes_px: Sequence[Box]) -> list[tuple[int, int]]:
     down = sorted(range(len(boxes_px)), key=lambda number: boxes_px[number][1])
     for place, upper in enumerate(down):
         x0, y0, x1, _y1 = boxes_px[upper]
-        height = _height(boxes_px[upper])
+        height = height_of(boxes_px[upper])
         for lower in down[place + 1 :]:
             step = boxes_px[lower][1] - y0
             if step > _PROSE_PITCH * height:
@@ -169,7 +169,8 @@ def _neighbours(boxes_px: Sequence[Box]) -> list[tuple[int, int]]:
     return pairs
 
 
-def _height(box: Box) -> float:
+def height_of(box: Box) -> float:
+    """In pixels."""
     return box[3] - box[1]
 
 

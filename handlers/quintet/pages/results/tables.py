@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median_high
 
-from quintet.pages.results.columns import Box
+from quintet.pages.results.columns import Box, height_of
 
 Row = list[list[int]]  # cells from left to right, of each the places of its lines
 
@@ -98,7 +98,7 @@ def _cells(boxes_px: Sequence[Box], rows: Sequence[list[int]]) -> list[Row]:
     if len(rows) < 2 or len(full) < _FULL_ROWS * len(rows):
         return []
     ink = [[boxes_px[place] for place in row] for row in rows if len(row) > 1]
-    bands = _bands(ink, _GAP * median_high(_height(box) for row in ink for box in row))
+    bands = _bands(ink, _GAP * median_high(height_of(box) for row in ink for box in row))
     return [_in_bands(boxes_px, row, bands) for row in rows] if len(bands) > 1 else []
 
 
@@ -131,12 +131,8 @@ def _in_bands(boxes_px: Sequence[Box], row: Sequence[int], bands: Sequence[tuple
 
 
 def _beside(box: Box, other: Box) -> bool:
-    return abs(_centre(box) - _centre(other)) <= min(_height(box), _height(other)) / 2
+    return abs(_centre(box) - _centre(other)) <= min(height_of(box), height_of(other)) / 2
 
 
 def _centre(box: Box) -> float:
     return (box[1] + box[3]) / 2
-
-
-def _height(box: Box) -> float:
-    return box[3] - box[1]
