@@ -5,6 +5,7 @@ import sys
 import threading
 from pathlib import Path
 
+import openvino
 import pytest
 import torch
 from quintet.engine.engine import Engine
@@ -84,14 +85,32 @@ def test_threads_whose_first_calls_come_together_do_not_wait_for_each_other_for_
     subprocess.run([sys.executable, "-c", FIRST_CALLS, str(model_store)], timeout=120, check=True)
 
 
-def test_the_largest_value_and_its_place_are_pytorchs(chain: PageChain) -> None:
-    values = torch.randn(3, 5, 1000, generator=torch.Generator().manual_seed(1))
-    values[0, 0, 7], values[0, 0, 11] = 9.0, 9.0  # the first of equals
+def test_the_largest_probability_and_its_place_are_pytorchs(chain: PageChain) -> None:
+    values = torch.rand(3, 5, 1000, generator=torch.Generator().manual_seed(1))
+    values[0, 0, 7], values[0, 0, 11] = 1.0, 1.0  # the first of equals
     for dtype in (torch.float32, torch.bfloat16):
         best, places = chain.engine.largest(values.to(dtype))
         assert torch.equal(best, values.to(dtype).amax(dim=-1))
         assert torch.equal(values.to(dtype).gather(-1, places[..., None]).squeeze(-1), best)
-    assert int(chain.engine.largest(values)[1][0, 0]) == 7
+        assert int(places[0, 0]) == 7
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_probabilities_of_many_classes_leave_a_network_as_wide_as_it_computes(model_store: Path, dtype: str) -> None:
+    """What is narrowed is what is seen in passing: what is kept is float32, and nothing else is narrowed."""
+    if dtype == "bfloat16" and "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this CPU does not compute in bfloat16")
+    engine = Engine(Settings(device="cpu", engine="openvino", dtype=dtype), networks_in(model_store))
+    line = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(1))
+    seen: list[torch.Tensor] = []
+    engine.network("recognition", lambda probabilities: (seen.append(probabilities.clone()), ())[1])(line)
+    (kept,) = engine.network("recognition")(line)
+    assert seen[0].dtype == getattr(torch, dtype)
+    assert kept.dtype == torch.float32
+    assert torch.equal(kept, seen[0].float())
+    torch.testing.assert_close(kept.sum(dim=-1), torch.ones_like(kept[..., 0]), atol=0.02, rtol=0)
+    engine.network("line_orientation", lambda scores: (seen.append(scores.clone()), ())[1])(torch.rand(1, 3, 48, 192))
+    assert seen[1].dtype == torch.float32
 
 
 def test_outputs_that_are_kept_outlive_later_calls(chain: PageChain) -> None:

@@ -149,16 +149,18 @@ class Engine:
             return [work(call) for call in calls]
         return list(self._workers.map(torch.inference_mode()(work), calls))
 
-    def largest(self, values: Tensor) -> tuple[Tensor, Tensor]:
+    def largest(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
         """The largest of the last dimension and where it stands, the first of equals: (..., K) floats to (...) twice.
 
         On a CPU NumPy finds it: over the 18,710 classes of recognition 6 to 11 times as fast as PyTorch, which does not
-        vectorise a maximum that tells its place.
+        vectorise a maximum that tells its place. NumPy has no bfloat16, but what is not negative is in the order of its
+        bits.
         """
-        if values.device.type != "cpu" or values.dtype != torch.float32:  # NumPy has no bfloat16
-            return values.max(dim=-1)
-        places = torch.from_numpy(np.argmax(values.numpy(), axis=-1))
-        return values.gather(-1, places[..., None]).squeeze(-1), places
+        if probabilities.device.type != "cpu" or probabilities.dtype not in {torch.float32, torch.bfloat16}:
+            return probabilities.max(dim=-1)
+        ordered = probabilities.view(torch.int16) if probabilities.dtype == torch.bfloat16 else probabilities
+        places = torch.from_numpy(np.argmax(ordered.numpy(), axis=-1))
+        return probabilities.gather(-1, places[..., None]).squeeze(-1), places
 
     def to_device(self, tensor: Tensor) -> Tensor:
         """A host tensor on the device; from page-locked memory the copy runs beside the host's own work."""
