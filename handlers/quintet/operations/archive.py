@@ -35,17 +35,18 @@ def pack(archive: Path, chain: str = DEFAULT_CHAIN, *, networks: Path, model_con
         archive: NAME.mar, NAME being the model's.
         chain: an entry point's name, or `module:Class`.
         networks: the store that was made for it.
-        model_config: instead of the chain's own.
+        model_config: instead of the chain's own. `sources/model-config.yaml` of the store changes keys of either.
 
     Raises:
-        SettingsError: there is no such chain, or the configuration names another one.
+        SettingsError: there is no such chain, or the configuration names another one or is none.
         WeightsError: the networks are missing or not what their provenance says.
         CalledProcessError: the archiver refused; its words are on stderr.
     """
     chain_class = find_chain(chain)
     with tempfile.TemporaryDirectory(prefix="quintet-archive-") as scratch:
         staged, config = Path(scratch) / "extra", Path(scratch) / "model-config.yaml"
-        config.write_text(_configuration(chain_class, model_config), encoding="utf-8")
+        configured = _configuration(chain_class, model_config)
+        config.write_text(_with_own(configured, networks / OWN_SOURCES / MODEL_CONFIG.name), encoding="utf-8")
         _stage(staged, chain_class, NetworkStore.of(networks, sources_of(chain)))
         (staged / CONTENTS).write_text(json.dumps(contents(chain, networks)))
         # The archiver deletes $TMPDIR/<model name> without asking, so it gets a TMPDIR of its own.
@@ -120,3 +121,22 @@ def _configuration(chain: type[Chain], given: Path | None) -> str:
     of_frame = {field.name for field in fields(FrameSettings)}
     kept = {key: value for key, value in config["handler"].items() if key in of_frame}
     return yaml.safe_dump({**config, "handler": {"chain": name, **kept}}, sort_keys=False)
+
+
+def _with_own(configuration: str, own: Path) -> str:
+    """A configuration with the keys that the user's file changes; those of `handler` one by one.
+
+    Raises:
+        SettingsError: the file is no YAML, no mapping, or names a chain: which one is packed is said elsewhere.
+    """
+    if not own.exists():
+        return configuration
+    usual = yaml.safe_load(configuration)
+    try:
+        changed = yaml.safe_load(own.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{own} is no YAML: {error}") from error
+    handler = changed.get("handler") or {} if isinstance(changed, dict) else None
+    if not isinstance(handler, dict) or "chain" in handler:
+        raise SettingsError(f"{own} has to hold settings under `handler:`, without `chain`")
+    return yaml.safe_dump({**usual, **changed, "handler": {**usual["handler"], **handler}}, sort_keys=False)

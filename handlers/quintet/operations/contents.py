@@ -22,10 +22,15 @@ _PINNED = "QUINTET_ARCHIVE_SHA256"
 
 
 def contents(chain: str, networks: Path) -> dict[str, str]:
-    """The hash of the code of a chain and of Quintet, and that of what the store in `networks` says of itself."""
+    """Hashes of the code of a chain and of Quintet, of what the store in `networks` says of itself, and of settings."""
     of_quintet = [*_files(QUINTET, _NOT_COUNTED), HANDLERS / "chain_handler.py", HANDLERS / "model-config.yaml"]
     recorded = [*networks.glob("provenance.json"), *sorted((networks / "sources").glob("*.sha256"))]
-    return {"code": _digest([*of_quintet, *_files_of_package(chain)]), "networks": _digest(recorded)}
+    settings = [*(networks / "sources").glob("model-config.yaml")]
+    return {
+        "code": _digest([*of_quintet, *_files_of_package(chain)]),
+        "networks": _digest(recorded),
+        "settings": _digest(settings),
+    }
 
 
 def is_current(archive: Path, chain: str, networks: Path) -> bool:
@@ -41,7 +46,7 @@ def is_current(archive: Path, chain: str, networks: Path) -> bool:
     with suppress(zipfile.BadZipFile, KeyError, ValueError, TypeError), zipfile.ZipFile(archive) as packed:
         then, now = json.loads(packed.read(CONTENTS)), contents(chain, networks)
         brought = not (networks / "provenance.json").exists()
-        return bool(then["code"] == now["code"] and (brought or then["networks"] == now["networks"]))
+        return bool(then["code"] == now["code"]) and (brought or then == now)
     return False
 
 

@@ -52,8 +52,8 @@ def test_changed_or_added_code_asks_for_another_archive(archive, package, networ
     assert not is_current(archive, CHAIN, networks)
 
 
-@pytest.mark.parametrize("name", ["provenance.json", "sources/scene.sha256"])
-def test_other_networks_ask_for_another_archive(archive, networks, name):
+@pytest.mark.parametrize("name", ["provenance.json", "sources/scene.sha256", "sources/model-config.yaml"])
+def test_other_networks_and_settings_ask_for_another_archive(archive, networks, name):
     (networks / name).parent.mkdir(exist_ok=True)
     (networks / name).write_text("another")
     assert not is_current(archive, CHAIN, networks)

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import yaml
 from quintet.errors import SettingsError
 from quintet.operations import archive, models
 from quintet.operations import service as torchserve
@@ -54,3 +55,19 @@ def test_a_configuration_of_another_chain_is_refused(tmp_path) -> None:
     config.write_text("handler: {chain: 'zoo.chain:Zoo'}\n")
     with pytest.raises(SettingsError, match=r"zoo\.chain:Zoo.*quintet\.pages\.chain:PageChain"):
         archive.pack(tmp_path / "quintet.mar", "pages", networks=tmp_path, model_config=config)
+
+
+def test_the_users_settings_are_packed_in_place_of_the_usual_ones(tmp_path) -> None:
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources" / "model-config.yaml").write_text("responseTimeout: 60\nhandler: {scripts: [latin]}\n")
+    usual = yaml.safe_load(archive.MODEL_CONFIG.read_text())
+    own = archive._with_own(archive.MODEL_CONFIG.read_text(), tmp_path / "sources" / "model-config.yaml")
+    expected = {**usual, "responseTimeout": 60, "handler": {**usual["handler"], "scripts": ["latin"]}}
+    assert yaml.safe_load(own) == expected
+
+
+@pytest.mark.parametrize("text", ["[1]", "handler: 3", "handler: {chain: 'a:B'}", "a: b: c", "\x00"])
+def test_settings_of_the_user_that_are_none_are_refused_by_the_name_of_their_file(tmp_path, text) -> None:
+    (tmp_path / "own.yaml").write_text(text)
+    with pytest.raises(SettingsError, match=r"own\.yaml"):
+        archive._with_own(archive.MODEL_CONFIG.read_text(), tmp_path / "own.yaml")
