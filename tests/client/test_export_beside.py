@@ -1,11 +1,11 @@
 """`quintet export --beside-input`: beside the files that were read, and over nobody else's."""
 
 import os
+import tarfile
 
 import pikepdf
 import pytest
 from exporting import export, exported, texts, two_words, write_images
-from PIL import Image
 from quintet_client.cli import main
 from reading import answers, read, report
 from scripted_server import ScriptedServer
@@ -115,8 +115,6 @@ def test_of_two_documents_that_want_one_name_one_gets_it_and_the_other_says_so(f
 
 
 def test_what_lies_in_a_shard_or_is_gone_has_no_place_beside_it(folder, output, tmp_path, caplog):
-    import tarfile
-
     write_images(tmp_path, 1)
     with tarfile.open(folder / "shard.tar", "w") as tar:
         tar.add(tmp_path / "part0/page00.png", "page.png")
@@ -161,5 +159,3 @@ def test_a_moved_input_gets_its_exports_where_it_is_now(finished, output, tmp_pa
 def test_wrong_usage_says_what_is_wrong(output, caplog, arguments, message):
     assert main(["export", str(output), *arguments, "--beside-input"]) == 2
     assert message in caplog.text
-
-

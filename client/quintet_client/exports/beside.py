@@ -67,7 +67,7 @@ class BesideInput:
                 write_file(place.parent, place.name, content)
             elif there or not create_file(place.parent, place.name, content):
                 raise ExportError(
-                    f"{place} is there, and no export of this document wrote it as it is now; move it, then export again"
+                    f"{place} is there, and no export of this document wrote it as it is now; move it away"
                 )
         except OSError as error:
             raise ExportError(f"{place} cannot be written ({why_not(error)})") from error

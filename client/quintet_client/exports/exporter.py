@@ -67,7 +67,9 @@ class ExportSettings:
                 f"--beside-input writes {','.join(FORMATS_BESIDE)}; export {','.join(others)} in a call without it"
             )
         if self.beside_input and (self.into is not None or isinstance(self.input_path, Address)):
-            raise UsageError("--beside-input writes into the folders of INPUT; leave --into out, and --input an address")
+            raise UsageError(
+                "--beside-input writes into the folders of INPUT; leave --into out, and --input an address"
+            )
         needs_place = isinstance(self.output_path, Address) and not self.beside_input
         if (self.into is None) is needs_place:
             raise UsageError("--into FOLDER goes with an OUTPUT at an address, and with no other")

@@ -2,8 +2,8 @@
 
 from quintet_client.input.regular_files import open_regular
 
-# Behind a PDF's first line, "%PDF-1.7", stands a comment of bytes above 127 (ISO 32000-1, 7.5.2). What they are is free:
-# of ours, "QUIN" with the high bits set. The mark stays when somebody adds comments to the file.
+# Behind a PDF's first line, "%PDF-1.7", stands a comment of four bytes above 127 (ISO 32000-1, 7.5.2), whichever.
+# Ours is "QUIN" with the high bits set, and stays when somebody adds notes to the file.
 _VERSION_BYTES = len("%PDF-1.7\n")
 _QPDFS_MARK = b"%\xbf\xf7\xa2\xfe\n"
 _MARK = b"%\xd1\xd5\xc9\xce\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 import pikepdf
@@ -14,7 +15,11 @@ from tests.unit.exports.made_pdfs import picture, searchable, shown
 from tests.unit.exports.made_results import encoded, page
 
 SIZE = (330, 470)  # no multiple of 16
-STRIP_STARTS, STRIP_SIZES, STRIP_ROWS, JPEG_TABLES, ORIENTATION, PHOTOMETRIC, FILL_ORDER = 273, 279, 278, 347, 274, 262, 266
+STRIP_STARTS, STRIP_SIZES, JPEG_TABLES = 273, 279, 347
+ORIENTATION, PHOTOMETRIC, FILL_ORDER = 274, 262, 266
+
+# Pillow writes red, green and blue as they are; all decoders of JPEG take three colours for YCbCr but for this marker.
+ADOBE = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0"
 
 
 def textured(mode="RGB", size=SIZE) -> Image.Image:
@@ -24,7 +29,7 @@ def textured(mode="RGB", size=SIZE) -> Image.Image:
 
 
 def tiff(image, **options) -> bytes:
-    return encoded(image, "TIFF", **options)
+    return encoded(image, "TIFF", dpi=(144, 144), **options)  # so that a point is two pixels, and shown so
 
 
 def strips_of(body: bytes, number=1) -> tuple[list[bytes], bytes]:
@@ -72,7 +77,8 @@ def test_a_jpeg_in_a_tiff_is_in_the_pdf_with_the_very_data_of_its_strips(tmp_pat
     strips, tables = strips_of(body)
     assert (len(strips) > 1) is ("many" in kind)
     if len(strips) == 1:
-        assert jpeg == b"\xff\xd8" + tables[2:-2] + strips[0][2:]
+        adobe = ADOBE if mode == "RGB" else b""
+        assert jpeg == b"\xff\xd8" + adobe + tables[2:-2] + strips[0][2:]
     restarts = [bytes([0xFF, 0xD0 + number % 8]) for number in range(len(strips) - 1)]
     scans = [scans_of(strip) for strip in strips]
     assert scans_of(jpeg) == b"".join(part for pair in zip(scans, [*restarts, b""], strict=True) for part in pair)
@@ -80,7 +86,9 @@ def test_a_jpeg_in_a_tiff_is_in_the_pdf_with_the_very_data_of_its_strips(tmp_pat
     expected = np.asarray(as_pillow_sees(body)).astype(int)
     assert np.abs(shown(made, SIZE) - expected).mean() < 3
     with Image.open(io.BytesIO(jpeg)) as opened:
-        assert np.abs(np.asarray(opened.convert("RGB")).astype(int) - expected).mean() < (0.5 if "many" in kind else 0.01)
+        assert np.abs(np.asarray(opened.convert("RGB")).astype(int) - expected).mean() < (
+            0.5 if "many" in kind else 0.01
+        )
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -92,18 +100,18 @@ def test_a_jpeg_in_a_tiff_that_says_it_is_turned_shows_as_viewers_show_it(tmp_pa
     assert np.abs(shown(made, expected.size) - np.asarray(expected)).mean() < 4
 
 
-def test_components_that_are_red_green_and_blue_stay_that(tmp_path):
-    """Photometric interpretation 2: what libjpeg would take for YCbCr is none."""
-    source, body = textured(), bytearray(tiff(textured(), compression="jpeg", strip_size=1 << 24, subsampling=0))
-    with Image.open(io.BytesIO(body)) as image:
-        assert image.tag_v2[PHOTOMETRIC] == 6
-    entry = body.index(PHOTOMETRIC.to_bytes(2, "little") + (3).to_bytes(2, "little") + (1).to_bytes(4, "little"))
-    body[entry + 8] = 2
-    expected = np.asarray(as_pillow_sees(bytes(body))).astype(int)
-    assert np.abs(expected - np.asarray(source)).mean() > 20, "the same data in other colours"
-    made = searchable(tmp_path, bytes(body), page(size=SIZE))
-    assert in_pdf(made)[0] == "/DCTDecode"
-    assert np.abs(shown(made, SIZE) - expected).mean() < 3
+def test_the_same_data_in_other_colours_shows_in_those(tmp_path):
+    """Photometric interpretation 2 or 6, RGB or YCbCr; where the JPEG alone would say another one, it is decoded."""
+    written = tiff(textured(), compression="jpeg", strip_size=1 << 24)
+    tag = (PHOTOMETRIC.to_bytes(2, "little") + b"\3\0\1\0\0\0", b"\2\0")
+    seen = []
+    for photometric in (b"\2\0", b"\6\0"):
+        body = written.replace(b"".join(tag), tag[0] + photometric)
+        expected = as_pillow_sees(body)
+        made = searchable(tmp_path, body, page(size=SIZE))
+        assert np.abs(shown(made, SIZE) - np.asarray(expected)).mean() < 3
+        seen.append(np.asarray(expected).astype(int))
+    assert np.abs(seen[0] - seen[1]).mean() > 20
 
 
 def test_each_page_of_a_tiff_is_taken_as_it_is(tmp_path):
@@ -114,14 +122,45 @@ def test_each_page_of_a_tiff_is_taken_as_it_is(tmp_path):
         assert str(samples.head["/ColorSpace"]) == ("/DeviceGray" if number == 2 else "/DeviceRGB")
 
 
-def test_strips_that_do_not_fit_together_are_decoded(tmp_path):
-    body = bytearray(tiff(textured(), compression="jpeg", strip_size=16 * 3 * SIZE[0]))
-    strips, _tables = strips_of(bytes(body))
-    at = body.index(strips[1])
-    frame = body.index(b"\xff\xc0", at)
-    body[frame + 11] = 0x11  # of another subsampling than the first: nothing decodes that well
-    samples = page_image(bytes(body), 1).samples
-    assert str(samples.head["/Filter"]) == "/FlateDecode"
+@pytest.mark.parametrize("rows", [94, 160], ids=["ends within a unit", "differs in its tables"])
+def test_strips_that_do_not_fit_together_are_decoded(tmp_path, rows):
+    qualities = {0: 75} if rows == 94 else {0: 75, 160: 90, 320: 40}
+    strips = [whole_jpeg(top, rows, qualities.get(top, 75)) for top in range(0, SIZE[1], rows)]
+    body = made_tiff(strips, rows)
+    made = searchable(tmp_path, body, page(size=SIZE))
+    assert in_pdf(made)[0] == "/FlateDecode"
+    assert np.abs(shown(made, SIZE) - np.asarray(as_pillow_sees(body))).mean() < 1
+
+
+def test_whole_jpegs_in_strips_are_joined(tmp_path):
+    """YCbCr, colours of half the size, tables in each strip, the last one lower."""
+    body = made_tiff([whole_jpeg(top, 160, 75) for top in (0, 160, 320)], 160)
+    made = searchable(tmp_path, body, page(size=SIZE))
+    assert in_pdf(made)[0] == "/DCTDecode"
+    assert np.abs(shown(made, SIZE) - np.asarray(as_pillow_sees(body))).mean() < 3
+
+
+def whole_jpeg(top: int, rows: int, quality: int) -> bytes:
+    """A strip of the picture as a JPEG file."""
+    return encoded(textured().crop((0, top, SIZE[0], min(top + rows, SIZE[1]))), "JPEG", quality=quality)
+
+
+def made_tiff(strips: list[bytes], rows: int) -> bytes:
+    """A TIFF of strips that are whole JPEGs in YCbCr, at 144 dpi."""
+    starts = [8 + sum(map(len, strips[:number])) for number in range(len(strips))]
+    size, resolution = ([(3, side)] for side in SIZE), [(5, 144, 1)]
+    entries = {256: next(size), 257: next(size), 258: [(3, 8)] * 3, 259: [(3, 7)], PHOTOMETRIC: [(3, 6)]}
+    entries |= {277: [(3, 3)], 278: [(3, rows)], 282: resolution, 283: resolution, 296: [(3, 2)], 530: [(3, 2)] * 2}
+    entries |= {STRIP_STARTS: [(4, start) for start in starts], STRIP_SIZES: [(4, len(strip)) for strip in strips]}
+    behind, directory, extra = 8 + sum(map(len, strips)), struct.pack("<H", len(entries)), b""
+    for tag, values in sorted(entries.items()):
+        kind = values[0][0]
+        packed = b"".join(struct.pack({3: "<H", 4: "<I", 5: "<II"}[kind], *value) for _, *value in values)
+        if len(packed) > 4:
+            place, extra = behind + 2 + 12 * len(entries) + 4 + len(extra), extra + packed
+            packed = struct.pack("<I", place)
+        directory += struct.pack("<HHI", tag, kind, len(values)) + packed.ljust(4, b"\0")
+    return b"".join([b"II*\0", struct.pack("<I", behind), *strips, directory, bytes(4), extra])
 
 
 def test_a_fax_in_one_strip_is_taken_as_it_is_and_bits_in_the_other_order_are_turned(tmp_path):

@@ -1,15 +1,21 @@
 """Page images as PDF holds them: JPEG and its like as they are, everything else without loss."""
 
 import io
+import sys
 from dataclasses import dataclass
 
 import pikepdf
 from pikepdf import Dictionary, Matrix, Name
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
-from quintet.pixels.images import FORMATS, load_image
+from quintet.pixels.images import load_image, open_image
 
 from quintet_client.exports.pdf.samples import Samples, fax, flate, samples_of
+from quintet_client.exports.pdf.tiff import size_of
+from quintet_client.service.page import Limits
+
+# The service has held pages against its own limits.
+_ANY_SIZE = Limits(max_page_pixels=sys.maxsize, min_page_side_px=1)
 
 # Below 100 dpi a file says 72 or 96 because its writer did not know; nothing reads a page printed at more than 2400.
 _PLAUSIBLE_DPI = (100.0, 2400.0)
@@ -57,13 +63,13 @@ def page_image(body: bytes, number: int) -> PageImage:
     """Prepare one image of a file, counted from 1.
 
     Raises:
-        OSError, EOFError: it has no such image, or is none.
-        PageError: it cannot be decoded.
+        EOFError: it has no such image.
+        OSError, PageError: it is no image, or cannot be decoded.
     """
-    with Image.open(io.BytesIO(body), formats=FORMATS) as image:
+    with open_image(body, _ANY_SIZE._replace(max_body_bytes=len(body))).image as image:
         image.seek(number - 1)
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1), _TURNS[1])
-        size_px, dpi = image.size, image.info.get("dpi", (0, 0))
+        size_px, dpi = size_of(image), image.info.get("dpi", (0, 0))
         if turn.a == 0:
             size_px, dpi = size_px[::-1], dpi[::-1]
         samples = samples_of(image, body)

@@ -1,4 +1,4 @@
-"""A page that says why there is none: its text is drawn, as PDF/A wants visible fonts embedded, and a text layer too."""
+"""A page that says why there is none: drawn, as PDF/A wants fonts that are seen embedded, with a text layer."""
 
 import io
 

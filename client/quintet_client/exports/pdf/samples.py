@@ -9,7 +9,7 @@ from pikepdf import Array, Dictionary, Name
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from quintet_client.exports.pdf.tiff import fax_of, jpeg_of
+from quintet_client.exports.pdf.tiff import fax_of, jpeg_of, size_of
 
 _SPACES = {"1": "/DeviceGray", "L": "/DeviceGray", "RGB": "/DeviceRGB", "CMYK": "/DeviceCMYK"}
 # Of JPEG 2000: sRGB and grey, as ISO 15444-1 numbers the colour spaces of a `colr` box whose method is 1.
@@ -60,14 +60,14 @@ def fax(image: TiffImageFile, body: bytes) -> Samples | None:
     if found is None:
         return None
     data, is_white_zero = found
-    parameters = Dictionary(K=-1, Columns=image.width, Rows=image.height, BlackIs1=not is_white_zero)
-    return Samples(data, _head(image.size, "1", 1) | {"/Filter": Name.CCITTFaxDecode, "/DecodeParms": parameters})
+    width, height = size_of(image)
+    parameters = Dictionary(K=-1, Columns=width, Rows=height, BlackIs1=not is_white_zero)
+    return Samples(data, _head((width, height), "1", 1) | {"/Filter": Name.CCITTFaxDecode, "/DecodeParms": parameters})
 
 
 def _jpeg_in_tiff(image: TiffImageFile, body: bytes) -> Samples | None:
-    size_px, mode = image.size, image.mode
-    jpeg = jpeg_of(image, body) if mode in {"L", "RGB"} else None
-    return Samples(jpeg, _head(size_px, mode, 8) | {"/Filter": Name.DCTDecode}) if jpeg else None
+    jpeg = jpeg_of(image, body) if image.mode in {"L", "RGB"} else None
+    return Samples(jpeg, _head(size_of(image), image.mode, 8) | {"/Filter": Name.DCTDecode}) if jpeg else None
 
 
 def _dct(image: Image.Image, jpeg: bytes) -> Samples:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from PIL import Image, ImageChops, ImageOps, ImageStat
 from PIL.TiffImagePlugin import TiffImageFile
 
+_WIDTH, _HEIGHT = 256, 257
 _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _ORIENTATION, _PLANES = 259, 262, 266, 274, 284
 _STRIP_STARTS, _STRIP_ROWS, _STRIP_SIZES, _TILE_STARTS, _TILE_SIZES = 273, 278, 279, 324, 325
 _FAX_OPTIONS, _JPEG_TABLES = 293, 347
@@ -31,8 +32,15 @@ _MOST_DIFFERENCE = 1.0
 _Segments = list[tuple[int, bytes]]  # marker and content
 
 
+def size_of(image: Image.Image) -> tuple[int, int]:
+    """Width and height of an image as encoded: Pillow turns those of a TIFF that says so before it is decoded."""
+    if isinstance(image, TiffImageFile):
+        return image.tag_v2[_WIDTH], image.tag_v2[_HEIGHT]
+    return image.size
+
+
 def fax_of(image: TiffImageFile, body: bytes) -> tuple[bytes, bool] | None:
-    """Return an image in Group 4, and whether its zeros are white; None if it is no such image, or in several strips."""
+    """Return an image in Group 4, and whether its zeros are white; None if it is none, or in several strips."""
     tags, strips = image.tag_v2, _strips(image, body)
     if tags.get(_COMPRESSION) != _GROUP_4 or tags.get(_FAX_OPTIONS, 0) or len(strips) != 1:
         return None
@@ -47,7 +55,7 @@ def jpeg_of(image: TiffImageFile, body: bytes) -> bytes | None:
         return None
     try:
         tables = tags.get(_JPEG_TABLES, b"").removeprefix(_BEGIN).removesuffix(_END)
-        whole = strips[0] if len(strips) == 1 else _joined(strips, tags[_STRIP_ROWS], image.height)
+        whole = strips[0] if len(strips) == 1 else _joined(strips, tags[_STRIP_ROWS], tags[_HEIGHT])
         adobe = _NOT_TRANSFORMED if tags.get(_PHOTOMETRIC) == _RGB else b""
         jpeg = b"".join([_BEGIN, adobe, tables, whole.removeprefix(_BEGIN)])
         return jpeg if _shows(jpeg, image, tags.get(_ORIENTATION, 1)) else None
@@ -95,7 +103,7 @@ def _interval(frame: bytes, strip_rows: int) -> int:
     width = int.from_bytes(frame[3:5])
     factors = [divmod(factor, 16) for factor in frame[7::3]] if frame[5] > 1 else [(1, 1)]
     across, down = (8 * max(sides) for sides in zip(*factors, strict=True))
-    units = -(-width // across) * (strip_rows // down)
+    units: int = -(-width // across) * (strip_rows // down)
     if strip_rows % down or units > _MOST_IN_INTERVAL:
         raise ValueError("a strip ends within a row of units, or is too large")
     return units
@@ -130,7 +138,7 @@ def _without_height(segments: _Segments) -> _Segments:
 def _shows(jpeg: bytes, image: TiffImageFile, orientation: int) -> bool:
     """Whether a JPEG is the image as Pillow decodes it; a PDF shows no other one. Turns the image as its tag says."""
     with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as other:
-        if other.size != image.size:
+        if other.size != size_of(image):
             return False
         other.getexif()[_ORIENTATION] = orientation
         shown = ImageOps.exif_transpose(other)
