@@ -30,6 +30,7 @@ def bodies():
     return {
         "jpeg": encoded(small, "JPEG"),
         "png": encoded(small, "PNG"),
+        "palette": encoded(small.convert("P"), "PNG"),
         "deep png": encoded(Image.new("I;16", (200, 300), 40_000), "PNG"),
         "clear png": encoded(small.convert("RGBA"), "PNG"),
         "fax": encoded(small.convert("1"), "TIFF", compression="group4"),
@@ -107,10 +108,12 @@ def of_object(each) -> list[str]:
 
 
 def of_image(image) -> list[str]:
+    space = image.ColorSpace
+    colours = space[1] if isinstance(space, pikepdf.Array) and space[0] == "/Indexed" else space
     checks = {
         "6.2.8 alternates": not {"/Alternates", "/OPI", "/SMask"} & set(image.keys()) and not image.get("/Interpolate"),
         "6.2.8 bits": image.BitsPerComponent in {1, 2, 4, 8, 16},
-        "6.2.4.3 colours": image.ColorSpace in {GREY, RGB},
+        "6.2.4.3 colours": colours in {GREY, RGB},
     }
     return [rule for rule, holds in checks.items() if not holds]
 

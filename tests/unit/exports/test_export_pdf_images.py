@@ -71,8 +71,9 @@ def test_an_image_of_any_kind_shows_as_it_is(tmp_path, kind):
     assert np.abs(shown(result, image.size) - np.asarray(expected.convert("RGB"))).mean() < (40 if "ink" in kind else 5)
 
 
-def test_what_png_holds_as_pdf_does_is_passed_through(tmp_path):
-    png = encoded(picture(), "PNG")
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "P"])
+def test_what_png_holds_as_pdf_does_is_passed_through(mode):
+    png = encoded(picture().convert(mode), "PNG")
     samples = b"".join(
         png[found.end() : found.end() + struct.unpack(">I", png[found.start() - 4 : found.start()])[0]]
         for found in re.finditer(b"IDAT", png)

@@ -15,6 +15,7 @@ _SPACES = {"1": "/DeviceGray", "L": "/DeviceGray", "RGB": "/DeviceRGB", "CMYK": 
 # Of JPEG 2000: sRGB and grey, as ISO 15444-1 numbers the colour spaces of a `colr` box whose method is 1.
 _ENUMERATED = {"RGB": 16, "L": 17}
 _EIGHT_BITS = 7
+_PALETTE = 3  # PNG's colour type
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ def samples_of(image: Image.Image, body: bytes) -> Samples | None:
     """Return the samples of the file's image that was opened; None if PDF cannot hold them so."""
     if image.format in {"JPEG", "MPO"} and image.mode in {"L", "RGB", "CMYK"}:
         return _dct(image, body)
-    # Grey or RGB, not interlaced, nothing transparent.
-    if image.format == "PNG" and body[25] in {0, 2} and not body[28] and b"tRNS" not in _chunks(body):
+    # Grey, RGB or a palette, not interlaced, nothing transparent.
+    if image.format == "PNG" and body[25] in {0, 2, _PALETTE} and not body[28] and b"tRNS" not in _chunks(body):
         return flate(body)
     if image.format == "JPEG2000" and _is_plain_jp2(image, body):
         return Samples(body, _head(image.size, image.mode, 8) | {"/Filter": Name.JPXDecode})
@@ -48,10 +49,13 @@ def flate(png: bytes) -> Samples:
     """Take the compressed samples out of a PNG: PDF reads them with the very predictors that PNG writes."""
     width, height, bits, colour = struct.unpack(">IIBB", png[16:26])
     colours, mode = (3, "RGB") if colour == 2 else (1, "L")
-    head = _head((width, height), mode, bits)
+    head, chunks = _head((width, height), mode, bits), _chunks(png)
+    if colour == _PALETTE:
+        palette = chunks[b"PLTE"]
+        head["/ColorSpace"] = Array([Name.Indexed, Name.DeviceRGB, len(palette) // 3 - 1, palette])
     head["/Filter"] = Name.FlateDecode
     head["/DecodeParms"] = Dictionary(Predictor=15, Colors=colours, BitsPerComponent=bits, Columns=width)
-    return Samples(_chunks(png)[b"IDAT"], head)
+    return Samples(chunks[b"IDAT"], head)
 
 
 def fax(image: TiffImageFile, body: bytes) -> Samples | None:
