@@ -1,12 +1,12 @@
 """`quintet export --beside-input`: beside the files that were read, and over nobody else's."""
 
-import os
 import tarfile
 
 import pikepdf
 import pytest
 from exporting import export, exported, texts, two_words, write_images
 from quintet_client.cli import main
+from quintet_client.output.ledger import Ledger
 from reading import answers, read, report
 from scripted_server import ScriptedServer
 
@@ -128,17 +128,22 @@ def test_what_lies_in_a_shard_or_is_gone_has_no_place_beside_it(folder, output, 
     assert (folder / "part0/page00.png.txt").exists()
 
 
-def test_a_folder_that_cannot_be_written_fails_its_own_documents(finished, output, caplog):
-    if os.geteuid() == 0:
-        (finished / "sub" / ".x").touch()
-        pytest.skip("root writes everywhere")
-    (finished / "sub").chmod(0o500)
-    try:
-        assert export(output, "txt", "--beside-input") == 7
-    finally:
-        (finished / "sub").chmod(0o700)
-    assert "cannot be written (Permission denied)" in caplog.text
+def test_a_place_that_cannot_be_written_fails_its_own_document(finished, output, caplog):
+    (finished / "sub" / "scan.png.txt").mkdir()
+    (finished / "sub" / ("long" * 60 + ".png")).write_bytes((finished / "sub/scan.png").read_bytes())
+    with ScriptedServer(two_words) as server:
+        assert read(finished, output, server.url, "--dpi", 72) == 0
+    assert export(output, "txt,alto", "--beside-input") == 7
+    assert "scan.png.txt cannot be written (not a regular file)" in caplog.text
+    assert ".png.alto.xml cannot be written (File name too long)" in caplog.text
     assert (finished / "letter.pdf.txt").exists()
+
+
+def test_an_input_in_a_store_has_no_folders(finished, output, caplog):
+    with Ledger.open(output / "ledger.sqlite") as ledger:
+        ledger.note("inputs", '["s3://bucket/scans"]')
+    assert export(output, "txt", "--beside-input") == 2
+    assert "INPUT s3://bucket/scans has no folders to write beside" in caplog.text
 
 
 def test_a_moved_input_gets_its_exports_where_it_is_now(finished, output, tmp_path):

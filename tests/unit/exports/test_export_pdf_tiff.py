@@ -100,16 +100,17 @@ def test_a_jpeg_in_a_tiff_that_says_it_is_turned_shows_as_viewers_show_it(tmp_pa
     assert np.abs(shown(made, expected.size) - np.asarray(expected)).mean() < 4
 
 
-def test_the_same_data_in_other_colours_shows_in_those(tmp_path):
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_the_same_data_in_other_colours_shows_in_those(tmp_path, orientation):
     """Photometric interpretation 2 or 6, RGB or YCbCr; where the JPEG alone would say another one, it is decoded."""
-    written = tiff(textured(), compression="jpeg", strip_size=1 << 24)
+    written = tiff(textured(), compression="jpeg", strip_size=1 << 24, tiffinfo={ORIENTATION: orientation})
     tag = (PHOTOMETRIC.to_bytes(2, "little") + b"\3\0\1\0\0\0", b"\2\0")
     seen = []
     for photometric in (b"\2\0", b"\6\0"):
         body = written.replace(b"".join(tag), tag[0] + photometric)
         expected = as_pillow_sees(body)
-        made = searchable(tmp_path, body, page(size=SIZE))
-        assert np.abs(shown(made, SIZE) - np.asarray(expected)).mean() < 3
+        made = searchable(tmp_path, body, page(size=expected.size))
+        assert np.abs(shown(made, expected.size) - np.asarray(expected)).mean() < 3
         seen.append(np.asarray(expected).astype(int))
     assert np.abs(seen[0] - seen[1]).mean() > 20
 
