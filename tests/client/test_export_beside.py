@@ -130,13 +130,14 @@ def test_what_lies_in_a_shard_or_is_gone_has_no_place_beside_it(folder, output, 
 
 def test_a_place_that_cannot_be_written_fails_its_own_document(finished, output, caplog):
     (finished / "sub" / "scan.png.txt").mkdir()
-    (finished / "sub" / ("long" * 60 + ".png")).write_bytes((finished / "sub/scan.png").read_bytes())
+    (finished / "sub" / ("long" * 61 + ".png")).write_bytes((finished / "sub/scan.png").read_bytes())
     with ScriptedServer(two_words) as server:
         assert read(finished, output, server.url, "--dpi", 72) == 0
     assert export(output, "txt,alto", "--beside-input") == 7
-    assert "scan.png.txt cannot be written (not a regular file)" in caplog.text
+    assert "scan.png.txt cannot be written (Is a directory)" in caplog.text
     assert ".png.alto.xml cannot be written (File name too long)" in caplog.text
     assert (finished / "letter.pdf.txt").exists()
+    assert (finished / "sub" / ("long" * 61 + ".png.txt")).exists()
 
 
 def test_an_input_in_a_store_has_no_folders(finished, output, caplog):
