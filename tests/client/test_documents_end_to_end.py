@@ -12,7 +12,7 @@ import pytest
 from bad_pages import drawn
 from exporting import export, exported
 from PIL import Image, ImageDraw, ImageFont
-from quintet_client.input.page_ids import derived_pdf
+from quintet_client.input.own_pdfs import derived_pdf
 from reading import answers, assert_adds_up, read, rows
 
 from benchmarks.score import score_words

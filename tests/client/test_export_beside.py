@@ -105,7 +105,7 @@ def test_our_own_file_is_replaced_until_somebody_changes_it(finished, output, ca
 
 def test_of_two_documents_that_want_one_name_one_gets_it_and_the_other_says_so(folder, output, caplog):
     (folder / "letter.pdf").write_bytes(pdf_of([drawn("one", SIZE)]))
-    (folder / "letter.pdf.pdf").write_bytes(pdf_of([drawn("two", SIZE)]))
+    (folder / "letter.PDF").write_bytes(pdf_of([drawn("two", SIZE)]))
     with ScriptedServer(two_words) as server:
         assert read(folder, output, server.url, "--dpi", 72) == 0
     assert export(output, "pdf", "--beside-input", "--writers", 1) == 7

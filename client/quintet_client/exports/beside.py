@@ -7,7 +7,6 @@ from pathlib import Path
 
 from quintet_client.exports.documents import ExportError
 from quintet_client.input.own_pdfs import BESIDE_SUFFIX
-from quintet_client.input.page_ids import without_pdf
 from quintet_client.input.regular_files import why_not
 from quintet_client.input.source import PDF_EXTENSION, Source
 from quintet_client.output.files import create_file, read_file, write_file
@@ -81,7 +80,8 @@ def _place_of(form: Format, original: Source | None) -> Path:
         raise ExportError(f"it lies in {original.path}, with no folder beside it; export without --beside-input")
     path = Path(original.path)
     if form.suffix == PDF_EXTENSION:
-        return path.with_name(without_pdf(path.name) + BESIDE_SUFFIX)
+        name = path.stem if path.suffix.lower() == PDF_EXTENSION else path.name
+        return path.with_name(name + BESIDE_SUFFIX)
     return path.with_name(path.name + form.suffix)
 
 

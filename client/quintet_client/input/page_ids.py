@@ -5,8 +5,6 @@ import os
 import re
 from urllib.parse import unquote_to_bytes
 
-from quintet_client.input.source import PAGE_EXTENSIONS, PDF_EXTENSION
-
 # ext4, XFS and APFS allow 255 bytes a component; ".json" and a page number still have to fit behind it.
 MAX_COMPONENT_BYTES = 200
 # No valid escape, so a shortened name can never equal one that was not shortened.
@@ -18,10 +16,6 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f%\u2028\u2029\udc80-\udcff]")
 # A page of a document: its file's id, "#", its number from 1. Ids of other files may end in "#" and digits too, so the
 # file must be of a kind that has pages, or bear a shortened name, whose extension is lost. No file's own id looks so.
 _DOCUMENT_PAGE = re.compile(r"(.+(?:\.(?:pdf|tiff?)|%~[0-9a-f]{32}))#([1-9][0-9]*)", re.IGNORECASE | re.DOTALL)
-
-# Extensions of images, and what the PDF of a file gets whose name has none of them.
-_IMAGES = tuple(extension for extension in PAGE_EXTENSIONS if extension != PDF_EXTENSION)
-_UNNAMED = ".ocr"
 
 
 def page_id_of(relative: str) -> str:
@@ -78,30 +72,6 @@ def derived(page_id: str, suffix: str) -> str:
     escaped = f"%2E{suffix[1:]}"
     folders = [part[: -len(suffix)] + escaped if part.endswith(suffix) else part for part in folders]
     return "/".join([*folders, name + suffix])
-
-
-def derived_pdf(page_id: str) -> str:
-    """Name the searchable PDF that is made of a file: a PDF keeps its name, an image's gets ".pdf" behind it.
-
-    Distinct ids get distinct names here too. Of "scan" and "scan.pdf" the first becomes "scan.ocr.pdf", of "scan.png"
-    and "scan.png.pdf" the second "scan.png.pdf.pdf": by their names alone, whether the other one is there or not.
-    """
-    *folders, name = page_id.split("/")
-    stem = without_pdf(name)
-    if stem == name:
-        name += PDF_EXTENSION if name.lower().endswith(_IMAGES) else f"{_UNNAMED}{PDF_EXTENSION}"
-    elif stem.lower().endswith((*_IMAGES, _UNNAMED)):
-        name += PDF_EXTENSION
-    # A folder of a name that a file may get here.
-    folders = [f"{part[:-4]}%2E{part[-3:]}" if part.lower().endswith(PDF_EXTENSION) else part for part in folders]
-    return "/".join([*folders, name])
-
-
-def without_pdf(name: str) -> str:
-    """A file's name without ".pdf" at its end, however often it stands there."""
-    while name.lower().endswith(PDF_EXTENSION):
-        name = name[: -len(PDF_EXTENSION)]
-    return name
 
 
 def _escaped(part: str) -> str:

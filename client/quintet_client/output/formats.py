@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from quintet_client.errors import UsageError
-from quintet_client.input.page_ids import derived, derived_pdf
+from quintet_client.input.own_pdfs import derived_pdf
+from quintet_client.input.page_ids import derived
 from quintet_client.input.source import PDF_EXTENSION
 from quintet_client.service.documents import PAGE_SCHEMA
 

@@ -8,8 +8,8 @@ import pikepdf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet_client.input.own_pdfs import HEAD_BYTES, is_marked, marked
-from quintet_client.input.page_ids import derived_pdf, page_id_of
+from quintet_client.input.own_pdfs import HEAD_BYTES, derived_pdf, is_marked, marked
+from quintet_client.input.page_ids import page_id_of
 from quintet_client.output.folder import Output
 from quintet_client.output.formats import FORMATS
 
