@@ -58,7 +58,7 @@ def test_searchable_pdfs_beside_the_input_are_not_read(finished, output, tmp_pat
     with ScriptedServer(two_words) as server:
         assert read(finished, output, server.url, "--dpi", 72) == 0
         assert server.seen == {}
-        assert "left out of INPUT, as results of reading" in caplog.text
+        assert "letter.ocr.pdf" in caplog.text
         assert read(finished, tmp_path / "other", server.url, "--dpi", 72) == 0
     assert answers(tmp_path / "other").keys() == pages.keys()
     assert report(output)["vanished"] == 0

@@ -139,7 +139,7 @@ def test_searchable_pdfs_beside_their_originals_are_left_out_and_named_wherever_
     kept = ["letter.pdf", "others.ocr.pdf", "pipe.ocr.pdf", "renamed.pdf", "short.ocr.pdf", "sub/scan.png"]
     with caplog.at_level(logging.WARNING):
         assert ids(tmp_path) == kept
-    assert "letter.ocr.pdf" in caplog.text
+        assert "letter.ocr.pdf" in caplog.text
     names = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
     (tmp_path / "list.txt").write_text("\n".join([*names, "missing.ocr.pdf"]))
     assert ids(tmp_path / "list.txt") == sorted([*kept, "missing.ocr.pdf"])
