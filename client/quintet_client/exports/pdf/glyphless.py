@@ -3,7 +3,8 @@
 Every character that a PDF's text layer uses gets a number (CID), a usual width and its meaning in Unicode. What it
 shows is a glyph of glyphless.ttf, which is ours and was written once with fontTools: glyph n, 1 to 100, is n
 hundredths of an em wide and has two contours of one point each, (0, 0) and (width, 1 em). That is no ink, but a box:
-PDFium leaves text out whose glyphs have none.
+PDFium leaves text out whose glyphs have none. With OCRmyPDF's Occulta (three widths, 4.5 KB more) its boxes of words
+are off by a fifth of their height.
 """
 
 import struct

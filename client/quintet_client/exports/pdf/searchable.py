@@ -35,9 +35,8 @@ def _opened(body: bytes) -> pikepdf.Pdf:
     try:
         return pikepdf.Pdf.open(io.BytesIO(body))
     except pikepdf.PasswordError as error:
-        raise ExportError(
-            "its file needs a password, and `quintet export` takes none: give a copy without one, with --input"
-        ) from error
+        # A copy has another size than the file that was read, and would be refused.
+        raise ExportError("its file needs a password, and `quintet export` takes none; read a copy without") from error
 
 
 class _Builder:
