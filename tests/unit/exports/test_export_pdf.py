@@ -216,7 +216,7 @@ def test_an_original_that_is_not_what_was_read_is_refused(tmp_path):
 
 
 def test_an_original_that_needs_a_password_says_so(tmp_path):
-    with pytest.raises(ExportError, match="needs a password.*read a copy without"):
+    with pytest.raises(ExportError, match=r"needs a password.*read a copy without"):
         searchable(tmp_path, encrypted_pdf([picture()], "secret"), made())
 
 
