@@ -84,6 +84,12 @@ def test_results_of_a_store_are_exported_shown_and_reported(store, folder, outpu
         for root in (tmp_path / "made" / "exports", output / "exports")
     )
     assert made == expected
+    assert quintet(store, "export", OUTPUT, "--to", "txt,pdf", "--beside-input")[0] == 0
+    beside = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.txt")}
+    assert beside == {
+        path.as_posix().removeprefix("txt/"): body for path, body in expected.items() if path.suffix == ".txt"
+    }
+    assert len(list(folder.rglob("*.ocr.pdf"))) == 5
     assert quintet(store, "report", OUTPUT)[0] == 2, "which file?"
     assert quintet(store, "report", OUTPUT, "--html", tmp_path / "report.html")[0] == 0
     assert "5 pages = 5 read + 0 failed" in (tmp_path / "report.html").read_text()

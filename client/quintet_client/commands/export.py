@@ -26,6 +26,7 @@ def add_to(commands: Subparsers) -> None:
     add("--to", dest="formats", type=split_names, required=True, metavar="F,…", help=f"of {','.join(NAMES)}")
     add("--input", dest="input_path", type=place, default=None, metavar="INPUT", help="where the files are, if moved")
     add("--into", type=Path, default=None, metavar="FOLDER", help="for exports/ of an OUTPUT at an address")
+    add("--beside-input", action="store_true", help="write beside the files that were read, not into exports/")
     add("--writers", type=int, default=4, metavar="N", help="threads that export")
     parser.set_defaults(run=run)
 

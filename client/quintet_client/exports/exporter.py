@@ -19,7 +19,8 @@ from typing import Any
 from tqdm import tqdm
 
 from quintet_client.cancellation import BoundedPool, Cancellation
-from quintet_client.errors import UsageError
+from quintet_client.errors import OutputUnwritableError, UsageError
+from quintet_client.exports.beside import FORMATS_BESIDE, BesideInput
 from quintet_client.exports.documents import (
     Document,
     DocumentPage,
@@ -31,6 +32,7 @@ from quintet_client.exports.documents import (
 )
 from quintet_client.input.addresses import Address
 from quintet_client.input.originals import NoOriginalError, Originals, input_of
+from quintet_client.input.source import Source
 from quintet_client.input.stores.copies import MOST_BYTES
 from quintet_client.output.folder import Output
 from quintet_client.output.formats import FORMATS, NAMES, Format, choose
@@ -48,15 +50,29 @@ class ExportSettings:
     formats: tuple[str, ...]  # see `output.formats`
     input_path: Path | Address | None = None  # where the files that were read are now, if they were moved
     into: Path | None = None  # folder for the exports, if OUTPUT is an address
+    beside_input: bool = False  # write beside the files that were read, not below OUTPUT
     writers: int = 4  # threads
 
     def __post_init__(self) -> None:
         if not choose(self.formats):
             raise UsageError(f"--to names no format; give some of {','.join(NAMES)}")
-        if (self.into is None) is isinstance(self.output_path, Address):
-            raise UsageError("--into FOLDER goes with an OUTPUT at an address, and with no other")
+        self._check_places()
         if self.writers < 1:
             raise UsageError(f"--writers is {self.writers}; the least allowed is 1")
+
+    def _check_places(self) -> None:
+        others = [name for name in self.formats if name not in FORMATS_BESIDE]
+        if self.beside_input and others:
+            raise UsageError(
+                f"--beside-input writes {','.join(FORMATS_BESIDE)}; export {','.join(others)} in a call without it"
+            )
+        if self.beside_input and (self.into is not None or isinstance(self.input_path, Address)):
+            raise UsageError(
+                "--beside-input writes into the folders of INPUT; leave --into out, and --input an address"
+            )
+        needs_place = isinstance(self.output_path, Address) and not self.beside_input
+        if (self.into is None) is needs_place:
+            raise UsageError("--into FOLDER goes with an OUTPUT at an address, and with no other")
         if isinstance(self.input_path, Path) and not self.input_path.exists():
             raise UsageError(f"--input {self.input_path} does not exist; give what `quintet read` was given as INPUT")
 
@@ -111,6 +127,7 @@ class Exporter:
     originals: Originals
     tally: ExportTally
     cancellation: Cancellation
+    beside: BesideInput | None = None  # where files go instead of OUTPUT
 
     def export(self, document: Rows) -> None:
         """Make a document's files, unless the run is cancelled; a format that fails does so alone."""
@@ -125,12 +142,13 @@ class Exporter:
             self.output.remove_exports(name)  # a failure is never an empty file
             self.tally.count("unread")
         else:
-            found = replace(found, original=self._original(name))
+            original = self._original(name)
+            found = replace(found, original=self._reader(original))
             for form in self.formats:
                 if self.cancellation.cancelled:
                     return
                 if not form.whole_run:
-                    self._make(form, found)
+                    self._make(form, found, original)
             self.tally.count("exported")
 
     def export_run(self) -> None:
@@ -177,25 +195,37 @@ class Exporter:
                 else:
                     yield shown
 
-    def _make(self, form: Format, document: Document) -> None:
+    def _make(self, form: Format, document: Document, original: Source | None) -> None:
         try:
             shown = replace(document, pages=tuple(_shown_by(form, document.pages)))
             content: bytes = _module_of(form).render(shown)
+            self._write(form, document.name, original, content)
+        except OutputUnwritableError:
+            raise
         except ExportError as error:
             self.tally.fail(document.name, form.name, str(error))
         except Exception as error:  # noqa: BLE001 - one document's fault in one format, whatever library finds it
             self.tally.fail(document.name, form.name, f"{type(error).__name__}: {error}")
-        else:
-            self.output.write_export(form, document.name, content)
 
-    def _original(self, name: str) -> Callable[[], bytes] | None:
-        if any(form.needs_original for form in self.formats):
+    def _write(self, form: Format, name: str, original: Source | None, content: bytes) -> None:
+        if self.beside is not None:
+            self.beside.write(form, name, original, content)
+        else:
+            self.output.write_export(form, name, content)
+
+    def _original(self, name: str) -> Source | None:
+        """The file that a document was read from, if a format needs it, or its place."""
+        if self.beside is not None or any(form.needs_original for form in self.formats):
             with suppress(NoOriginalError):
-                found = self.originals.find(name)
-                # A large file of this machine has always been read; what a store would have to send is bounded.
-                most_bytes = MOST_BYTES if found.is_at_address or found.part else sys.maxsize
-                return lambda: self.originals.read(found, most_bytes)
+                return self.originals.find(name)
         return None
+
+    def _reader(self, original: Source | None) -> Callable[[], bytes] | None:
+        if original is None:
+            return None
+        # A large file of this machine has always been read; what a store would have to send is bounded.
+        most_bytes = MOST_BYTES if original.is_at_address or original.part else sys.maxsize
+        return lambda: self.originals.read(original, most_bytes)
 
 
 def _shown_by(form: Format, pages: Iterable[DocumentPage]) -> Iterator[DocumentPage]:
@@ -232,8 +262,11 @@ def export_results(settings: ExportSettings, cancellation: Cancellation) -> Expo
         with Ledger.open(output.ledger) as ledger:
             inputs = list(map(input_of, ledger.inputs())) if settings.input_path is None else [settings.input_path]
             count = ledger.count_documents()
+        if settings.beside_input and inputs and all(isinstance(place, Address) for place in inputs):
+            raise UsageError(f"INPUT {inputs[-1]} has no folders to write beside; export without --beside-input")
         originals = Originals(inputs)
-        exporter = Exporter(output, choose(settings.formats), originals, ExportTally(), cancellation)
+        beside = BesideInput(output.ledger) if settings.beside_input else None
+        exporter = Exporter(output, choose(settings.formats), originals, ExportTally(), cancellation, beside)
         documents = tqdm(documents_of(output), unit="document", total=count, disable=not sys.stderr.isatty())
         # Decoding, compressing and writing release the GIL.
         with closing(BoundedPool(settings.writers, settings.writers, cancellation, "export")) as pool:

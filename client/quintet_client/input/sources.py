@@ -13,6 +13,7 @@ from pathlib import Path
 
 from quintet_client.errors import UsageError
 from quintet_client.input.addresses import Address, is_address, place_of
+from quintet_client.input.own_pdfs import lies_beside_input
 from quintet_client.input.page_ids import page_id_of
 from quintet_client.input.source import EXTENSIONS, Source
 from quintet_client.input.stores.apart import Aside, apart
@@ -75,8 +76,8 @@ def find_paths(input_path: Path, *, null_names: bool = False, output: Path | Non
     standard input. Names in a list are relative to its folder, those on standard input to the working one, or
     addresses; they end with a newline, or NUL for `null_names`. A path named twice is one file.
 
-    What `quintet read` wrote is no input, and left out: `pages` and `exports` of OUTPUT, and of any folder with a
-    ledger. What is left out is logged.
+    What `quintet` wrote is no input, and left out: `pages` and `exports` of OUTPUT, and of any folder with a ledger,
+    and PDFs beside their originals (see `own_pdfs`). What is left out is logged.
 
     Raises:
         UsageError: INPUT does not exist or the list cannot be read.
@@ -90,6 +91,8 @@ def find_paths(input_path: Path, *, null_names: bool = False, output: Path | Non
         folders = {os.path.dirname(path) for path in listed.values() if not is_address(path)}  # noqa: PTH120 - they are strings
         written = {folder for folder in sorted(folders) if results.hold(folder, _place_of(folder))}
         paths = {page_id: path for page_id, path in listed.items() if os.path.dirname(path) not in written}  # noqa: PTH120
+        for page_id in [page_id for page_id, path in paths.items() if lies_beside_input(path)]:
+            results.note(paths.pop(page_id))
     results.tell()
     return paths
 
@@ -128,7 +131,7 @@ class _Results:
         return held
 
     def note(self, folder: str) -> None:
-        """Note that a folder is left out."""
+        """Note that a folder or file is left out."""
         self._met[folder] = None
 
     def tell(self) -> None:
@@ -183,7 +186,9 @@ class _Walk:
         written = RESULTS if LEDGER in names or {RUNS, "parts"} <= names else ()
         for entry in entries:
             if not _is_folder(entry):
-                if entry.name.lower().endswith(EXTENSIONS):
+                if lies_beside_input(entry.path):
+                    self._results.note(entry.path)
+                elif entry.name.lower().endswith(EXTENSIONS):
                     yield entry.path
             elif entry.name in written:
                 self._results.note(entry.path)

@@ -53,7 +53,7 @@ def create_file(root: Path, path: str, content: bytes) -> bool:
     Of several that write it at a time, from whatever process or machine, one does.
     """
     with _folder_of(root, path, make=True) as (folder, name):
-        partial = f".{name}.{secrets.token_hex(8)}.partial"
+        partial = f".{secrets.token_hex(16)}.partial"  # a name of its own may be too long
         try:
             with os.fdopen(os.open(partial, _NEW_FILE, 0o666, dir_fd=folder), "wb") as file:
                 file.write(content)

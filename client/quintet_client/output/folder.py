@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from quintet_client.errors import OutputUnwritableError
-from quintet_client.input.page_ids import derived, document_of
+from quintet_client.input.own_pdfs import HEAD_BYTES, is_marked
+from quintet_client.input.page_ids import document_of
 from quintet_client.input.sources import LEDGER
-from quintet_client.output.files import read_file, remove_file, replaced, size_of_file, write_file
+from quintet_client.output.files import open_file, read_file, remove_file, replaced, size_of_file, write_file
 from quintet_client.output.formats import FORMATS, Format
 from quintet_client.output.ledger import Ended, Ledger, Row, UnusableLedgerError
 
@@ -129,6 +130,7 @@ class Output:
         """Write a page or document in one format."""
         with self.replaced(_export_path(form, name)) as file:
             file.write(content)
+        self._remove_earlier(form, name)
 
     def has_export(self, form: Format, name: str) -> bool:
         """Whether a page or document is there in one format."""
@@ -142,6 +144,18 @@ class Output:
             if not form.whole_run:
                 with suppress(NotADirectoryError, IsADirectoryError):
                     remove_file(self.folder, _export_path(form, name))
+                self._remove_earlier(form, name)
+
+    def _remove_earlier(self, form: Format, name: str) -> None:
+        """Remove the file that an earlier version made under another name; one that is marked is another document's."""
+        path = f"exports/{form.earlier_path_of(name)}"
+        if path == _export_path(form, name):
+            return
+        with suppress(OSError):
+            with open_file(self.folder, path) as file:
+                is_earlier = not is_marked(file.read(HEAD_BYTES))
+            if is_earlier:
+                remove_file(self.folder, path)
 
     @contextmanager
     def replaced(self, path: str) -> Iterator[BinaryIO]:
@@ -208,4 +222,4 @@ def _page_path(page_id: str) -> str:
 
 
 def _export_path(form: Format, name: str) -> str:
-    return f"exports/{form.name}/{derived(name, form.suffix) if form.suffix else name}"
+    return f"exports/{form.path_of(name)}"

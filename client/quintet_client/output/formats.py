@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from quintet_client.errors import UsageError
+from quintet_client.input.own_pdfs import derived_pdf
+from quintet_client.input.page_ids import derived
+from quintet_client.input.source import PDF_EXTENSION
 from quintet_client.service.documents import PAGE_SCHEMA
 
 PHOTO_SCHEMA = "quintet.photo/1"
@@ -27,6 +30,14 @@ class Format:
     def whole_run(self) -> bool:
         """Whether all that was read goes into the same files."""
         return bool(self.files)
+
+    def path_of(self, name: str) -> str:
+        """Where the file of a document of this name is, below exports/."""
+        return f"{self.name}/{derived_pdf(name)}" if self.suffix == PDF_EXTENSION else self.earlier_path_of(name)
+
+    def earlier_path_of(self, name: str) -> str:
+        """Where that file was before PDFs kept their names."""
+        return f"{self.name}/{derived(name, self.suffix) if self.suffix else name}"
 
 
 _TABLES = ("pages", "lines", "words")

@@ -5,6 +5,7 @@ import os
 import subprocess
 
 import pytest
+from quintet_client.input.own_pdfs import marked
 from quintet_client.input.regular_files import stamp_of
 from quintet_client.input.sources import find_sources
 from quintet_client.output.folder import Output
@@ -126,6 +127,22 @@ def test_a_list_that_names_results_goes_without_them(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         assert ids(tmp_path / "list.txt", output) == ["nul%00/page.jpg", "page.jpg"]
     assert "out/exports" in caplog.text
+
+
+def test_searchable_pdfs_beside_their_originals_are_left_out_and_named_wherever_they_are_listed(tmp_path, caplog):
+    put(tmp_path, "letter.pdf", "sub/scan.png", "others.ocr.pdf", "short.ocr.pdf")
+    (tmp_path / "short.ocr.pdf").write_bytes(b"")
+    ours = marked(b"%PDF-1.7\n%\xbf\xf7\xa2\xfe\n")
+    for name in ("letter.ocr.pdf", "sub/scan.png.OCR.PDF", "renamed.pdf"):
+        (tmp_path / name).write_bytes(ours)
+    os.mkfifo(tmp_path / "pipe.ocr.pdf")
+    kept = ["letter.pdf", "others.ocr.pdf", "pipe.ocr.pdf", "renamed.pdf", "short.ocr.pdf", "sub/scan.png"]
+    with caplog.at_level(logging.WARNING):
+        assert ids(tmp_path) == kept
+        assert "letter.ocr.pdf" in caplog.text
+    names = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
+    (tmp_path / "list.txt").write_text("\n".join([*names, "missing.ocr.pdf"]))
+    assert ids(tmp_path / "list.txt") == sorted([*kept, "missing.ocr.pdf"])
 
 
 def test_a_folder_that_cannot_be_listed_is_one_input_that_fails_by_name(tmp_path):

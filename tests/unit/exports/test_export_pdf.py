@@ -21,6 +21,7 @@ from quintet_client.exports.layout.words import words_of
 from quintet_client.exports.pdf import searchable as pdf
 from quintet_client.exports.pdf.images import page_image
 
+from tests.unit.documents.made_documents import encrypted_pdf
 from tests.unit.exports.made_pdfs import SIZE, overlap, picture, searchable, shown, text_of, word_boxes
 from tests.unit.exports.made_results import document, encoded, line, original, page, with_turn
 
@@ -95,7 +96,7 @@ def test_whatever_a_page_says_its_pdf_is_sound_and_holds_its_characters(tmp_path
     assert body == searchable(folder, SMALL, read)
     with pikepdf.open(io.BytesIO(body)) as opened:
         assert opened.check_pdf_syntax() == []
-    assert set(meanings(body)) >= set("".join(read.text.split()))
+    assert set(meanings(body)) >= {character.replace("\ufeff", "\u2060") for character in "".join(read.text.split())}
 
 
 def meanings(body: bytes) -> list[str]:
@@ -212,6 +213,11 @@ def test_an_original_that_is_not_what_was_read_is_refused(tmp_path):
         pdf.render(document(made(), original=found))
     with pytest.raises(ExportError, match="no page 1"):
         searchable(tmp_path, b"no image", made())
+
+
+def test_an_original_that_needs_a_password_says_so(tmp_path):
+    with pytest.raises(ExportError, match=r"needs a password.*read a copy without"):
+        searchable(tmp_path, encrypted_pdf([picture()], "secret"), made())
 
 
 def test_the_font_has_a_box_for_every_width_and_no_ink(tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import pikepdf
 import pytest
 from PIL import Image, ImageOps
+from quintet.pixels import images
 from quintet_client.exports.pdf.images import page_image
 
 from tests.unit.exports.made_pdfs import SIZE, picture, searchable, shown
@@ -70,13 +71,59 @@ def test_an_image_of_any_kind_shows_as_it_is(tmp_path, kind):
     assert np.abs(shown(result, image.size) - np.asarray(expected.convert("RGB"))).mean() < (40 if "ink" in kind else 5)
 
 
-def test_what_png_holds_as_pdf_does_is_passed_through(tmp_path):
-    png = encoded(picture(), "PNG")
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "P"])
+def test_what_png_holds_as_pdf_does_is_passed_through(mode):
+    png = encoded(picture().convert(mode), "PNG")
     samples = b"".join(
         png[found.end() : found.end() + struct.unpack(">I", png[found.start() - 4 : found.start()])[0]]
         for found in re.finditer(b"IDAT", png)
     )
-    assert page_image(png, 1).data == samples
+    assert page_image(png, 1).samples.data == samples
+
+
+@pytest.fixture
+def more_formats(monkeypatch):
+    """The formats that a service may read beside its usual ones."""
+    monkeypatch.setattr(images, "FORMATS", (*images.FORMATS, "GIF", "JPEG2000"))
+
+
+@pytest.mark.usefixtures("more_formats")
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_jpeg_2000_is_embedded_byte_for_byte(tmp_path, mode):
+    image = picture().convert(mode)
+    body = encoded(image, "JPEG2000")
+    result = searchable(tmp_path, body, page(size=SIZE))
+    with pikepdf.open(io.BytesIO(result)) as opened:
+        embedded = opened.pages[0].obj.Resources.XObject["/Image"]
+        assert (embedded.Filter, embedded.read_raw_bytes()) == ("/JPXDecode", body)
+    assert np.abs(shown(result) - np.asarray(image.convert("RGB"))).mean() < 1
+
+
+@pytest.mark.usefixtures("more_formats")
+@pytest.mark.parametrize("kind", ["clear", "deep", "bare"])
+def test_a_jpeg_2000_of_another_kind_is_decoded(tmp_path, kind):
+    """What PDF/A does not allow without doubt: transparency, more than eight bits, a stream without its boxes."""
+    image, grey = picture(), picture().convert("L")
+    clear = image.convert("RGBA")
+    clear.putalpha(255)
+    body = {
+        "clear": lambda: encoded(clear, "JPEG2000"),
+        "deep": lambda: encoded(Image.fromarray(np.asarray(grey).astype(np.uint16) << 8), "JPEG2000"),
+        "bare": lambda: encoded(image, "JPEG2000", no_jp2=True),
+    }[kind]()
+    result = searchable(tmp_path, body, page(size=SIZE))
+    with pikepdf.open(io.BytesIO(result)) as opened:
+        assert opened.pages[0].obj.Resources.XObject["/Image"].Filter == "/FlateDecode"
+    expected = grey if kind == "deep" else image
+    assert np.abs(shown(result) - np.asarray(expected.convert("RGB"))).mean() < 1
+
+
+@pytest.mark.usefixtures("more_formats")
+def test_of_an_animation_the_first_frame_is_shown(tmp_path):
+    frames = [picture().convert("P"), Image.new("P", SIZE)]
+    body = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    result = searchable(tmp_path, body, page(size=SIZE))
+    assert np.abs(shown(result) - np.asarray(picture())).mean() < 3
 
 
 @pytest.mark.parametrize(("dpi", "height_pt"), [(None, 842), (72, 842), (300, 240), (9999, 842)])

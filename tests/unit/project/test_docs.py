@@ -147,6 +147,7 @@ def test_every_option_of_quintet_export_is_documented() -> None:
         "--to",
         "--input",
         "--into",
+        "--beside-input",
         "--writers",
     }
 

@@ -1,4 +1,6 @@
 """`pdf`: searchable PDFs of images and of PDFs, and the invisible font of their text layer.
 
-Needs pikepdf and Pillow; imports `layout` and `documents`, and is imported by nobody but through `run.formats`.
+`searchable` makes them; `samples` and `tiff` take what an image's file holds as it is, `archival` makes it PDF/A.
+Needs pikepdf and Pillow; imports `layout`, `documents` and `quintet.pixels.images`, and is imported by nobody but
+through `output.formats`.
 """

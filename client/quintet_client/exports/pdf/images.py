@@ -1,21 +1,32 @@
-"""Page images as PDF holds them: JPEG as it is, everything else without loss."""
+"""Page images as PDF holds them: JPEG and its like as they are, everything else without loss.
+
+img2pdf 0.6.3 was tried in its place: it decodes JPEG of TIFFs (2.6 MB became 5.9), and shows transparency as such.
+"""
 
 import io
-import struct
+import sys
 from dataclasses import dataclass
-from typing import Any
 
 import pikepdf
-from pikepdf import Array, Dictionary, Matrix, Name
-from PIL import Image, ImageOps
+from pikepdf import Dictionary, Matrix, Name
+from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
+from quintet.pixels.images import load_image, open_image
 
-FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
+from quintet_client.exports.pdf.samples import Samples, fax, flate, samples_of
+from quintet_client.exports.pdf.tiff import size_of
+from quintet_client.service.page import Limits
+
+# The service has held pages against its own limits.
+_ANY_SIZE = Limits(max_page_pixels=sys.maxsize, min_page_side_px=1)
+
 # Below 100 dpi a file says 72 or 96 because its writer did not know; nothing reads a page printed at more than 2400.
 _PLAUSIBLE_DPI = (100.0, 2400.0)
 _UNKNOWN_LONG_SIDE_PT = 297 / 25.4 * 72  # A4
 _POINTS_PER_INCH = 72.0
+# What PDF/A-2 allows (6.1.13).
+_LEAST_SIDE_PT, _MOST_SIDE_PT = 3.0, 14_400.0
 _ORIENTATION = 0x0112  # EXIF
-_JPEG_SPACES = {"L": "/DeviceGray", "RGB": "/DeviceRGB", "CMYK": "/DeviceCMYK"}
 # From the unit square that PDF paints images in to the page as a viewer shows it, for each EXIF orientation.
 _TURNS = {
     1: Matrix(1, 0, 0, 1, 0, 0),
@@ -27,6 +38,7 @@ _TURNS = {
     7: Matrix(0, 1, 1, 0, 0, 0),
     8: Matrix(0, 1, -1, 0, 1, 0),
 }
+_HIGHER_THAN_A_STRIP = 1 << 30  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,47 +48,39 @@ class PageImage:
     size_px: tuple[int, int]
     size_pt: tuple[float, float]
     paint: Matrix  # from the unit square to the page, in points
-    data: bytes  # samples, encoded as the filter in `head` says
-    head: dict[str, Any]  # the image's dictionary in PDF
+    samples: Samples
+
+    @property
+    def to_points(self) -> Matrix:
+        """From the image as it is shown, in pixels, to its page."""
+        (width_px, height_px), (width_pt, height_pt) = self.size_px, self.size_pt
+        return Matrix(width_pt / width_px, 0, 0, -height_pt / height_px, 0, height_pt)
 
     def add_to(self, pdf: pikepdf.Pdf) -> pikepdf.Object:
         """Write the image into a PDF."""
-        return pdf.make_stream(self.data, Dictionary({"/Type": Name.XObject, "/Subtype": Name.Image, **self.head}))
+        head = {"/Type": Name.XObject, "/Subtype": Name.Image, **self.samples.head}
+        return pdf.make_stream(self.samples.data, Dictionary(head))
 
 
 def page_image(body: bytes, number: int) -> PageImage:
     """Prepare one image of a file, counted from 1.
 
     Raises:
-        OSError, ValueError, EOFError: it has no such image, or none that can be decoded.
+        EOFError: it has no such image.
+        OSError, PageError: it is no image, or cannot be decoded.
     """
-    with Image.open(io.BytesIO(body), formats=FORMATS) as image:
+    with open_image(body, _ANY_SIZE._replace(max_body_bytes=len(body))).image as image:
         image.seek(number - 1)
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1), _TURNS[1])
-        size_px, dpi = image.size, image.info.get("dpi", (0, 0))
+        size_px, dpi = size_of(image), image.info.get("dpi", (0, 0))
         if turn.a == 0:
             size_px, dpi = size_px[::-1], dpi[::-1]
-        taken = _taken_as_it_is(image, body)
-        if taken is None:
-            upright, png = ImageOps.exif_transpose(image), io.BytesIO()
-            _plain(upright).save(png, "PNG")
-            size_px, turn, taken = upright.size, _TURNS[1], _from_png(png.getvalue())
+        samples = samples_of(image, body)
+        if samples is None:
+            turn, upright = _TURNS[1], _upright(image)
+            size_px, samples = upright.size, _without_loss(upright)
         size_pt = _size_pt(size_px, *map(float, dpi[:2]))
-        return PageImage(size_px, size_pt, turn @ Matrix().scaled(*size_pt), *taken)
-
-
-def _taken_as_it_is(image: Image.Image, body: bytes) -> tuple[bytes, dict[str, Any]] | None:
-    """Return an image's own samples if PDF can hold them, not decoded."""
-    if image.format in {"JPEG", "MPO"} and image.mode in _JPEG_SPACES:
-        head = _head(image.size, _JPEG_SPACES[image.mode], 8)
-        head["/Filter"] = Name.DCTDecode
-        if image.mode == "CMYK" and "adobe" in image.info:
-            head["/Decode"] = Array([1, 0] * 4)  # Adobe writes ink as its complement
-        return body, head
-    # Grey or RGB, not interlaced, nothing transparent.
-    if image.format == "PNG" and body[25] in {0, 2} and not body[28] and b"tRNS" not in _chunks(body):
-        return _from_png(body)
-    return None
+        return PageImage(size_px, size_pt, turn @ Matrix().scaled(*size_pt), samples)
 
 
 def _size_pt(size_px: tuple[int, int], x_dpi: float, y_dpi: float) -> tuple[float, float]:
@@ -84,41 +88,29 @@ def _size_pt(size_px: tuple[int, int], x_dpi: float, y_dpi: float) -> tuple[floa
     low, high = _PLAUSIBLE_DPI
     if not (low <= x_dpi <= high and low <= y_dpi <= high):
         x_dpi = y_dpi = max(size_px) * _POINTS_PER_INCH / _UNKNOWN_LONG_SIDE_PT
-    return (size_px[0] / x_dpi * _POINTS_PER_INCH, size_px[1] / y_dpi * _POINTS_PER_INCH)
+    sides = (size_px[0] / x_dpi * _POINTS_PER_INCH, size_px[1] / y_dpi * _POINTS_PER_INCH)
+    fit = min(max(1.0, _LEAST_SIDE_PT / min(sides)), _MOST_SIDE_PT / max(sides))
+    return sides[0] * fit, sides[1] * fit
 
 
-def _head(size_px: tuple[int, int], space: str, bits: int) -> dict[str, Any]:
-    return {"/Width": size_px[0], "/Height": size_px[1], "/ColorSpace": Name(space), "/BitsPerComponent": bits}
+def _upright(image: Image.Image) -> Image.Image:
+    """Decode an image as a viewer shows it: black and white and grey stay that, everything else becomes RGB."""
+    mode = image.mode if "transparency" not in image.info else ""
+    shown = load_image(image)
+    if mode == "1":
+        return shown.convert("1", dither=Image.Dither.NONE)
+    return shown.getchannel(0) if mode == "L" or mode.startswith("I") else shown
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """Keep black and white and grey; make everything else RGB, transparency laid on white as the service reads it."""
-    if image.mode in {"1", "L"} and "transparency" not in image.info:
-        return image
-    if image.mode.startswith("I"):
-        return image.convert("I").point(lambda value: value / 256).convert("L")
-    if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")
-
-
-def _from_png(png: bytes) -> tuple[bytes, dict[str, Any]]:
-    """Take the compressed samples out of a PNG: PDF reads them with the very predictors that PNG writes."""
-    width, height, bits, colour = struct.unpack(">IIBB", png[16:26])
-    colours, space = (3, "/DeviceRGB") if colour == 2 else (1, "/DeviceGray")
-    head = _head((width, height), space, bits)
-    head["/Filter"] = Name.FlateDecode
-    head["/DecodeParms"] = Dictionary(Predictor=15, Colors=colours, BitsPerComponent=bits, Columns=width)
-    return _chunks(png)[b"IDAT"], head
-
-
-def _chunks(png: bytes) -> dict[bytes, bytes]:
-    """Join a PNG's chunks by their kind."""
-    chunks: dict[bytes, bytes] = {}
-    start = 8
-    while start + 8 <= len(png):
-        length, kind = struct.unpack(">I4s", png[start : start + 8])
-        chunks[kind] = chunks.get(kind, b"") + png[start + 8 : start + 8 + length]
-        start += 12 + length
-    return chunks
+def _without_loss(image: Image.Image) -> Samples:
+    """Encode an image of mode 1, L or RGB; one of black and white as what is smaller."""
+    target = io.BytesIO()
+    image.save(target, "PNG")
+    samples = flate(target.getvalue())
+    if image.mode != "1":
+        return samples
+    target = io.BytesIO()
+    image.save(target, "TIFF", compression="group4", strip_size=_HIGHER_THAN_A_STRIP)
+    with Image.open(target) as written:
+        coded = fax(written, target.getvalue()) if isinstance(written, TiffImageFile) else None
+    return min(samples, coded or samples, key=lambda made: len(made.data))

@@ -1,22 +1,26 @@
 """`pdf`: the pages as they were scanned, with an invisible text layer to search, select and copy.
 
 Pages show upright: `/Rotate` follows their orientation, the picture stays as it is (as OCRmyPDF's --rotate-pages does).
+What is made of images is PDF/A.
 """
 
 import io
 
 import pikepdf
 from pikepdf import Dictionary, Matrix, Name
+from quintet.errors import PageError
 
 from quintet_client.api.results import PageResult
 from quintet_client.exports.documents import Document, DocumentPage, ExportError, original_body
+from quintet_client.exports.pdf.archival import declare
 from quintet_client.exports.pdf.glyphless import GlyphlessFont
-from quintet_client.exports.pdf.images import page_image
+from quintet_client.exports.pdf.images import PageImage, page_image
+from quintet_client.exports.pdf.notice import notice
 from quintet_client.exports.pdf.pages import displayed_frame, holds_text, settled
 from quintet_client.exports.pdf.text import FONT_NAME, numbers, text_layer
+from quintet_client.input.own_pdfs import marked
 
 _PDF_MAGIC = b"%PDF-"
-_NOTICE_PAGE_PT = (595.0, 842.0)
 
 
 def render(document: Document) -> bytes:
@@ -24,7 +28,15 @@ def render(document: Document) -> bytes:
     builder = _Builder(original_body(document))
     for page in document.pages:
         builder.add(page)
-    return builder.finished(document.name)
+    return marked(builder.finished(document.name))
+
+
+def _opened(body: bytes) -> pikepdf.Pdf:
+    try:
+        return pikepdf.Pdf.open(io.BytesIO(body))
+    except pikepdf.PasswordError as error:
+        # A copy has another size than the file that was read, and would be refused.
+        raise ExportError("its file needs a password, and `quintet export` takes none; read a copy without") from error
 
 
 class _Builder:
@@ -37,15 +49,16 @@ class _Builder:
         self._body = body
         # Viewers, and pypdfium2 with them, accept some bytes before the header.
         self._is_original = _PDF_MAGIC in body[:1024]
-        self._pdf = pikepdf.Pdf.open(io.BytesIO(body)) if self._is_original else pikepdf.Pdf.new()
+        self._pdf = _opened(body) if self._is_original else pikepdf.Pdf.new()
         self._font = GlyphlessFont()
         self._with_text: list[pikepdf.Page] = []
+        self._is_archival = not self._is_original
 
     def add(self, page: DocumentPage) -> None:
         place = self._original_page if self._is_original else self._picture
         try:
             place(page)
-        except (OSError, EOFError, IndexError):
+        except (OSError, EOFError, IndexError, PageError):
             if page.page is not None:
                 raise ExportError(f"its file has no page {page.number} that can be decoded; read it again") from None
             self._notice(page)
@@ -58,6 +71,8 @@ class _Builder:
             page.add_resource(font, Name.Font, Name(FONT_NAME))
         if not self._is_original:
             self._pdf.docinfo[Name.Title] = title
+        if self._is_archival:
+            declare(self._pdf, title)
         target = io.BytesIO()
         self._pdf.save(target, deterministic_id=True, object_stream_mode=pikepdf.ObjectStreamMode.generate)
         return target.getvalue()
@@ -70,13 +85,17 @@ class _Builder:
                 f"the image has {image.size_px[0]} x {image.size_px[1]} pixels, its result says "
                 f"{read.width_px} x {read.height_px}: it is another one now; read it again"
             )
+        target = self._painted(image)
+        if read is not None:
+            self._overlay(target, read, image.to_points)
+
+    def _painted(self, image: PageImage) -> pikepdf.Page:
+        """Append a page that shows an image."""
         target = self._pdf.add_blank_page(page_size=image.size_pt)
         target.Resources = Dictionary(XObject=Dictionary({"/Image": image.add_to(self._pdf)}))
         target.Contents = self._pdf.make_stream(f"q {numbers(image.paint.shorthand)} cm /Image Do Q".encode())
-        if read is not None:
-            width_pt, height_pt = image.size_pt
-            to_points = Matrix(width_pt / read.width_px, 0, 0, -height_pt / read.height_px, 0, height_pt)
-            self._overlay(target, read, to_points)
+        self._is_archival &= not image.samples.is_ink  # its colours are not those of sRGB, which PDF/A would have said
+        return target
 
     def _original_page(self, page: DocumentPage) -> None:
         """Add the text to a page of the original; one that has its text already stays as it is."""
@@ -92,10 +111,5 @@ class _Builder:
 
     def _notice(self, page: DocumentPage) -> None:
         """Append a page that says why there is none: a failure is never a blank page."""
-        target = self._pdf.add_blank_page(page_size=_NOTICE_PAGE_PT)
-        helvetica = Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name.Helvetica)
-        target.Resources = Dictionary(Font=Dictionary({"/Notice": helvetica}))
-        text = pikepdf.unparse_content_stream(
-            [([pikepdf.String(f"Page {page.number} was not read: {page.code}")], pikepdf.Operator("Tj"))]
-        )
-        target.Contents = self._pdf.make_stream(b"BT /Notice 12 Tf 72 720 Td " + text + b" ET")
+        image, said = notice(f"Page {page.number} was not read: {page.code}")
+        self._overlay(self._painted(image), said, image.to_points)
