@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -46,7 +47,8 @@ def pack(archive: Path, chain: str = DEFAULT_CHAIN, *, networks: Path, model_con
     with tempfile.TemporaryDirectory(prefix="quintet-archive-") as scratch:
         staged, config = Path(scratch) / "extra", Path(scratch) / "model-config.yaml"
         configured = _configuration(chain_class, model_config)
-        config.write_text(_with_own(configured, networks / OWN_SOURCES / MODEL_CONFIG.name), encoding="utf-8")
+        own = networks / OWN_SOURCES / MODEL_CONFIG.name
+        config.write_text(_with_own(configured, own, chain_class) if own.exists() else configured, encoding="utf-8")
         _stage(staged, chain_class, NetworkStore.of(networks, sources_of(chain)))
         (staged / CONTENTS).write_text(json.dumps(contents(chain, networks)))
         # The archiver deletes $TMPDIR/<model name> without asking, so it gets a TMPDIR of its own.
@@ -123,14 +125,12 @@ def _configuration(chain: type[Chain], given: Path | None) -> str:
     return yaml.safe_dump({**config, "handler": {"chain": name, **kept}}, sort_keys=False)
 
 
-def _with_own(configuration: str, own: Path) -> str:
+def _with_own(configuration: str, own: Path, chain: type[Chain]) -> str:
     """A configuration with the keys that the user's file changes; those of `handler` one by one.
 
     Raises:
-        SettingsError: the file is no YAML, no mapping, or names a chain: which one is packed is said elsewhere.
+        SettingsError: the file is no YAML, has no settings of the chain, or a wrong one.
     """
-    if not own.exists():
-        return configuration
     usual = yaml.safe_load(configuration)
     try:
         changed = yaml.safe_load(own.read_text(encoding="utf-8")) or {}
@@ -139,4 +139,20 @@ def _with_own(configuration: str, own: Path) -> str:
     handler = changed.get("handler") or {} if isinstance(changed, dict) else None
     if not isinstance(handler, dict) or "chain" in handler:
         raise SettingsError(f"{own} has to hold settings under `handler:`, without `chain`")
-    return yaml.safe_dump({**usual, **changed, "handler": {**usual["handler"], **handler}}, sort_keys=False)
+    options = {**usual["handler"], **handler}
+    _check({key: value for key, value in options.items() if key != "chain"}, own, chain)
+    return yaml.safe_dump({**usual, **changed, "handler": options}, sort_keys=False)
+
+
+def _check(options: dict[str, Any], own: Path, chain: type[Chain]) -> None:
+    """Refuse here what would stop the service's start, minutes later: what the frame or a chain of images would not take.
+
+    Raises:
+        SettingsError: a setting is unknown or out of range.
+    """
+    try:
+        FrameSettings.taken_from(options, {})
+        if (settings := getattr(chain, "settings", None)) is not None:
+            settings.from_options(options)
+    except SettingsError as error:
+        raise SettingsError(f"{own}: {error}") from error

@@ -8,6 +8,7 @@ from quintet.errors import SettingsError
 from quintet.operations import archive, models
 from quintet.operations import service as torchserve
 from quintet.operations.names import model_name, store_of
+from quintet.pages.chain import PageChain
 
 
 @pytest.mark.parametrize(
@@ -61,13 +62,17 @@ def test_the_users_settings_are_packed_in_place_of_the_usual_ones(tmp_path) -> N
     (tmp_path / "sources").mkdir()
     (tmp_path / "sources" / "model-config.yaml").write_text("responseTimeout: 60\nhandler: {scripts: [latin]}\n")
     usual = yaml.safe_load(archive.MODEL_CONFIG.read_text())
-    own = archive._with_own(archive.MODEL_CONFIG.read_text(), tmp_path / "sources" / "model-config.yaml")
+    own = archive._with_own(archive.MODEL_CONFIG.read_text(), tmp_path / "sources" / "model-config.yaml", PageChain)
     expected = {**usual, "responseTimeout": 60, "handler": {**usual["handler"], "scripts": ["latin"]}}
     assert yaml.safe_load(own) == expected
 
 
-@pytest.mark.parametrize("text", ["[1]", "handler: 3", "handler: {chain: 'a:B'}", "a: b: c", "\x00"])
+NO_SETTINGS = ("[1]", "handler: 3", "handler: {chain: 'a:B'}", "a: b: c", "\x00")
+WRONG_SETTINGS = ("text_treshold: 0.1", "box_threshold: 7", "pages_at_once: 0")
+
+
+@pytest.mark.parametrize("text", [*NO_SETTINGS, *(f"handler: {{{setting}}}" for setting in WRONG_SETTINGS)])
 def test_settings_of_the_user_that_are_none_are_refused_by_the_name_of_their_file(tmp_path, text) -> None:
     (tmp_path / "own.yaml").write_text(text)
     with pytest.raises(SettingsError, match=r"own\.yaml"):
-        archive._with_own(archive.MODEL_CONFIG.read_text(), tmp_path / "own.yaml")
+        archive._with_own(archive.MODEL_CONFIG.read_text(), tmp_path / "own.yaml", PageChain)
