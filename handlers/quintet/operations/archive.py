@@ -145,7 +145,7 @@ def _with_own(configuration: str, own: Path, chain: type[Chain]) -> str:
 
 
 def _check(options: dict[str, Any], own: Path, chain: type[Chain]) -> None:
-    """Refuse here what would stop the service's start, minutes later: what the frame or a chain of images would not take.
+    """Refuse here what would stop the start of the service minutes later: what frame or chain would not take.
 
     Raises:
         SettingsError: a setting is unknown or out of range.
