@@ -18,12 +18,14 @@ from pathlib import Path
 
 import psutil
 
+from tests.chaos.stage import wait_until
 from tests.conftest import ROOT
 
 # Where pip and uv find packages is this machine's affair.
 OF_INDEXES = re.compile(r"PIP_|UV_(?!LINK|CACHE)|SSL_|REQUESTS_CA|HTTPS?_PROXY|NO_PROXY", re.IGNORECASE)
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-HIDDEN = sorted({"/root", "/home", "/tmp", f"/{ROOT.parts[1]}"})
+# Homes, the tree, and a Java of this machine, which images of Python have not.
+HIDDEN = [path for path in ("/root", "/home", "/tmp", f"/{ROOT.parts[1]}", "/usr/lib/jvm") if Path(path).exists()]
 # Links instead of copies of 6 GB.
 FASTER = {"UV_LINK_MODE": "symlink", "UV_COMPILE_BYTECODE": "0"}
 _CACHE = "/var/cache/uv"  # where those links lead
@@ -90,7 +92,7 @@ class Stage:
 
     def run(self, command: str) -> None:
         """RUN: as root, with the machine's network."""
-        mounts = re.findall(r"--mount=type=cache,target=(\S+)", command)
+        mounts = {_CACHE, *re.findall(r"--mount=type=cache,target=(\S+)", command)}
         caches = [f'mkdir -p "$AT{at}"; mount --bind {shlex.quote(str(self.cache))} "$AT{at}"' for at in mounts]
         given = {**self.arguments, **self.environment, **FASTER}
         given |= {name: value for name, value in os.environ.items() if OF_INDEXES.match(name)}
@@ -143,11 +145,13 @@ def build(dockerfile: Path, folder: Path, cache: Path, **arguments: str) -> Stag
     stages: dict[str, Stage] = {}
     stage = Stage(Layer(folder / "none"), cache, {})
     defaults: dict[str, str] = {}
+    base: Path | None = None
     for word, text in steps_of(dockerfile.read_text("utf-8")):
         if word == "FROM":
             _, _, name = text.partition(" AS ")
+            base = base or _python_image(folder / "python", cache)
             stage = stages[name] = Stage(Layer(folder / f"stage-{len(stages)}"), cache, {})
-            _python_image(stage)
+            subprocess.run(["cp", "-a", f"{base}/.", stage.layer.root], check=True)
         elif word == "ARG":
             name, _, value = text.partition("=")
             (stage.arguments if stages else defaults)[name] = arguments.get(name, value)
@@ -167,11 +171,22 @@ def build(dockerfile: Path, folder: Path, cache: Path, **arguments: str) -> Stag
     return stage
 
 
-def _python_image(stage: Stage) -> None:
-    """`python` and `pip` where the image of Python has them."""
-    base = Path(sys.base_prefix, "bin", "python3")
-    if base.parent != Path("/usr/local/bin"):
-        stage.run(f"{base} -m venv /usr/local")
+def _python_image(folder: Path, cache: Path) -> Path:
+    """What the image of Python adds: `python` and `pip` in /usr/local."""
+    stage = Stage(Layer(folder), cache, {})
+    prefix, local = Path(sys.base_prefix), stage.layer.inside("/usr/local")
+    if any(prefix.is_relative_to(hidden) for hidden in HIDDEN):
+        left_out = shutil.ignore_patterns("test", "site-packages", "__pycache__", "*.a")
+        name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        shutil.copytree(prefix / "lib", local / "lib", ignore=left_out, symlinks=True)
+        (local / "bin").mkdir()
+        shutil.copy2(prefix / "bin" / name, local / "bin")
+        for link in ("python", "python3"):
+            (local / "bin" / link).symlink_to(name)
+        stage.run("ldconfig && python -m ensurepip --default-pip")
+    elif prefix != Path("/usr/local"):
+        stage.run(f"{prefix}/bin/python3 -m venv /usr/local")
+    return stage.layer.root
 
 
 @dataclass
@@ -205,6 +220,7 @@ class Container:
             ["unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child", "bash", "-ec", script],
             env=self.image.layer.environment,
         )
+        wait_until(lambda: psutil.Process(self.process.pid).children() or self.process.poll() is not None)
 
     def _as_user(self) -> list[str]:
         user, group = self.image.told["USER"].split(":")

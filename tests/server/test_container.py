@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.chaos.stage import wait_until
 from tests.conftest import ROOT
 from tests.server.dockerfile import Container, Stage, build, can_mount
 
@@ -59,9 +60,12 @@ def container(image: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     os.chown(folder / "state", user, user)
     (folder / "state").chmod(0o700)
     running = Container(image, folder / "state", {TOKEN: token})
-    start(running)
-    yield running
-    running.process.kill()
+    try:
+        start(running)
+        yield running
+    finally:
+        running.process.kill()
+        running.process.wait()
 
 
 def start(container: Container) -> None:
@@ -122,6 +126,8 @@ def test_it_is_the_images_user_without_capabilities_and_writes_below_its_state_a
 
 def test_a_killed_container_starts_again_with_what_it_left_and_stops_when_told(container: Container) -> None:
     own = (container.state / "serve" / "key_file.json").read_text()
+    # Says that the process 1 is a service, as which the next one finds itself.
+    wait_until((container.state / "serve" / "service.json").exists)
     container.first().kill()
     container.process.wait(60)
     start(container)

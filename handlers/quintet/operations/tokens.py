@@ -47,7 +47,7 @@ class _Followed:
 
     def value(self) -> str:
         # Being written just now, or gone: what was there before is as good.
-        with contextlib.suppress(OSError, ValueError, SettingsError):
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, SettingsError):
             if (written_ns := self._file.stat().st_mtime_ns) != self._written_ns:
                 self._value, self._written_ns = self._read(self._file), written_ns
         return self._value

@@ -46,6 +46,7 @@ def test_without_a_given_token_and_before_torchserve_has_a_key_nothing_lets_in(t
 def test_what_is_written_anew_counts_at_once_and_what_is_torn_or_gone_does_not(files):
     key_file, given = files
     tokens = Tokens(key_file, given)
+    assert tokens.let_in(f"Bearer {GIVEN}".encode())
     for text in (keys("Next")[:20], "{}", "[]"):
         write(key_file, text)
         assert tokens.own() == OWN
