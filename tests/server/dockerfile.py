@@ -1,7 +1,7 @@
 """A Dockerfile without an engine: its steps in roots of their own, and what it starts in namespaces as a container has.
 
-A root is this machine's, read through an overlay that takes what is written; homes and the tree are hidden. What runs in
-the end has its own processes and network, a read-only root, the image's user and no capabilities.
+A root is this machine's, read through an overlay that takes what is written; homes and the tree are hidden. What runs
+in the end has its own processes and network, a read-only root, the image's user and no capabilities.
 """
 
 from __future__ import annotations
@@ -238,7 +238,12 @@ class Container:
         """Run a command inside, as its user."""
         enter = ["nsenter", f"--target={self.first().pid}", "--mount", "--pid", "--net", "--ipc", "--root", "--wd=/"]
         return subprocess.run(
-            [*enter, *self._as_user(), *words], env={"PATH": PATH}, capture_output=True, text=True, timeout=120, check=False
+            [*enter, *self._as_user(), *words],
+            env={"PATH": PATH},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
 
     def health(self) -> subprocess.CompletedProcess[str]:

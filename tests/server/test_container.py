@@ -121,7 +121,7 @@ def test_it_is_the_images_user_without_capabilities_and_writes_below_its_state_a
     assert "\nCapBnd:\t0000000000000000\n" in status
     for path in ("/opt/quintet/x", "/etc/x", "/usr/x"):
         assert "Read-only file system" in container.run("touch", path).stderr
-    assert {path.name for path in container.state.iterdir()} <= {"serve", ".triton"}
+    assert (container.state / "serve" / "logs").is_dir()
 
 
 def test_a_killed_container_starts_again_with_what_it_left_and_stops_when_told(container: Container) -> None:

@@ -106,9 +106,7 @@ def test_health_passes_and_only_posts_reach_the_model(proxy: Proxy, echo: torchs
 
 
 @pytest.mark.parametrize("field", ["file", "body", "data"])
-def test_a_page_in_a_form_arrives_as_one_that_is_the_body(
-    proxy: Proxy, echo: torchserve.Service, field: str
-) -> None:
+def test_a_page_in_a_form_arrives_as_one_that_is_the_body(proxy: Proxy, echo: torchserve.Service, field: str) -> None:
     plain = send(proxy, echo, "POST", "/predictions/quintet", data=PAGE).json()
     form, content_type = requests.models.RequestEncodingMixin._encode_files({field: ("page.png", PAGE)}, {})
     headers = {"Content-Type": content_type}

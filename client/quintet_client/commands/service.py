@@ -33,7 +33,11 @@ def add_serve(commands: Subparsers) -> None:
     _add_chain_and_store(parser)
     add = parser.add_argument
     add("--port", type=int, metavar="N", help="of pages; the four above are taken too (default: 8080)")
-    add("--host", metavar="IP", help="where pages and metrics are listened for: 0.0.0.0 is everywhere (default: 127.0.0.1)")
+    add(
+        "--host",
+        metavar="IP",
+        help="where pages and metrics are listened for: 0.0.0.0 is everywhere (default: 127.0.0.1)",
+    )
     add("--token-file", type=Path, metavar="FILE", help="a token of yours that pages may come with (default: none)")
     add("--device", choices=("auto", "cpu", "cuda"), help="where the networks run (default: as the archive says, auto)")
     add("--workers", type=int, metavar="N", help="processes a chain, each with its networks (default: 1)")

@@ -28,7 +28,7 @@ def folders(tmp_path, monkeypatch):
         (["serve", "--port", "65532"], "five ports from 65532 on are asked for: give a number from 1 to 65531"),
         (["serve", "--port", "0"], "five ports from 0 on"),
         (["serve", "--workers", "0"], "0 workers are asked for: give 1 or more"),
-        (["serve", "--host", "localhost"], "'localhost' is no IP address: give one of this machine, or 0.0.0.0 for all"),
+        (["serve", "--host", "localhost"], "'localhost' is no IP address: give one of this machine"),
         (["serve", "--token-file", "nowhere"], "no token in nowhere"),
         (["serve", "--chain", "../zoo"], "'../zoo' is no name for a chain"),
         (["serve", "--chain", "nosuch"], "there is no chain 'nosuch'"),
@@ -88,7 +88,8 @@ def test_a_host_is_of_pages_and_metrics_alone(host, port, listened, reached, tmp
     assert properties["management_address"] == f"http://127.0.0.1:{(port or 8080) + 1}"
     front_end = FrontEnd(tmp_path, tmp_path, ["quintet"], properties)
     assert front_end.urls["inference"] == reached
-    assert [door.address for door in front_end.doors(dict)] == [properties[f"{name}_address"] for name in front_end.urls]
+    listens = [door.address for door in front_end.doors(dict)]
+    assert listens == [properties[f"{name}_address"] for name in front_end.urls]
     assert "grpc_inference_address=127.0.0.1\n" in front_end._configuration
 
 

@@ -1,4 +1,4 @@
-"""The container, the manifests and the unit of docs/examples: what linters and schemas say, and what belongs together."""
+"""The container, the manifests and the unit of docs/examples: what linters and schemas say, what belongs together."""
 
 from __future__ import annotations
 
@@ -57,9 +57,7 @@ def systemd(file: Path) -> None:
         pytest.skip("systemd-analyze is not installed: apt-get install systemd")
     there = file.with_name("verified.service")
     there.write_text(file.read_text("utf-8").replace("/opt/quintet/.venv/bin", str(BIN)))
-    done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", there], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", there], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -113,8 +111,9 @@ def test_all_commands_are_ones_that_there_are_and_stay_in_the_foreground_where_t
     for probe in ("startupProbe", "readinessProbe"):
         asked = command_parser().parse_args(pod[probe]["exec"]["command"][1:])
         assert asked.timeout_s < pod[probe]["timeoutSeconds"]
-    check = json.loads(steps()["HEALTHCHECK"].partition(" CMD ")[2])
-    assert command_parser().parse_args(check[1:]).timeout_s < int(re.search(r"--timeout=(\d+)s", steps()["HEALTHCHECK"])[1])
+    flags, _, check = steps()["HEALTHCHECK"].partition(" CMD ")
+    asked = command_parser().parse_args(json.loads(check)[1:])
+    assert asked.timeout_s < int(re.search(r"--timeout=(\d+)s", flags)[1])
 
 
 def test_who_stops_or_starts_it_waits_as_long_as_that_may_take() -> None:
