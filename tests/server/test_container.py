@@ -64,8 +64,7 @@ def container(image: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         start(running)
         yield running
     finally:
-        running.process.kill()
-        running.process.wait()
+        running.kill()
 
 
 def start(container: Container) -> None:
@@ -128,8 +127,7 @@ def test_a_killed_container_starts_again_with_what_it_left_and_stops_when_told(c
     own = (container.state / "serve" / "key_file.json").read_text()
     # Says that the process 1 is a service, as which the next one finds itself.
     wait_until((container.state / "serve" / "service.json").exists)
-    container.first().kill()
-    container.process.wait(60)
+    container.kill()
     start(container)
     assert (container.state / "serve" / "key_file.json").read_text() != own
     family = psutil.Process(container.process.pid).children(recursive=True)

@@ -206,3 +206,19 @@ def test_the_image_is_built_from_the_files_that_a_wheel_needs_and_no_others() ->
     assert "*" in ignored
     assert all((ROOT / name).exists() for name in taken)
     assert not taken & {"model_store", "build", ".git", "tests", "docs"}
+
+
+def test_what_is_installed_by_hash_without_cuda_is_all_of_the_lock_but_torch_and_its_libraries(tmp_path: Path) -> None:
+    """The step for TORCH=cpu, whose filter runs here; CPU builds of torch are in no lock."""
+    step = next(text for word, text in steps_of(DOCKERFILE.read_text("utf-8")) if word == "RUN" and "awk" in text)
+    lock = ROOT / "requirements" / "serve.lock"
+    rest = subprocess.run(
+        ["awk", re.search(r"awk '([^']+)'", step)[1], lock], check=True, capture_output=True, text=True
+    ).stdout
+    blocks = [re.findall(r"^[a-z][^\n]*\n(?: [^\n]*\n)+", text, re.MULTILINE) for text in (lock.read_text(), rest)]
+    assert set(blocks[1]) < set(blocks[0])
+    left_out = {block.partition("==")[0] for block in set(blocks[0]) - set(blocks[1])}
+    assert {"torch", "torchvision", "triton", "nvidia-cublas", "cuda-toolkit"} <= left_out
+    assert all(re.fullmatch(r"torch|torchvision|triton|(cuda|nvidia)-.*", name) for name in left_out)
+    pinned = re.search(r"grep -oE '([^']+)'", step)[1]
+    assert len(re.findall(pinned, lock.read_text(), re.MULTILINE)) == 2
