@@ -41,8 +41,8 @@ def without_torch(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def echo_service(folder: Path, torchserve_options=None, environment=None, **options):
-    """Run it on free ports, with more in its environment; see `pack_echo`."""
+def echo_service(folder: Path, torchserve_options=None, environment=None, token_file=None, **options):
+    """Run it on free ports, with more in its environment or a token of its own; see `pack_echo`."""
     store = folder / "store"
     store.mkdir(parents=True)
     pack_echo(store, torchserve_options, **options)
@@ -51,6 +51,7 @@ def echo_service(folder: Path, torchserve_options=None, environment=None, **opti
         properties=loopback_properties(),
         model_store=store,
         environment={**without_torch(folder), **(environment or {})},
+        token_file=token_file,
     )
     try:
         yield running

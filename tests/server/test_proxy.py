@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.skipif(NGINX is None, reason="nginx is not installed: apt-get install nginx-light"),
 ]
 SILENCE_S = 2
+PAGE = bytes(range(256)) * 20
 
 
 @pytest.fixture(scope="module")
@@ -104,13 +105,19 @@ def test_health_passes_and_only_posts_reach_the_model(proxy: Proxy, echo: torchs
     )
 
 
-def test_multipart_and_forms_are_refused_before_torchserve_parses_them(proxy: Proxy, echo: torchserve.Service) -> None:
-    before = requests_seen(echo)
-    headers = {"Content-Type": "Multipart/form-data; boundary=x"}
-    assert send(proxy, echo, "POST", "/predictions/quintet", data=b"--x", headers=headers).status_code == 415
+@pytest.mark.parametrize("field", ["file", "body", "data"])
+def test_a_page_in_a_form_arrives_as_one_that_is_the_body(proxy: Proxy, echo: torchserve.Service, field: str) -> None:
+    plain = send(proxy, echo, "POST", "/predictions/quintet", data=PAGE).json()
+    form, content_type = requests.models.RequestEncodingMixin._encode_files({field: ("page.png", PAGE)}, {})
+    headers = {"Content-Type": content_type}
+    sent = send(proxy, echo, "POST", "/predictions/quintet", data=form, headers=headers)
+    assert (sent.status_code, sent.json()["crc"]) == (200, plain["crc"])
+
+
+def test_what_curl_calls_a_form_arrives_as_bytes(proxy: Proxy, echo: torchserve.Service) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    assert send(proxy, echo, "POST", "/predictions/quintet", data=b"a=b", headers=headers).status_code == 415
-    assert requests_seen(echo) == before
+    sent = send(proxy, echo, "POST", "/predictions/quintet", data=PAGE, headers=headers)
+    assert sent.json()["bytes"] == len(PAGE)
 
 
 def test_a_body_that_is_too_long_is_refused_by_its_header(proxy: Proxy) -> None:

@@ -33,6 +33,12 @@ def add_serve(commands: Subparsers) -> None:
     _add_chain_and_store(parser)
     add = parser.add_argument
     add("--port", type=int, metavar="N", help="of pages; the four above are taken too (default: 8080)")
+    add(
+        "--host",
+        metavar="IP",
+        help="where pages and metrics are listened for: 0.0.0.0 is everywhere (default: 127.0.0.1)",
+    )
+    add("--token-file", type=Path, metavar="FILE", help="a token of yours that pages may come with (default: none)")
     add("--device", choices=("auto", "cpu", "cuda"), help="where the networks run (default: as the archive says, auto)")
     add("--workers", type=int, metavar="N", help="processes a chain, each with its networks (default: 1)")
     add("--foreground", action="store_true", help="stay until a signal ends it, for a terminal or systemd")
@@ -70,7 +76,10 @@ def _serve(options: argparse.Namespace) -> int:
     with _service_side("serve"):
         from quintet.operations import commands, locations  # noqa: PLC0415 - what the light install has not
 
-        asked = commands.ServeOptions(options.port, options.workers, options.device, options.foreground)
+        asked = commands.ServeOptions(
+            port=options.port, workers=options.workers, device=options.device, foreground=options.foreground,
+            host=options.host, token_file=options.token_file,
+        )  # fmt: skip
         commands.serve(_chains(options), options.model_store or locations.model_store(), asked)
     return ExitCode.OK
 

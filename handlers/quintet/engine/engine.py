@@ -5,7 +5,6 @@ for, in PyTorch. Both sit behind one callable: tensors in, tensors out, on `Engi
 of a stage: in turn on CUDA, one a core on a CPU.
 """
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from quintet.engine.calls import QUARTERS, Parts, plan_calls
+from quintet.engine.cores import usable_cores
 from quintet.engine.cuda_graphs import Recorder
 from quintet.engine.few_shapes import FewShapes, ItemShape
 from quintet.engine.networks import Network, OpenVino, Shrink, Shrinking, as_they_are, torch_network
@@ -74,7 +74,7 @@ class Engine:
         if self.device.type == "cuda" and self.dtype == torch.float32:
             # Otherwise convolutions round their inputs to the 10 bits of TF32. The flags are the process's.
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-        self.threads = settings.threads or len(os.sched_getaffinity(0))
+        self.threads = settings.threads or usable_cores()
         self.host_copies = 0
         self.waits = 0
         self._workers = _one_threaded_workers(self.threads) if self.device.type == "cpu" else None

@@ -11,6 +11,7 @@ from quintet.operations.contents import is_current
 from quintet.operations.front_end import java, properties_for
 from quintet.operations.locations import run_folder
 from quintet.operations.names import model_name, store_of
+from quintet.operations.tokens import read_given
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class ServeOptions:
     workers: int | None = None
     device: str | None = None
     foreground: bool = False
+    host: str | None = None
+    token_file: Path | None = None
 
 
 def serve(chains: Sequence[str], model_store: Path, options: ServeOptions) -> None:
@@ -29,7 +32,7 @@ def serve(chains: Sequence[str], model_store: Path, options: ServeOptions) -> No
     One that serves these chains already is left alone, unless something is asked of it.
 
     Raises:
-        SettingsError: a name names no chain, or there is no such port or number of workers.
+        SettingsError: a name names no chain, there is no such address or number of workers, or no token in its file.
         WeightsError: the networks cannot be made.
         ServiceError: another service runs, or this one did not start.
     """
@@ -45,17 +48,20 @@ def serve(chains: Sequence[str], model_store: Path, options: ServeOptions) -> No
 def _start(chains: Sequence[str], model_store: Path, options: ServeOptions) -> service.Service:
     service.refuse_a_second(run_folder())
     java()
-    properties = properties_for(options.port, options.workers)
+    properties = properties_for(options.port, options.workers, options.host)
+    if options.token_file is not None:
+        read_given(options.token_file)
     environment: Mapping[str, str] = {DEVICE: options.device} if options.device else {}
     for chain in chains:
         if not is_current(model_store / f"{model_name(chain)}.mar", chain, store_of(model_store, chain)):
             sys.stderr.write(f"making in {model_store} what {chain} is served from: this takes a minute, once\n")
             sys.stderr.write(make(chain, model_store))
     if options.foreground:
-        service.become(run_folder(), chains, properties, model_store, environment)
+        service.become(run_folder(), chains, properties, model_store, environment, options.token_file)
     return service.start(
-        run_folder(), chains=chains, properties=properties, model_store=model_store, environment=environment
-    )
+        run_folder(), chains=chains, properties=properties, model_store=model_store, environment=environment,
+        token_file=options.token_file,
+    )  # fmt: skip
 
 
 def _short(path: Path) -> Path:

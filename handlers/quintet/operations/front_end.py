@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import ipaddress
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import requests
@@ -23,6 +25,7 @@ from quintet.operations.gate import ByteBudget, Door
 from quintet.operations.locations import HANDLERS, TREE
 from quintet.operations.names import DEFAULT_MODEL
 from quintet.operations.running import Service, end_family
+from quintet.operations.tokens import Tokens
 
 READY_WITHIN_S = 300
 STOPS_WITHIN_S = 60
@@ -48,6 +51,8 @@ KEEP_MEMORY = {
 }
 # On a GPU: segments of its memory that grow, since in others calls of many shapes leave holes; and 20,000 plans of
 # cuDNN's, of about 200 KiB each, in place of 10,000: shapes prepared at start have about 14,000.
+# A given token stays, so the key that stands behind it may not end with the 30 days of others: it leaves no machine.
+_TEN_YEARS_MIN = "5256000"
 _ON_CUDA = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True", "TORCH_CUDNN_V8_API_LRU_CACHE_LIMIT": "20000"}
 
 
@@ -85,8 +90,17 @@ def _size_option(vmargs: str, name: str) -> int:
 class FrontEnd:
     """TorchServe in its folder: configured, started, asked and ended, again and again."""
 
-    def __init__(self, run_dir: Path, model_store: Path, models: Sequence[str], replaced: Mapping[str, str]) -> None:
-        """Prepare; nothing runs yet. It will serve NAME.mar of the store for each model; `replaced` are other values.
+    def __init__(
+        self,
+        run_dir: Path,
+        model_store: Path,
+        models: Sequence[str],
+        replaced: Mapping[str, str],
+        token_file: Path | None = None,
+    ) -> None:
+        """Prepare; nothing runs yet. It will serve NAME.mar of the store for each model.
+
+        `replaced` are other values than those of config.properties; `token_file` holds a token that opens the gate too.
 
         Raises:
             ServiceError: a body of `max_request_size` would not fit into the memory, GPUs cannot be counted, or the
@@ -99,11 +113,15 @@ class FrontEnd:
         self._model_store = model_store
         text = _with(_configured(), replaced)
         values = _values(text)
-        self.urls = {name: values[f"{name}_address"] for name in _LISTENERS}
+        self._addresses = {name: values[f"{name}_address"] for name in _LISTENERS}
+        self.urls = {name: _reached_at(address) for name, address in self._addresses.items()}
         own = {f"{name}_address": f"unix:{self._socket(name)}" for name in _LISTENERS}
+        if token_file is not None:
+            own["token_expiration_min"] = _TEN_YEARS_MIN
         served = _served(models, json.loads(values["models"]))
         self._configuration = _with(text, {"metrics_config": str(HANDLERS / "metrics.yaml"), **served, **own})
-        self._asks_tokens = values["disable_token_authorization"] != "true"  # noqa: S105
+        asks_tokens = values["disable_token_authorization"] != "true"  # noqa: S105
+        self._tokens = Tokens(self._run_dir / "key_file.json", token_file) if asks_tokens else None
         self._largest_body = int(values["max_request_size"])
         self._budget = ByteBudget(Memory.from_options(values["vmargs"]).most_bytes_under_way)
         if self._budget.most < self._largest_body:
@@ -113,7 +131,6 @@ class FrontEnd:
             )
         self._launcher: subprocess.Popen[bytes] | None = None
         self._tmp_inode = 0
-        self._keys: tuple[int, dict[str, Any]] = (0, {})  # when the file of tokens was written, and what it holds
 
     def _socket(self, name: str) -> Path:
         return self._tmp / name
@@ -121,23 +138,13 @@ class FrontEnd:
     def doors(self, about: Callable[[], Mapping[str, Any]]) -> list[Door]:
         """What the gate listens on: one address for pages, and those for operators, who send next to nothing."""
         small = ByteBudget(16 * _LARGEST_CALL_BYTES)
-        calls = [Door(self.urls[name], self._socket(name), _LARGEST_CALL_BYTES, small) for name in _LISTENERS[1:]]
-        inference = self.urls["inference"], self._socket("inference"), self._largest_body, self._budget
-        return [Door(*inference, token=self._token, about=about), *calls]
+        calls = [Door(self._addresses[name], self._socket(name), _LARGEST_CALL_BYTES, small) for name in _LISTENERS[1:]]
+        inference = self._addresses["inference"], self._socket("inference"), self._largest_body, self._budget
+        return [Door(*inference, tokens=self._tokens, about=about), *calls]
 
     def bytes_under_way(self) -> dict[str, int]:
         """Bodies that TorchServe holds now, and the most that it may hold."""
         return {"bytes_under_way": self._budget.taken, "most_bytes_under_way": self._budget.most}
-
-    def _token(self) -> str | None:
-        """The token of pages, read again when the file has changed; None if none is asked for."""
-        if not self._asks_tokens:
-            return None
-        with contextlib.suppress(OSError, ValueError):  # being written just now: the one before is as good
-            file = self._run_dir / "key_file.json"
-            if (written := file.stat().st_mtime_ns) != self._keys[0]:
-                self._keys = (written, json.loads(file.read_text()))
-        return str(self._keys[1]["inference"]["key"]) if self._keys[1] else "\0"  # which no header can hold
 
     def start(self, service: Service) -> None:
         """Start TorchServe in a session of its own and return when it has read a page.
@@ -220,18 +227,20 @@ class FrontEnd:
                 raise ServiceError(f"{model} answered a blank page with {answer.status_code}: {answer.text[:500]}")
 
 
-def properties_for(port: int | None, workers: int | None) -> dict[str, str]:
-    """What replaces config.properties for other addresses, on five ports from `port`, and for so many workers a model.
+def properties_for(port: int | None, workers: int | None, host: str | None = None) -> dict[str, str]:
+    """What replaces config.properties.
+
+    Args:
+        port: of pages; the four above it are of the other addresses.
+        workers: so many for each model.
+        host: the IP address on which pages and metrics are listened for. Management and gRPC stay on loopback.
 
     Raises:
-        SettingsError: there are no such ports, or no workers.
+        SettingsError: there are no such ports, it is no IP address, or there are no workers.
     """
     replaced = {}
-    if port is not None:
-        if not 0 < port <= 65535 - 4:
-            raise SettingsError(f"five ports from {port} on are asked for: give a number from 1 to {65535 - 4}")
-        http = {f"{name}_address": f"http://127.0.0.1:{port + number}" for number, name in enumerate(_LISTENERS)}
-        replaced = {**http, "grpc_inference_port": str(port + 3), "grpc_management_port": str(port + 4)}
+    if port is not None or host is not None:
+        replaced = _other_addresses(port, host)
     if workers is not None:
         if workers < 1:
             raise SettingsError(f"{workers} workers are asked for: give 1 or more")
@@ -240,6 +249,32 @@ def properties_for(port: int | None, workers: int | None) -> dict[str, str]:
             settings.update(minWorkers=workers, maxWorkers=workers)
         replaced["models"] = json.dumps(models)
     return replaced
+
+
+def _other_addresses(port: int | None, host: str | None) -> dict[str, str]:
+    if port is not None and not 0 < port <= 65535 - 4:
+        raise SettingsError(f"five ports from {port} on are asked for: give a number from 1 to {65535 - 4}")
+    outside = "127.0.0.1" if host is None else _as_in_urls(host)
+    configured = _values(_configured())
+    ports = [urlsplit(configured[f"{name}_address"]).port if port is None else port + number
+             for number, name in enumerate(_LISTENERS)]  # fmt: skip
+    hosts = [outside, "127.0.0.1", outside]
+    http = {f"{name}_address": f"http://{of}:{at}" for name, of, at in zip(_LISTENERS, hosts, ports, strict=True)}
+    grpc = {} if port is None else {"grpc_inference_port": str(port + 3), "grpc_management_port": str(port + 4)}
+    return {**http, **grpc}
+
+
+def _as_in_urls(host: str) -> str:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError as error:
+        raise SettingsError(f"{host!r} is no IP address: give one of this machine, or 0.0.0.0 for all") from error
+    return f"[{address}]" if address.version == 6 else str(address)
+
+
+def _reached_at(address: str) -> str:
+    """Where this machine reaches what listens there: on loopback, if that is on all addresses."""
+    return address.replace("//0.0.0.0", "//127.0.0.1").replace("//[::]", "//[::1]")
 
 
 def _configured() -> str:

@@ -8,7 +8,6 @@ memory. Bodies pass through in pieces; none is held here.
 """
 
 import asyncio
-import hmac
 import json
 import logging
 import socket
@@ -16,7 +15,7 @@ import threading
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -24,6 +23,7 @@ from urllib.parse import urlsplit
 import h11
 
 from quintet.errors import HTTP_STATUS, Code
+from quintet.operations.tokens import Tokens
 
 # Connections of one address. Each has two pieces in its buffers at most: 1,024 of them stay below 300 MB.
 MOST_CONNECTIONS = 1024
@@ -79,7 +79,7 @@ class Door:
     upstream: Path
     largest_body: int  # bytes; longer ones are answered with 413
     budget: ByteBudget
-    token: Callable[[], str | None] = field(default=lambda: None)  # without it no body is let in; None: all are
+    tokens: Tokens | None = None  # without one of them no body is let in; None: all are
     about: Callable[[], Mapping[str, Any]] | None = None  # what GET /service tells here
 
 
@@ -123,7 +123,10 @@ class Gate:
 
 def _listen(address: str) -> socket.socket:
     parts = urlsplit(address)
-    listening = socket.create_server((parts.hostname or "127.0.0.1", parts.port or 80), backlog=MOST_CONNECTIONS)
+    host = parts.hostname or "127.0.0.1"
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    place = host, parts.port or 80
+    listening = socket.create_server(place, family=family, backlog=MOST_CONNECTIONS, dualstack_ipv6=host == "::")
     listening.setblocking(False)
     return listening
 
@@ -206,10 +209,7 @@ class _Exchange:
         return int(self._headers.get(b"content-length", b"0"))
 
     def _has_token(self) -> bool:
-        token = self._door.token()
-        if token is None:
-            return True
-        return hmac.compare_digest(self._headers.get(b"authorization", b""), f"Bearer {token}".encode())
+        return self._door.tokens is None or self._door.tokens.let_in(self._headers.get(b"authorization", b""))
 
     async def _pass(self, *, allowed: bool) -> None:
         """Have TorchServe answer what is allowed; while it starts nobody knows what that will be."""
@@ -235,6 +235,9 @@ class _Exchange:
     async def _pass_request(self, upstream: _Peer) -> None:
         kept = [pair for pair in self._request.headers.raw_items() if pair[0].lower() not in _HOP_BY_HOP]
         kept = [(name, _BYTES if _is_form(name, value) else value) for name, value in kept]
+        if self._door.tokens is not None:  # with its own, since it takes no other
+            kept = [pair for pair in kept if pair[0].lower() != b"authorization"]
+            kept += [(b"Authorization", f"Bearer {own}".encode())] if (own := self._door.tokens.own()) else []
         if b"host" not in self._headers:
             kept.append((b"Host", b"localhost"))
         await upstream.send(h11.Request(method=self._request.method, target=self._request.target, headers=kept))

@@ -21,6 +21,7 @@ from quintet.operations.locations import model_store as default_model_store
 from quintet.operations.names import DEFAULT_CHAIN, model_name
 from quintet.operations.running import DRAINS_WITHIN_S, Service, drain, end_family, find, is_running
 from quintet.operations.supervisor import Supervisor
+from quintet.operations.tokens import read_given
 
 __all__ = ["Service", "ServiceError", "become", "drain", "find", "refuse_a_second", "start", "stop", "verify_archive"]
 
@@ -32,11 +33,13 @@ def start(
     properties: Mapping[str, str] | None = None,
     model_store: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    token_file: Path | None = None,
 ) -> Service:
     """Start the service in the background and return when it reads; one at a time runs in a folder.
 
     `chains` are served side by side, each out of its archive in `model_store`, the usual one if none is given.
     `properties` replace keys of config.properties, such as addresses; `environment` is added to the service's.
+    The token in `token_file` opens the gate beside TorchServe's own.
 
     Raises:
         SettingsError: a name names no chain, or two chains would be served under the same name.
@@ -48,7 +51,7 @@ def start(
     _verify_archives(chains, model_store)
     log = run_dir / "logs" / "supervisor.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = _command(run_dir, chains, properties or {}, model_store)
+    command = _command(run_dir, chains, properties or {}, model_store, token_file)
     words = (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     pid = os.posix_spawn(
         sys.executable, command, {**os.environ, **(environment or {})},
@@ -71,15 +74,19 @@ def become(
     properties: Mapping[str, str],
     model_store: Path,
     environment: Mapping[str, str],
+    token_file: Path | None = None,
 ) -> NoReturn:
     """Be the service in place of this program, for a terminal or for systemd; arguments as of `start`."""
     os.execve(  # noqa: S606 - our own words
-        sys.executable, _command(run_dir, chains, properties, model_store), {**os.environ, **environment}
+        sys.executable, _command(run_dir, chains, properties, model_store, token_file), {**os.environ, **environment}
     )
 
 
-def _command(run_dir: Path, chains: Sequence[str], properties: Mapping[str, str], model_store: Path) -> list[str]:
+def _command(
+    run_dir: Path, chains: Sequence[str], properties: Mapping[str, str], model_store: Path, token_file: Path | None
+) -> list[str]:
     served = [word for chain in chains for word in ("--chain", chain)]
+    served += ["--token-file", str(token_file.absolute())] if token_file else []
     replaced = [f"{key}={value}" for key, value in properties.items()]
     return [
         *(sys.executable, "-m", "quintet.operations.service", *served),
@@ -87,23 +94,33 @@ def _command(run_dir: Path, chains: Sequence[str], properties: Mapping[str, str]
     ]
 
 
-def run(run_dir: Path, model_store: Path, chains: Sequence[str], properties: Mapping[str, str]) -> None:
+def run(
+    run_dir: Path,
+    model_store: Path,
+    chains: Sequence[str],
+    properties: Mapping[str, str],
+    token_file: Path | None = None,
+) -> None:
     """Be the service, until a signal ends it.
 
     Raises:
         ServiceError: as `start`, or it cannot go on.
+        SettingsError: the token file holds no token.
         OSError: an address is taken.
     """
     refuse_a_second(run_dir)
     models = _verify_archives(chains, model_store)
-    front_end = FrontEnd(run_dir, model_store, models, properties)
+    if token_file is not None:
+        read_given(token_file)
+    front_end = FrontEnd(run_dir, model_store, models, properties, token_file)
     urls = {f"{name}_url": url for name, url in front_end.urls.items()}
     Supervisor(front_end, Service(os.getpid(), run_dir, models=models, **urls)).run()
 
 
 def refuse_a_second(run_dir: Path) -> None:
     """Raise ServiceError if a service runs in the folder."""
-    if (running := find(run_dir)) is not None:
+    # The pid of this process is that of its predecessor in a container that was started again.
+    if (running := find(run_dir)) is not None and running.pid != os.getpid():
         served = " and ".join(running.models)
         raise ServiceError(f"a service of {served} runs already with pid {running.pid}: stop it first (quintet stop)")
 
@@ -150,11 +167,13 @@ def main() -> int:
     parser.add_argument("model_store", type=Path)
     parser.add_argument("properties", nargs="*", metavar="key=value", help="instead of those of config.properties")
     parser.add_argument("--chain", action="append", required=True, help="its name, or module:Class; may be repeated")
+    parser.add_argument("--token-file", type=Path, help="a token that lets pages in beside TorchServe's own")
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(message)s")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        run(options.run_dir, options.model_store, options.chain, dict(one.split("=", 1) for one in options.properties))
+        properties = dict(one.split("=", 1) for one in options.properties)
+        run(options.run_dir, options.model_store, options.chain, properties, options.token_file)
     except (ServiceError, SettingsError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

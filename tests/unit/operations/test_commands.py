@@ -1,6 +1,8 @@
 """`quintet serve`, `quintet stop` and `quintet models` before anything runs: what they refuse, and in which words."""
 
+import dataclasses
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 from quintet.errors import ServiceError
 from quintet.frame.settings import FrameSettings
+from quintet.operations import service
 from quintet.operations.front_end import FrontEnd, properties_for
 from quintet_client.cli import main
 
@@ -25,6 +28,8 @@ def folders(tmp_path, monkeypatch):
         (["serve", "--port", "65532"], "five ports from 65532 on are asked for: give a number from 1 to 65531"),
         (["serve", "--port", "0"], "five ports from 0 on"),
         (["serve", "--workers", "0"], "0 workers are asked for: give 1 or more"),
+        (["serve", "--host", "localhost"], "'localhost' is no IP address: give one of this machine"),
+        (["serve", "--token-file", "nowhere"], "no token in nowhere"),
         (["serve", "--chain", "../zoo"], "'../zoo' is no name for a chain"),
         (["serve", "--chain", "nosuch"], "there is no chain 'nosuch'"),
         (["models", "--chain", "nosuch"], "there is no chain 'nosuch'"),
@@ -65,6 +70,36 @@ def test_a_port_moves_all_five_addresses_and_workers_are_those_of_each_model(tmp
     assert (properties["grpc_inference_port"], properties["grpc_management_port"]) == ("9003", "9004")
     served = json.loads(re.search(r"^models=(.*)$", front_end._configuration, re.MULTILINE)[1])
     assert [(model["1.0"]["minWorkers"], model["1.0"]["maxWorkers"]) for model in served.values()] == [(3, 3), (3, 3)]
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "listened", "reached"),
+    [
+        ("0.0.0.0", None, "http://0.0.0.0:8080", "http://127.0.0.1:8080"),
+        ("0.0.0.0", 9000, "http://0.0.0.0:9000", "http://127.0.0.1:9000"),
+        ("::", None, "http://[::]:8080", "http://[::1]:8080"),
+        ("10.0.0.7", None, "http://10.0.0.7:8080", "http://10.0.0.7:8080"),
+    ],
+)
+def test_a_host_is_of_pages_and_metrics_alone(host, port, listened, reached, tmp_path):
+    properties = properties_for(port, None, host)
+    assert properties["inference_address"] == listened
+    assert properties["metrics_address"] == listened[:-1] + "2"
+    assert properties["management_address"] == f"http://127.0.0.1:{(port or 8080) + 1}"
+    front_end = FrontEnd(tmp_path, tmp_path, ["quintet"], properties)
+    assert front_end.urls["inference"] == reached
+    listens = [door.address for door in front_end.doors(dict)]
+    assert listens == [properties[f"{name}_address"] for name in front_end.urls]
+    assert "grpc_inference_address=127.0.0.1\n" in front_end._configuration
+
+
+def test_a_service_of_the_pid_that_this_process_has_ran_in_the_container_before(tmp_path, monkeypatch):
+    before = service.Service(os.getpid(), tmp_path, *["http://127.0.0.1:1"] * 3, models=("quintet",))
+    monkeypatch.setattr(service, "find", lambda _: before)
+    service.refuse_a_second(tmp_path)
+    monkeypatch.setattr(service, "find", lambda _: dataclasses.replace(before, pid=os.getppid()))
+    with pytest.raises(ServiceError, match="stop it first"):
+        service.refuse_a_second(tmp_path)
 
 
 def test_a_folder_whose_sockets_would_have_too_long_names_is_refused_with_the_remedy(tmp_path):

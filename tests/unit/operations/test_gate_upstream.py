@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 import requests
@@ -32,6 +33,15 @@ def test_an_answer_that_is_no_http_is_a_broken_connection(tmp_path) -> None:
 
 def test_a_whole_answer_is_passed_on(tmp_path) -> None:
     assert answered_by(tmp_path, HEAD + b"1234567890").content == b"1234567890"
+
+
+@pytest.mark.parametrize(("host", "reached"), [("[::1]", "[::1]"), ("[::]", "127.0.0.1"), ("0.0.0.0", "127.0.0.1")])
+def test_it_listens_where_it_is_told_of_either_family(tmp_path, host: str, reached: str) -> None:
+    if host.startswith("[") and not Path("/proc/net/if_inet6").exists():
+        pytest.skip("this machine has no IPv6")
+    (port,) = free_ports(1)
+    Gate([Door(f"http://{host}:{port}", tmp_path / "nothing", 100, ByteBudget(100), about=lambda: {"a": 1})])
+    assert requests.get(f"http://{reached}:{port}/service", timeout=10).json() == {"a": 1}
 
 
 def answered_by(folder, said: bytes) -> requests.Response:
