@@ -49,10 +49,10 @@ KEEP_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
     "MALLOC_TOP_PAD_": str(1 << 26),
 }
-# On a GPU: segments of its memory that grow, since in others calls of many shapes leave holes; and 20,000 plans of
-# cuDNN's, of about 200 KiB each, in place of 10,000: shapes prepared at start have about 14,000.
 # A given token stays, so the key that stands behind it may not end with the 30 days of others: it leaves no machine.
 _TEN_YEARS_MIN = "5256000"
+# On a GPU: segments of its memory that grow, since in others calls of many shapes leave holes; and 20,000 plans of
+# cuDNN's, of about 200 KiB each, in place of 10,000: shapes prepared at start have about 14,000.
 _ON_CUDA = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True", "TORCH_CUDNN_V8_API_LRU_CACHE_LIMIT": "20000"}
 
 
