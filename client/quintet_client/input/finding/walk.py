@@ -14,6 +14,7 @@ from quintet_client.input.source import SHARD_EXTENSIONS
 # What `quintet read` writes into OUTPUT, and what tells an OUTPUT from other folders.
 RESULTS = ("exports", "pages", "parts")
 LEDGER = "ledger.sqlite"
+_ACCOUNT = (LEDGER, f"{LEDGER}-shm", f"{LEDGER}-wal", "failed.jsonl", "report.json", ".lock")
 # Beside the parts of an OUTPUT of parts, whose ledger is elsewhere.
 RUNS = "runs"
 
@@ -64,7 +65,7 @@ class Walk:
                 continue
             place = place or place_of_folder(folder)
             if self._results.hold(place):
-                self._left_out.add(Reason.RESULTS, folder)
+                self._left_out.add(Reason.RESULTS, folder[self._begin :] or folder)
             else:
                 yield from self._files(entries, place)
 
@@ -73,7 +74,7 @@ class Walk:
         status = os.stat(folder)  # noqa: PTH116 - surrogate-escaped names stay plain strings here
         here = (status.st_dev, status.st_ino)
         if here in self._seen:
-            self._left_out.add(Reason.FOLDER_READ_ANYWAY, folder)
+            self._left_out.add(Reason.FOLDER_READ_ANYWAY, folder[self._begin :])
             return []
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         self._seen.add(here)
@@ -82,17 +83,18 @@ class Walk:
     def _files(self, entries: list[os.DirEntry[str]], place: str) -> Iterator[Met]:
         """Yield the files of a folder that are read, and keep its folders for later, but for a run's results."""
         names = {entry.name for entry in entries}
-        written = RESULTS if LEDGER in names or {RUNS, "parts"} <= names else ()
+        is_output = LEDGER in names or {RUNS, "parts"} <= names
         for entry in entries:
             is_folder = _is_folder(entry)
             met = Met(entry.path[self._begin :], entry.path)
-            reason = Reason.RESULTS if is_folder and entry.name in written else self._selection.hides(entry.name)
+            is_result = is_output and entry.name in (RESULTS if is_folder else _ACCOUNT)
+            reason = Reason.RESULTS if is_result else self._selection.hides(entry.name)
             if reason is None and is_folder:
                 reason = self._selection.excludes(met.relative, is_folder=True)
             elif reason is None:
                 met, reason = self._looked_at(met, entry.name)
             if reason is not None:
-                self._left_out.add(reason, entry.path)
+                self._left_out.add(reason, met.relative)
             elif not is_folder:
                 yield met
             elif entry.is_symlink():
