@@ -119,9 +119,10 @@ def receive_reply(peer: socket.socket) -> Reply:
     if length > _MOST_REPLY_BYTES:
         raise ValueError(f"a reply of {length} bytes")
     try:
-        width, height, plain, decode_bytes, decode_times, code, message, page_count, pages = json.loads(_exactly(peer, length))
+        width, height, plain, decode_bytes, times, *said = json.loads(_exactly(peer, length))
+        code, message, page_count, pages = said
         heads = {int(number): _page_head(*head) for number, head in dict(pages).items()}
-        size = (int(width), int(height), bool(plain), int(decode_bytes), int(decode_times))
+        size = (int(width), int(height), bool(plain), int(decode_bytes), int(times))
         return Reply(*size, code and Code(code), str(message), int(page_count), heads)
     except TypeError as error:
         raise ValueError("a reply of another form") from error

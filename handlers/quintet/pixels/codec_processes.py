@@ -94,7 +94,8 @@ class CodecProcesses:
         if isinstance(reply, Failure):
             return reply
         size_px = (reply.width, reply.height)
-        page = EncodedPage(body, size_px, reply.is_plain_jpeg, reply.decode_bytes, min(reply.decode_times, _MOST_TIMES))
+        times = max(1, min(reply.decode_times, _MOST_TIMES))
+        page = EncodedPage(body, size_px, reply.is_plain_jpeg, reply.decode_bytes, times)
         check_size(page.size_px, self._limits)
         if page.decode_bytes > self._budget.most:
             message = f"decoding the image takes {page.decode_bytes} bytes; allowed are {self._budget.most}"
