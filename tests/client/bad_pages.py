@@ -167,7 +167,7 @@ BODIES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "palette PNG with transparency": ("palette.png", on_a_transparent_ground),
     "truncated GIF": ("cut.gif", lambda: encoded(drawn(), "GIF")[:900]),
     "truncated JPEG 2000": ("cut.jp2", lambda: encoded(drawn(), "JPEG2000")[:3000]),
-    "truncated AVIF": ("cut.avif", lambda: encoded(drawn(), "AVIF")[:1500]),
+    "truncated AVIF": ("cut.avif", lambda: encoded(drawn(), "AVIF")[:600]),
     "truncated HEIF": ("cut.heic", lambda: heif_of(drawn())[:1500]),
     "GIF of 60,000 x 60,000 with a frame of a pixel": ("bomb.gif", lambda: gif_of_screen(60_000)),
     "animated GIF": ("moving.gif", animated_gif),

@@ -60,9 +60,7 @@ class Plan:
         return len(self.page_ids)
 
 
-def make_plan(
-    files: Sequence[Source], output: Output, settings: RunSettings, passwords: Sequence[str] = ()
-) -> Plan:
+def make_plan(files: Sequence[Source], output: Output, settings: RunSettings, passwords: Sequence[str] = ()) -> Plan:
     """Decide which pages are to be read, and enter those in the ledger as pending.
 
     Pages that a document has no longer are forgotten, with their answers; those of files that are gone, if asked for.

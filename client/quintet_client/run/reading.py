@@ -79,9 +79,7 @@ def read_all(
         left_out=left_out,
     )
     with output.claim():
-        plan, account = Account.open(
-            files, output, settings, clock, events, left_out=left_out, passwords=passwords
-        )
+        plan, account = Account.open(files, output, settings, clock, events, left_out=left_out, passwords=passwords)
         output.begin(forked=True)
         exports = RunExports(output, settings.formats, files, cancellation)
         run = _Run(settings, passwords, cancellation, output, account.tally, clock, events, exports)

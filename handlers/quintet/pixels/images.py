@@ -29,8 +29,8 @@ _SMALL_MODES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16
 # Bytes a pixel that a codec has beside Pillow's image. JPEG: coefficients of up to four components, where there are
 # several scans. TIFF: one strip may hold the whole image, and libtiff turns it into RGBA. WebP: two canvases, a frame.
 # GIF: the frame, and the screen that it is pasted on. JPEG 2000: four bytes a sample where one tile is the image, and
-# its samples once more; RGBA takes 26 in all. AVIF, HEIF: planes of up to 16 bits, and RGBA twice; with 8 bits and 4:4:4
-# they take 11 in all, HEIF with 10 bits 20.
+# its samples once more; RGBA takes 26 in all. AVIF, HEIF: planes of up to 16 bits, and RGBA twice; with 8 bits and
+# 4:4:4 they take 11 in all, HEIF with 10 bits 20.
 _CODEC_PIXEL_BYTES = {"JPEG": 8, "MPO": 8, "TIFF": 8, "WEBP": 12, "GIF": 4, "JPEG2000": 20, "AVIF": 16, "HEIF": 16}
 # Noise without loss takes 1 s of a CPU for 2.1 megapixels (JPEG 2000), 4.1 (HEIF) and 9.9 (AVIF); PNG takes 30.
 _SLOW_FORMATS, _SLOW_TIMES = {"JPEG2000", "AVIF", "HEIF"}, 3

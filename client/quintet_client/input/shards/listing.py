@@ -186,9 +186,7 @@ def _parquet(shard: Source, selection: Selection) -> Listed:
         return Listed([item for key, item in images if not _is_excluded(shard, key, selection, left_out)], left_out)
 
 
-def _images(
-    shard: Source, rows: Iterator[tuple[Part, list[Any]]], columns: Columns
-) -> Iterator[tuple[str, Source]]:
+def _images(shard: Source, rows: Iterator[tuple[Part, list[Any]]], columns: Columns) -> Iterator[tuple[str, Source]]:
     """The images of rows under `file/id`; where an id is missing, or not the only one of its kind, the row's number."""
     parts, ids = list[Part](), list[str]()
     for number, (part, values) in enumerate(rows):
