@@ -138,7 +138,7 @@ class _Planner:
         roots = [place if place.is_dir() or not names_files(place) else place.parent for place in places]
         if not others or not files or any(map(_is_away, roots)):
             return set()
-        names = {name for name in others.values() if not (is_narrower and _may_be_left_out(selection, name))}
+        names = {name for name in others.values() if not _may_be_left_out(selection, name)}
         gone = {name for name in names if all(_is_gone(root, name) for root in roots)}
         return {page_id for page_id, name in others.items() if name in gone}
 
