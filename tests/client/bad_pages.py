@@ -17,9 +17,14 @@ import pikepdf
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from tests.fuzz.bombs import gif_of_screen
+from tests.heif import heif_of
 from tests.unit.documents.made_documents import add_scan, encrypted_pdf, pdf_of, saved, tiff_of
 
 TEXT = "Invoice 4711"
+_SIX = Image.Exif()
+_SIX[0x0112] = 6
+TURNED = _SIX.tobytes()  # encoders of AVIF and HEIF make it irot
 
 
 def drawn(mode: str = "RGB", size: tuple[int, int] = (420, 200)) -> Image.Image:
@@ -117,9 +122,7 @@ def pdf_of_three_with_a_damaged_scan() -> bytes:
 
 
 def turned_by_exif() -> bytes:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return encoded(drawn().rotate(90, expand=True), "JPEG", exif=exif)
+    return encoded(drawn().rotate(90, expand=True), "JPEG", exif=TURNED)
 
 
 def sixteen_bit() -> bytes:
@@ -162,7 +165,16 @@ BODIES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "CMYK JPEG": ("cmyk.jpg", lambda: encoded(drawn("CMYK"), "JPEG")),
     "16-bit grey PNG": ("deep.png", sixteen_bit),
     "palette PNG with transparency": ("palette.png", on_a_transparent_ground),
-    "animated GIF": ("moving.gif.jpg", animated_gif),
+    "truncated GIF": ("cut.gif", lambda: encoded(drawn(), "GIF")[:900]),
+    "truncated JPEG 2000": ("cut.jp2", lambda: encoded(drawn(), "JPEG2000")[:3000]),
+    "truncated AVIF": ("cut.avif", lambda: encoded(drawn(), "AVIF")[:600]),
+    "truncated HEIF": ("cut.heic", lambda: heif_of(drawn())[:1500]),
+    "GIF of 60,000 x 60,000 with a frame of a pixel": ("bomb.gif", lambda: gif_of_screen(60_000)),
+    "animated GIF": ("moving.gif", animated_gif),
+    "JPEG 2000": ("scan.jp2", lambda: encoded(drawn(), "JPEG2000")),
+    "AVIF turned by irot": ("turned.avif", lambda: encoded(drawn().rotate(90, expand=True), "AVIF", exif=TURNED)),
+    "HEIF turned by irot": ("turned.heic", lambda: heif_of(drawn().rotate(90, expand=True), exif=TURNED)),
+    "HEIF called .jpg": ("really-a-heif.jpg", lambda: heif_of(drawn())),
     "animated PNG": ("moving.png", lambda: animated("PNG")),
     "animated WebP": ("moving.webp", lambda: animated("WEBP")),
     "JPEG called .tif": ("really-a-jpeg.tif", lambda: encoded(drawn(), "JPEG")),

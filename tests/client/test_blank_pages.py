@@ -38,7 +38,7 @@ def blank_pages() -> dict[str, bytes]:
 FAILURES = {
     "nothing.png": (b"", "EMPTY_BODY"),
     "cut.png": (encoded(drawn(), "PNG")[:400], "IMAGE_DECODE_FAILED"),
-    "other.png": (b"GIF89a and so on", "UNSUPPORTED_FORMAT"),
+    "other.png": (b"%!PS-Adobe and so on", "UNSUPPORTED_FORMAT"),
     "dot.png": (encoded(Image.new("L", (1, 1), 255), "PNG"), "IMAGE_TOO_SMALL"),
 }
 

@@ -99,10 +99,13 @@ def test_help_names_every_default_that_is_one(command, capsys):
     assert "default: False" not in said
 
 
-def test_an_empty_list_is_a_run_of_no_pages(output, monkeypatch):
+def test_an_empty_list_is_nothing_to_read(output, monkeypatch, capsys):
     give(monkeypatch, b"\n")
-    assert cli.main(["read", "-", str(output), "--server", "http://127.0.0.1:1"]) == 0
-    assert assert_adds_up(output)["inputs"] == 0
+    assert cli.main(["read", "-", str(output), "--server", "http://127.0.0.1:1", "--json"]) == 2
+    (end,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (end["event"], end["exit_code"], end["report"]) == ("end", 2, None)
+    assert end["reason"] == "there is nothing to read: the list on standard input has no image, PDF or shard"
+    assert not output.exists()
 
 
 def test_events_are_one_object_a_line_and_end_with_the_report(folder, output, capsys):

@@ -77,6 +77,13 @@ def webp_of_canvas(side_px: int) -> bytes:
     return b"RIFF" + struct.pack("<I", len(whole)) + whole
 
 
+def gif_of_screen(side_px: int) -> bytes:
+    """A GIF that announces a large screen and has one frame of a pixel in it."""
+    screen = struct.pack("<HHBBB", side_px, side_px, 0x80, 0, 0) + bytes(3) + b"\xff" * 3
+    frame = b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
+    return b"GIF89a" + screen + frame + b";"
+
+
 # A name, and how the body is made; within seconds each.
 BOMBS: dict[str, Callable[[], bytes]] = {
     "PNG, RGBA of 9,990 x 9,990": lambda: png((9_990, 9_990)),
@@ -89,6 +96,8 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "TIFF of a million strips": lambda: tiff_of_strips(1_000_000),
     "WebP with a canvas of 9,990 x 9,990": lambda: webp_of_canvas(9_990),
     "WebP with a canvas of 16,000 x 16,000": lambda: webp_of_canvas(16_000),
+    "GIF with a screen of 9,990 x 9,990": lambda: gif_of_screen(9_990),
+    "GIF with a screen of 60,000 x 60,000": lambda: gif_of_screen(60_000),
 }
 
 

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from tests.fuzz import bombs
+from tests.heif import heif_of
 
 _HEAD = 128  # bytes in which the headers of all formats have their sizes
 _ODD_WORDS = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
@@ -54,8 +55,11 @@ def seeds() -> list[bytes]:
         *(_encoded(page, "WEBP", **options) for options in ({}, {"lossless": True}, {"exif": exif.tobytes()})),
         _encoded(page.convert("RGBA"), "WEBP", save_all=True, append_images=[page.rotate(180).convert("RGBA")]),
         *(_encoded(image, "BMP") for image in (page, grey, bits, palette)),
+        *(_encoded(image, form) for form in ("GIF", "JPEG2000", "AVIF") for image in (page, grey)),
+        *(heif_of(image) for image in (page, grey)),
         *(bombs.jpeg_of_scans((96, 64), 20), bombs.jpeg_of_segments(20), bombs.png_of_chunks(20)),
         *(bombs.tiff_of_one_tile(320), bombs.tiff_of_strips(64), bombs.webp_of_canvas(96)),
+        bombs.gif_of_screen(96),
     ]
     return made  # noqa: RET504 - a list of its kinds reads best with a name
 

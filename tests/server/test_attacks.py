@@ -32,6 +32,7 @@ OUTCOMES = dict.fromkeys(BOMBS, REFUSED) | {
     "PNG, RGBA of 16 bits, 9,990 x 9,990": {"ok"},
     "JPEG of 50 scans": {"ok"},
     "WebP with a canvas of 9,990 x 9,990": {"IMAGE_DECODE_FAILED"},
+    "GIF with a screen of 9,990 x 9,990": {"ok"},
 }
 
 

@@ -97,8 +97,8 @@ class QuintetClient:
         """Read one page.
 
         Args:
-            image: one encoded image (JPEG, PNG, TIFF, WebP or BMP), the path of its file, a picture of Pillow, or an
-                array (H, W, 3) uint8 in RGB.
+            image: one encoded image (JPEG, PNG, TIFF, WebP, BMP, GIF, JPEG 2000, AVIF or HEIF), the path of its file, a
+                picture of Pillow, or an array (H, W, 3) uint8 in RGB.
             cancellation: cancelled from elsewhere, it abandons the page between its requests.
 
         Returns:

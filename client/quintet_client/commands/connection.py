@@ -9,7 +9,7 @@ from quintet_client.service.tokens import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
 from quintet_client.service.transport import DEFAULT_MODEL, DEFAULT_SERVER, MODEL_VARIABLE, SERVER_VARIABLE
 
 
-class _Gathered(argparse.Action):
+class Gathered(argparse.Action):
     """Gathers in a tuple what an option is given several times; `append` would add to the default."""
 
     def __call__(
@@ -19,6 +19,7 @@ class _Gathered(argparse.Action):
         values: Any,  # noqa: ANN401 - argparse's own arguments
         option: str | None = None,
     ) -> None:
+        """Take one more."""
         before, added = getattr(namespace, self.dest), values if isinstance(values, tuple) else (values,)
         setattr(namespace, self.dest, added if before is self.default else (*before, *added))
 
@@ -30,7 +31,7 @@ def add_connection_options(parser: argparse.ArgumentParser) -> None:
         "--server",
         dest="servers",
         type=_words,
-        action=_Gathered,
+        action=Gathered,
         default=os.environ.get(SERVER_VARIABLE, DEFAULT_SERVER),
         metavar="URL",
         help=f"inference address; may be repeated; also {SERVER_VARIABLE}",
@@ -45,7 +46,7 @@ def add_connection_options(parser: argparse.ArgumentParser) -> None:
         "--token-file",
         dest="token_files",
         type=Path,
-        action=_Gathered,
+        action=Gathered,
         default=(Path(token_file),) if token_file else None,
         metavar="F",
         help="TorchServe's key_file.json, or a file with the token alone; may be repeated, in the order of --server; "

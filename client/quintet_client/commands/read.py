@@ -22,6 +22,7 @@ examples:
   quintet read scans/ results/                     every image, PDF and TIFF below scans/
   quintet read scans/ results/                     again: only what is missing or has changed
   quintet read page.jpg results/ --overwrite       one page, whatever results/ holds
+  quintet read scans/ results/ --include '*.pdf' --exclude drafts
   find scans -name '*.jpg' -mtime -1 -print0 | quintet read - results/ -0
   quintet read s3://bucket/scans results/          every image, PDF and TIFF below a prefix
   quintet read s3://bucket/scans s3://bucket/read  the same, results as Parquet parts below a prefix
@@ -91,4 +92,5 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add("--shared-memory-mb", type=int, metavar="N", help="how much memory, in MiB")
     add("--leave-out", type=split_names, metavar="S,…", help="stages to read pages without, such as layout")
     add("--formats", type=split_names, metavar="F,…", help=f"export as well, as {','.join(NAMES)}")
+    add("--password-file", type=Path, metavar="F", help="passwords of PDFs, one a line; a file that only you may read")
     add_run_options(parser)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from quintet_client.cancellation import Cancellation
+from quintet_client.commands.connection import Gathered
 from quintet_client.commands.places import place
 from quintet_client.commands.terminal import coloured
 from quintet_client.errors import ExitCode, InterruptedRunError, QuintetError
@@ -41,6 +42,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add("--retry-failed", action="store_true", help="read pages again that failed earlier")
     add("--overwrite", action="store_true", help="forget earlier results and start anew")
     add("--prune", action="store_true", help="remove the results of files that are gone")
+    add("--include", action=Gathered, metavar="GLOB", help="read only what matches; a name at any depth, or a path")
+    add("--exclude", action=Gathered, metavar="GLOB", help="leave out what matches, folders with what is in them")
+    add("--hidden", action="store_true", help="read hidden files too, and those that macOS writes beside others")
     add("-0", "--null", dest="null_names", action="store_true", help="names in a list end with NUL, as of find -print0")
     add("--json", action="store_true", help="progress on standard output, one JSON object a line")
 

@@ -23,11 +23,11 @@ class Bodies:
     Pages of documents are rendered by a process that starts with the first of them.
     """
 
-    def __init__(self, dpi: int, limits: Limits, copies: Copies) -> None:
+    def __init__(self, dpi: int, limits: Limits, copies: Copies, passwords: Sequence[str] = ()) -> None:
         """Prepare: `dpi` is that of PDFs' pages, `limits` those of the service, `copies` of documents to be opened."""
         self._dpi = dpi
         self._limits = limits
-        self._renderer = Renderer(limits=limits, copies=copies)
+        self._renderer = Renderer(limits=limits, copies=copies, passwords=passwords)
         self._rows = Rows()
 
     def read(self, sources: Sequence[Source]) -> list[Page]:

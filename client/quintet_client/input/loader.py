@@ -9,6 +9,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
+from quintet_client.input.bodies import Bodies
 from quintet_client.input.loader_process import Batch, LoaderProcess, PageFiles, Task
 from quintet_client.input.source import Source
 from quintet_client.input.stores.copies import Copies
@@ -34,10 +35,13 @@ class PageLoader:
         dpi: int,
         limits: Limits,
         slabs: Slabs | None = None,
+        *,
+        passwords: Sequence[str] = (),
     ) -> None:
         """Prepare to read at most `batch` pages a batch; 0 loaders read in this process.
 
-        Pages of PDFs are rendered at `dpi` pixels an inch. Pages are decoded into `slabs`, if there are any.
+        Pages of PDFs, which are opened with one of `passwords`, are rendered at `dpi` pixels an inch. Pages are decoded
+        into `slabs`, if there are any.
         What the service would not take, by its `limits`, is not read.
         """
         self._sources = sources
@@ -49,7 +53,8 @@ class PageLoader:
         copied = any(source.page and (source.is_at_address or source.part) for source in sources)
         self._copies = tempfile.TemporaryDirectory(prefix="quintet-", ignore_cleanup_errors=True) if copied else None
         copies = Copies(folder=self._copies.name if self._copies else None)
-        self._files = PageFiles(sources, slabs.memory if slabs else None, dpi, limits, copies)
+        bodies = Bodies(dpi, limits, copies, passwords)
+        self._files = PageFiles(sources, slabs.memory if slabs else None, bodies, limits)
         smallest = min(batch, DOCUMENT_BATCH) if any(source.page for source in sources) else batch
         workers = min(loaders, -(-len(sources) // smallest))
         self._process = LoaderProcess(self._files, workers) if workers else None

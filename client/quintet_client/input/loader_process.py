@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from quintet_client.input.bodies import Bodies
 from quintet_client.input.source import Source
-from quintet_client.input.stores.copies import Copies
 from quintet_client.service.page import Limits, Page
 from quintet_client.shared_memory.slabs import Slab
 
@@ -67,14 +66,11 @@ class PackedBatch(NamedTuple):
 class PageFiles:
     """The pages of the sources; reading one never raises, because that would end the process that reads."""
 
-    def __init__(
-        self, sources: Sequence[Source], memory: memoryview | None, dpi: int, limits: Limits, copies: Copies
-    ) -> None:
+    def __init__(self, sources: Sequence[Source], memory: memoryview | None, bodies: Bodies, limits: Limits) -> None:
         self._sources = sources
         self._memory = memory
         self._limits = limits
-        # Its renderer's process starts with the first page of a document, in whatever process that is.
-        self._bodies = Bodies(dpi, limits, copies)
+        self._bodies = bodies  # its renderer's process starts with the first page of a document, wherever that is
 
     def read(self, task: Task) -> Batch:
         """Read the pages of a task."""

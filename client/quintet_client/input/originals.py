@@ -10,6 +10,7 @@ from typing import TypeVar
 from quintet_client.errors import QuintetError
 from quintet_client.input.addresses import Address, is_address
 from quintet_client.input.documents.codes import SHARD_HAS_CHANGED
+from quintet_client.input.finding.selection import EVERYTHING
 from quintet_client.input.page_ids import is_shortened, path_of
 from quintet_client.input.regular_files import read_part, read_regular, stamp_of, why_not
 from quintet_client.input.shards.listing import items_id
@@ -145,7 +146,7 @@ class Originals:
 
     def _files_of(self, place: Path | Address) -> Mapping[str, Source]:
         if place not in self._files:
-            files = _asked(lambda: find_files(place, aside=here))
+            files = _asked(lambda: find_files(place, EVERYTHING, aside=here))
             self._files[place] = {file.page_id: file for file in files}
         return self._files[place]
 

@@ -10,6 +10,10 @@ MAX_COMPONENT_BYTES = 200
 # No valid escape, so a shortened name can never equal one that was not shortened.
 _SHORTENED = "%~"
 
+# Before the extension that a document has by its first bytes alone; no valid escape either.
+_GIVEN = "%"
+_GIVEN_EXTENSION = re.compile(r"%(?:\.pdf|\.tif)\Z")
+
 # Control characters, the escape sign itself, and (as surrogates) every byte that is not valid UTF-8.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f%\u2028\u2029\udc80-\udcff]")
 
@@ -37,14 +41,28 @@ def page_id_within(shard: str, name: str) -> str:
     return f"{folder_id(shard)}/{page_id_of(name)}" if shard else page_id_of(name)
 
 
+def with_extension(page_id: str, extension: str) -> str:
+    """Name a document whose file has no extension, so that its pages are known as such: "letter%.pdf" for "letter"."""
+    return f"{page_id}{_GIVEN}{extension}" if extension else page_id
+
+
+def given_extension(document: str) -> str:
+    """The extension that `with_extension` gave a document's id; empty if it gave none."""
+    found = _GIVEN_EXTENSION.search(document)
+    return found.group()[len(_GIVEN) :] if found else ""
+
+
 def page_id_in(document: str, number: int) -> str:
     """Name a page of a document after the document's id and its number, from 1."""
     return f"{document}#{number}"
 
 
 def path_of(page_id: str) -> str:
-    """Undo `page_id_of` for ids without a shortened component; returns the path as `os.fsdecode` would."""
-    return os.fsdecode(unquote_to_bytes(page_id.encode()))
+    """Undo `page_id_of` for ids without a shortened component; returns the path as `os.fsdecode` would.
+
+    An extension that `with_extension` gave is no part of the path.
+    """
+    return os.fsdecode(unquote_to_bytes(_GIVEN_EXTENSION.sub("", page_id).encode()))
 
 
 def is_shortened(page_id: str) -> bool:

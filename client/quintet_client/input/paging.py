@@ -25,13 +25,13 @@ def has_pages(file: Source) -> bool:
     return file.is_pdf or file.is_tiff
 
 
-def count_apart(files: Sequence[Source]) -> list[Answer]:
+def count_apart(files: Sequence[Source], passwords: Sequence[str] = ()) -> list[Answer]:
     """Number the pages of documents in stores, several at a time, in a process that ends with that (see `stores`)."""
-    return apart(_count, files)
+    return apart(_count, files, passwords)
 
 
-def _count(files: Sequence[Source]) -> list[Answer]:
-    renderers = [Renderer(copies=Copies()) for _ in range(min(_RENDERERS, len(files)))]
+def _count(files: Sequence[Source], passwords: Sequence[str]) -> list[Answer]:
+    renderers = [Renderer(copies=Copies(), passwords=passwords) for _ in range(min(_RENDERERS, len(files)))]
     free, away = deque(renderers), list[Answer]()
 
     def counted(file: Source) -> Answer:

@@ -13,6 +13,10 @@ MAX_FILE_BYTES = 256 * 1024 * 1024
 _CHUNK_BYTES = 8 * 1024 * 1024
 
 
+class NotRegularError(OSError):
+    """What is opened is a pipe, a device or a folder."""
+
+
 def stamp_of(path: str) -> FileStamp:
     """The present state of a file; `UNKNOWN` if it cannot be found."""
     try:
@@ -28,7 +32,7 @@ def open_regular(path: str) -> tuple[BinaryIO, FileStamp]:
     try:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, "not a regular file")
+            raise NotRegularError(0, "not a regular file")
     except OSError:
         file.close()
         raise

@@ -5,12 +5,16 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from quintet_client.input.addresses import is_address
+from quintet_client.input.page_ids import document_of, given_extension
 from quintet_client.service.page import UNKNOWN, FileStamp
 
 PDF_EXTENSION = ".pdf"
 TIFF_EXTENSIONS = (".tif", ".tiff")
-# Of what is read as it is, or rendered.
-PAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", PDF_EXTENSION, ".png", *TIFF_EXTENSIONS, ".webp")
+# Those of `quintet.pixels.formats`: of what is read as it is, or rendered.
+PAGE_EXTENSIONS = (
+    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpeg", ".jpf", ".jpg"),
+    *(".jpx", PDF_EXTENSION, ".png", *TIFF_EXTENSIONS, ".webp"),
+)
 TAR_EXTENSION = ".tar"
 COMPRESSED_TAR_EXTENSIONS = (".tar.gz", ".tgz")
 PARQUET_EXTENSION = ".parquet"
@@ -60,21 +64,24 @@ class Source(NamedTuple):
 
     @property
     def extension(self) -> str:
-        """The extension of its name, in lower case; empty for images in rows, which have no names."""
+        """The extension of its name, in lower case, or that it could have; empty for images in rows without names."""
         if self.is_row:
             return ""
-        name = self.page_id if self.part else self.path  # the ids of a tar's documents have their extensions
+        document = document_of(self.page_id) if self.part or "%." in self.page_id else ""
+        if given := given_extension(document):
+            return given
+        name = document if self.part else self.path  # the ids of a tar's documents have their extensions
         _, dot, extension = name.rpartition("/")[2].rpartition(".")
         return (dot + extension).lower() if dot else ""
 
     @property
     def is_pdf(self) -> bool:
-        """Whether the file is a PDF by its name."""
+        """Whether the file is a PDF by its name, or without an extension by its first bytes."""
         return self.extension == PDF_EXTENSION
 
     @property
     def is_tiff(self) -> bool:
-        """Whether the file is a TIFF by its name."""
+        """Whether the file is a TIFF, likewise."""
         return self.extension in TIFF_EXTENSIONS
 
 

@@ -1,18 +1,17 @@
 """Shards among files become what they hold, and manifests what they name."""
 
-import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from quintet_client.errors import UsageError
 from quintet_client.input.addresses import Address
+from quintet_client.input.finding.left_out import LeftOut, Reason
+from quintet_client.input.finding.selection import EVERYTHING, Selection
+from quintet_client.input.page_ids import path_of
 from quintet_client.input.regular_files import stamp_of
 from quintet_client.input.shards.listing import list_shards
 from quintet_client.input.source import Source
 from quintet_client.input.stores.apart import Aside, apart
 from quintet_client.input.stores.objects import stamps_of
-
-_MOST_NAMED = 5
-_log = logging.getLogger(__name__)
 
 
 def with_stamps(files: Iterable[Source], aside: Aside = apart) -> list[Source]:
@@ -23,38 +22,47 @@ def with_stamps(files: Iterable[Source], aside: Aside = apart) -> list[Source]:
     return [file._replace(stamp=stamps.get(file.path) or stamp_of(file.path)) for file in files]
 
 
-def unpacked(files: Sequence[Source], *, is_folder: bool, aside: Aside = apart) -> list[Source]:
+def unpacked(
+    files: Sequence[Source],
+    selection: Selection = EVERYTHING,
+    *,
+    is_folder: bool,
+    left_out: LeftOut | None = None,
+    aside: Aside = apart,
+) -> list[Source]:
     """Files in order, with the items of shards instead of the shards; a manifest may name shards, but no manifest.
 
     Shards are listed `aside`: neither obstore nor Arrow is at its best after a fork. In a folder what is no shard is
     left out. Raises as `sources.find_sources` does.
     """
+    left_out = LeftOut() if left_out is None else left_out
     shards, named, ids = [file for file in files if file.is_shard], False, dict[str, str]()
     found = _Unique((file.page_id, file) for file in files if not file.is_shard)
-    left_out, irregular = list[str](), 0
     while shards:
         ids |= {shard.path: shard.page_id for shard in shards}
         manifests = list[Source]()
-        for shard, listing in zip(shards, aside(list_shards, shards), strict=True):
+        for shard, listing in zip(shards, aside(list_shards, shards, selection), strict=True):
             if (listing.fault and not is_folder) or (listing.is_manifest and named):
                 raise UsageError(f"{shard.path} has {listing.fault or 'a manifest, and another manifest names it'}")
-            left_out += [shard.path] if listing.fault else []
-            irregular += listing.irregular
+            left_out.merge(listing.left_out)
+            if listing.fault:
+                left_out.add(Reason.NO_IMAGES, shard.path)
             (manifests.extend if listing.is_manifest else found.add)(listing.items)
-        manifests = with_stamps(manifests, aside)
+        manifests = with_stamps(_kept(manifests, selection, left_out), aside)
         found.add(file for file in manifests if not file.is_shard)
         shards, named, is_folder = [file for file in manifests if file.is_shard], True, False
-    if left_out:
-        _log.warning("left out of INPUT, Parquet files with neither images nor URIs: %s", some(left_out))
-    if irregular:
-        _log.warning("left out of INPUT: %d members of tars that are no regular files", irregular)
     # Neighbours are read together: a row with its row group, members with one request.
     return sorted(found.values(), key=lambda item: (ids[item.path], item.part) if item.part else (item.page_id, ()))
 
 
-def some(names: list[str]) -> str:
-    """A few names for a log."""
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {len(names) - _MOST_NAMED} more" if names[_MOST_NAMED:] else "")
+def _kept(files: Iterable[Source], selection: Selection, left_out: LeftOut) -> Iterator[Source]:
+    """The files that a manifest names, without those that patterns leave out."""
+    for file in files:
+        reason = selection.excludes(path_of(file.page_id), is_shard=file.is_shard)
+        if reason is None:
+            yield file
+        else:
+            left_out.add(reason, file.path)
 
 
 class _Unique(dict[str, Source]):

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from quintet_client.errors import OutputUnwritableError
+from quintet_client.input.finding.walk import LEDGER
 from quintet_client.input.own_pdfs import HEAD_BYTES, is_marked
 from quintet_client.input.page_ids import document_of
-from quintet_client.input.sources import LEDGER
 from quintet_client.output.files import open_file, read_file, remove_file, replaced, size_of_file, write_file
 from quintet_client.output.formats import FORMATS, Format
 from quintet_client.output.ledger import Ended, Ledger, Row, UnusableLedgerError

@@ -9,6 +9,7 @@ from typing import Self
 from quintet_client.cancellation import Cancellation
 from quintet_client.errors import ExitCode, QuintetError
 from quintet_client.exports.exporter import ExportTally
+from quintet_client.input.finding.left_out import LeftOut
 from quintet_client.input.source import Source
 from quintet_client.output.folder import Output
 from quintet_client.output.ledger import Ledger, Row
@@ -32,7 +33,15 @@ class Account:
 
     @classmethod
     def open(
-        cls, files: Sequence[Source], output: Output, settings: RunSettings, clock: Clock, events: Events
+        cls,
+        files: Sequence[Source],
+        output: Output,
+        settings: RunSettings,
+        clock: Clock,
+        events: Events,
+        *,
+        left_out: LeftOut,
+        passwords: Sequence[str] = (),
     ) -> tuple[Plan, Self]:
         """Plan a run into a claimed OUTPUT, and say what there is to do.
 
@@ -42,13 +51,15 @@ class Account:
             settings: what to read, and where.
             clock: of the run.
             events: told what there is to do.
+            left_out: what of INPUT is no input.
+            passwords: of PDFs.
 
         Raises:
             QuintetError: as `make_plan`, or OUTPUT cannot be read.
         """
         output.sync(forked=True)
-        plan = make_plan(files, output, settings)
-        tally = Tally(plan.inputs, plan.skipped_ok, plan.skipped_failed, plan.vanished)
+        plan = make_plan(files, output, settings, passwords)
+        tally = Tally(plan.inputs, plan.skipped_ok, plan.skipped_failed, plan.vanished, left_out.counts)
         _log.info("%d pages: %d to read, %d done earlier", tally.inputs, len(plan.todo), tally.skipped)
         events.start(tally, plan.model)
         with Ledger.open(output.ledger) as ledger:

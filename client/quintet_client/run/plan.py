@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from quintet.errors import Code
+
 from quintet_client.errors import UsageError
 from quintet_client.input.addresses import is_address, was_address
 from quintet_client.input.documents.messages import Answer
 from quintet_client.input.documents.renderer import Renderer
+from quintet_client.input.finding.selection import Selection
 from quintet_client.input.page_ids import document_of, is_shortened, page_id_in, page_place, path_of
 from quintet_client.input.paging import count_apart, has_pages, pages_of
 from quintet_client.input.source import TIFF_EXTENSIONS, Source
@@ -26,6 +29,8 @@ from quintet_client.service.transport import DEFAULT_MODEL
 _COUNTED_TOGETHER = 64
 # The ledger's note that ids of shards or manifests are in it, which are no paths.
 _UNPLACED = "unplaced"
+# And that hidden files were read.
+_HIDDEN = "hidden"
 _log = logging.getLogger(__name__)
 
 
@@ -55,7 +60,7 @@ class Plan:
         return len(self.page_ids)
 
 
-def make_plan(files: Sequence[Source], output: Output, settings: RunSettings) -> Plan:
+def make_plan(files: Sequence[Source], output: Output, settings: RunSettings, passwords: Sequence[str] = ()) -> Plan:
     """Decide which pages are to be read, and enter those in the ledger as pending.
 
     Pages that a document has no longer are forgotten, with their answers; those of files that are gone, if asked for.
@@ -64,6 +69,7 @@ def make_plan(files: Sequence[Source], output: Output, settings: RunSettings) ->
         files: all files of INPUT.
         output: the claimed OUTPUT.
         settings: whether to read failed pages again, to prune or to start anew, how many, and at which resolution.
+        passwords: of PDFs; one that failed for want of a password is opened again.
 
     Raises:
         OutputUnwritableError: the ledger or an answer cannot be written.
@@ -72,8 +78,8 @@ def make_plan(files: Sequence[Source], output: Output, settings: RunSettings) ->
     """
     if settings.overwrite:
         output.start_anew()
-    with Ledger.open(output.ledger) as ledger, closing(Renderer()) as renderer:
-        return _Planner(ledger, output, settings, renderer).plan(files)
+    with Ledger.open(output.ledger) as ledger, closing(Renderer(passwords=passwords)) as renderer:
+        return _Planner(ledger, output, settings, renderer, passwords).plan(files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,7 @@ class _Planner:
     output: Output
     settings: RunSettings
     renderer: Renderer
+    passwords: Sequence[str]
 
     def plan(self, files: Sequence[Source]) -> Plan:
         self._claim("served_model", DEFAULT_MODEL, self.settings.model, "--model")
@@ -117,15 +124,22 @@ class _Planner:
         inputs = {*self.ledger.inputs(), here}
         if any(file.path == here for file in files if file.is_at_address) or any(map(is_address, inputs - {here})):
             return set()  # of a store, only what is below this INPUT has been looked at
+        selection = self.settings.selection
         if any(file.part or file.named for file in files):
             self.ledger.note(_UNPLACED, "")
+        if selection.hidden:
+            self.ledger.note(_HIDDEN, "")
+        is_narrower = selection.is_narrow or (not selection.hidden and self.ledger.fact(_HIDDEN) is not None)
+        if is_narrower and self.ledger.fact(_UNPLACED) is not None:
+            return set()  # what was left out of a shard is not known by its id
         if inputs != {here} and self.ledger.fact(_UNPLACED) is not None:
             return set()  # where an id of a shard or manifest would be below another INPUT, nobody knows
         places = map(Path, (place for place in inputs if not is_address(place)))
         roots = [place if place.is_dir() or not names_files(place) else place.parent for place in places]
         if not others or not files or any(map(_is_away, roots)):
             return set()
-        gone = {name for name in set(others.values()) if all(_is_gone(root, name) for root in roots)}
+        names = {name for name in others.values() if not _may_be_left_out(selection, name)}
+        gone = {name for name in names if all(_is_gone(root, name) for root in roots)}
         return {page_id for page_id, name in others.items() if name in gone}
 
     def _pages(self, files: Sequence[Source]) -> Iterator[Source]:
@@ -145,7 +159,7 @@ class _Planner:
         """Yield files with their pages; the ledger then knows no others. Documents of stores are counted together."""
         known = {file: self._pages_known(file) if has_pages(file) else [file] for file in files}
         unknown = [file for file in files if file.is_at_address and not known[file]]
-        answers = dict(zip(unknown, count_apart(unknown), strict=True)) if unknown else {}
+        answers = dict(zip(unknown, count_apart(unknown, self.passwords), strict=True)) if unknown else {}
         for file in files:
             pages = known[file]
             yield file, pages or self._pages_in(file, answers.get(file) or self.renderer.render_source(file))
@@ -170,7 +184,7 @@ class _Planner:
         """
         row = self.ledger.find(file.page_id) if file.is_pdf else None
         if row is not None and self._has_its_end(row, file):
-            return [file]
+            return [] if self.passwords and row.code == Code.DOCUMENT_ENCRYPTED else [file]
         if not _is_copied(file):
             return []
         rows = [row for row in self.ledger.rows_of(file.page_id) if document_of(row.page_id) == file.page_id]
@@ -264,6 +278,11 @@ def _is_gone(root: Path, name: str) -> bool:
     except (OSError, ValueError):
         return False
     return False
+
+
+def _may_be_left_out(selection: Selection, name: str) -> bool:
+    """Whether a file is none of this run's, and so may be there, by its id."""
+    return is_shortened(name) or selection.leaves_out(path_of(name)) is not None
 
 
 def _is_of_pdf(page_id: str) -> bool:

@@ -14,6 +14,8 @@ from quintet_client.cancellation import BoundedPool, Cancellation
 from quintet_client.errors import QuintetError, ServerUnreachableError, UsageError
 from quintet_client.exports.during_run import RunExports
 from quintet_client.input.documents.codes import DocumentCode
+from quintet_client.input.documents.passwords import read_passwords
+from quintet_client.input.finding.left_out import LeftOut
 from quintet_client.input.loader import PageLoader
 from quintet_client.input.sources import find_sources
 from quintet_client.output.folder import Output
@@ -68,12 +70,19 @@ def read_all(
         raise UsageError(
             "--formats writes beside a file a page, and OUTPUT is of parts: leave it out, then `quintet export`"
         )
-    files = find_sources(settings.input_path, null_names=settings.null_names, output=output.folder)
+    passwords, left_out = read_passwords(settings.password_file), LeftOut()
+    files = find_sources(
+        settings.input_path,
+        settings.selection,
+        null_names=settings.null_names,
+        output=output.folder,
+        left_out=left_out,
+    )
     with output.claim():
-        plan, account = Account.open(files, output, settings, clock, events)
+        plan, account = Account.open(files, output, settings, clock, events, left_out=left_out, passwords=passwords)
         output.begin(forked=True)
         exports = RunExports(output, settings.formats, files, cancellation)
-        run = _Run(settings, cancellation, output, account.tally, clock, events, exports)
+        run = _Run(settings, passwords, cancellation, output, account.tally, clock, events, exports)
         delivery, limit = _delivery(run, transports, plan.model)
         limits = _ask_limits(delivery, cancellation) if plan.todo else None
         model = _Reading(run, delivery, limit, limits, slabs, plan).read() if limits else plan.model
@@ -89,6 +98,7 @@ class _Run:
     """What all parts of a run share."""
 
     settings: ReadSettings
+    passwords: Sequence[str]
     cancellation: Cancellation
     output: Output
     tally: Tally
@@ -143,7 +153,9 @@ class _Reading:
         self._limit = limit
         self._slabs = slabs
         self._most_bytes = limits.max_request_bytes // 2
-        self._loader = PageLoader(plan.todo, settings.batch, settings.loaders, settings.dpi, limits, slabs)
+        self._loader = PageLoader(
+            plan.todo, settings.batch, settings.loaders, settings.dpi, limits, slabs, passwords=run.passwords
+        )
         self._sender = Sender(delivery, self._limit, cancellation, self._finish_page)
         self._writers = BoundedPool(settings.writers, settings.in_flight, cancellation, "writer")
         self._ledger = LedgerWriter(run.output.ledger, plan.model, cancellation, run.enter)

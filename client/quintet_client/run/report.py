@@ -5,7 +5,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,12 +51,20 @@ class Stopwatch:
 class Tally:
     """What the ledger holds safely of this run so far. Safe to share between threads."""
 
-    def __init__(self, inputs: int, skipped_ok: int, skipped_failed: int, vanished: int = 0) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        skipped_ok: int,
+        skipped_failed: int,
+        vanished: int = 0,
+        left_out: Mapping[str, int] | None = None,
+    ) -> None:
         self.inputs = inputs
         self.skipped_ok = skipped_ok
         self.skipped_failed = skipped_failed
         self.sent_again = 0  # pages whose request was lost or broke
         self.vanished = vanished  # further pages in OUTPUT, of files that are gone
+        self.left_out = left_out or {}  # files of INPUT that are no inputs, by reason
         self.read_at = 0.0  # when the latest page was read (monotonic seconds)
         self._lock = threading.Lock()
         self._states: Counter[str] = Counter()
@@ -183,6 +191,7 @@ class Report:
             "seconds": round(self.seconds, 3),
             **{name: getattr(tally, name) for name in ("inputs", "ok", "failed", "skipped", "skipped_ok")},
             **{name: getattr(tally, name) for name in ("skipped_failed", "left", "vanished", "sent_again")},
+            "left_out": tally.left_out,
             "errors": tally.codes,
             "pages_per_s": round(self.pages_per_s, 3),
             "stages": {name: getattr(self.clock, name).summary() for name in ("load", "request", "write")},

@@ -9,6 +9,7 @@ from quintet.frame.frames import MAX_ITEMS
 
 from quintet_client.errors import UsageError
 from quintet_client.input.addresses import Address
+from quintet_client.input.finding.selection import Selection
 from quintet_client.output.formats import choose
 from quintet_client.service.addresses import check_servers
 from quintet_client.service.transport import DEFAULT_MODEL, DEFAULT_SERVER, DEFAULT_TIMEOUT_S
@@ -39,6 +40,9 @@ class RunSettings:
         limit: read only the first so many pages.
         null_names: names in a list end with NUL, not with a newline.
         dpi: pixels an inch that pages of PDFs are rendered at.
+        include: patterns of what is read, see `Selection`, like the next two.
+        exclude: patterns of what is left out.
+        hidden: read hidden files as well.
     """
 
     input_path: Path | Address
@@ -51,11 +55,20 @@ class RunSettings:
     limit: int | None = None
     null_names: bool = False
     dpi: int = DEFAULT_DPI
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    hidden: bool = False
 
     def __post_init__(self) -> None:
         if not LEAST_DPI <= self.dpi <= MOST_DPI:
             raise UsageError(f"--dpi is {self.dpi}; allowed are {LEAST_DPI} to {MOST_DPI}")
         at_least("limit", 1 if self.limit is None else self.limit, 1)
+        _ = self.selection  # which refuses what is no pattern
+
+    @property
+    def selection(self) -> Selection:
+        """Which files of INPUT are read, by their names."""
+        return Selection(tuple(self.include), tuple(self.exclude), self.hidden)
 
     @property
     def input_place(self) -> str:
@@ -85,6 +98,7 @@ class ReadSettings(RunSettings):
         shared_memory: decode pages in the loader's processes, into memory that a service on this machine reads.
         shared_memory_mb: MiB of it.
         formats: what to export pages as when they come to their end; see `output.formats`.
+        password_file: of the passwords that PDFs are opened with, one a line.
     """
 
     servers: tuple[str, ...] = (DEFAULT_SERVER,)
@@ -100,6 +114,7 @@ class ReadSettings(RunSettings):
     shared_memory: bool = False
     shared_memory_mb: int = 1024
     formats: tuple[str, ...] = ()
+    password_file: Path | None = None
 
     def __post_init__(self) -> None:
         RunSettings.__post_init__(self)  # slots: super() does not find this class

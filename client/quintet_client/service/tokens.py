@@ -88,7 +88,7 @@ class TokenFile:
 
     def _read(self) -> str:
         try:
-            return parse_token(_read_private(self._path), self._kind)
+            return parse_token(read_private(self._path), self._kind)
         except (OSError, ValueError) as error:
             raise UsageError(f"no token in {self._path} ({error}); give the server's key_file.json") from error
 
@@ -104,12 +104,17 @@ def tokens_of(token_file: Path | str | None, grace_s: float = RENEWAL_GRACE_S, k
     return FixedToken(os.environ.get(TOKEN_VARIABLE) or None if kind == "inference" else None)
 
 
-def _read_private(path: Path) -> str:
-    """Read a file, but refuse one of ours that others may read or write; as ssh does, trust one of another owner."""
+def read_private(path: Path, what: str = "the token") -> str:
+    """Read a file, but refuse one of ours that others may read or write; as ssh does, trust one of another owner.
+
+    Raises:
+        UsageError: it is refused; `what` is what others may read.
+        OSError, ValueError: it cannot be read, or is no text.
+    """
     with path.open(encoding="utf-8") as file:
         status = os.fstat(file.fileno())
         if status.st_uid == os.getuid() and status.st_mode & 0o077:
-            raise UsageError(f"others may read the token in {path} (mode {status.st_mode & 0o777:o}): chmod 600 {path}")
+            raise UsageError(f"others may read {what} in {path} (mode {status.st_mode & 0o777:o}): chmod 600 {path}")
         return file.read()
 
 

@@ -68,7 +68,7 @@ def _looked_at(body: bytes, asked: PageRange, limits: ImageLimits) -> Reply:
     """What the header of an image says, or a document of its pages."""
     if asked == NO_PAGES:
         opened = open_image(body, limits)
-        return Reply(*opened.size_px, opened.is_plain_jpeg, opened.decode_bytes)
+        return Reply(*opened.size_px, opened.is_plain_jpeg, opened.decode_bytes, opened.decode_times)
     with _document(body) as pages:
         return _heads(pages, asked, limits)
 

@@ -68,6 +68,7 @@ class Reply(NamedTuple):
         height: likewise.
         is_plain_jpeg: whether a device may decode it.
         decode_bytes: the most memory that decoding may take beside its words.
+        decode_times: how many times as long as another image of its size it may take.
         code: why there is no image; empty if there is.
         message: the same for a person.
         page_count: how many pages a document has.
@@ -78,6 +79,7 @@ class Reply(NamedTuple):
     height: int = 0
     is_plain_jpeg: bool = False
     decode_bytes: int = 0
+    decode_times: int = 1
     code: Code | str = ""
     message: str = ""
     page_count: int = 0
@@ -117,9 +119,10 @@ def receive_reply(peer: socket.socket) -> Reply:
     if length > _MOST_REPLY_BYTES:
         raise ValueError(f"a reply of {length} bytes")
     try:
-        width, height, plain, decode_bytes, code, message, page_count, pages = json.loads(_exactly(peer, length))
+        width, height, plain, decode_bytes, times, *said = json.loads(_exactly(peer, length))
+        code, message, page_count, pages = said
         heads = {int(number): _page_head(*head) for number, head in dict(pages).items()}
-        size = (int(width), int(height), bool(plain), int(decode_bytes))
+        size = (int(width), int(height), bool(plain), int(decode_bytes), int(times))
         return Reply(*size, code and Code(code), str(message), int(page_count), heads)
     except TypeError as error:
         raise ValueError("a reply of another form") from error

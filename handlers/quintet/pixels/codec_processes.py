@@ -32,6 +32,8 @@ _DOCUMENT_BYTES = 256 << 20
 _DOCUMENT_PIXEL_BYTES = 20
 # The largest page has all of `decode_s`, smaller ones as much as they are smaller, none and no header less than this.
 _LEAST_SHARE = 0.1
+# What a process that an image has taken over may say that the image takes.
+_MOST_TIMES = 3
 # How much longer than its time of a CPU a page may take, on a machine that does other work.
 _WALL_TIMES, _WALL_SPARE_S = 10, 60
 # A process that dies may have been the system's choice when memory was short: the page has another try.
@@ -56,6 +58,7 @@ class EncodedPage:
     size_px: tuple[int, int]  # as encoded; an EXIF turn may swap them
     is_plain_jpeg: bool  # whether a device may decode it
     decode_bytes: int  # the most memory that decoding may take beside its words
+    decode_times: int = 1  # how many times as long as another image of its size it may take
     page: PageRange = NO_PAGES  # which one of the document that the body is; none of an image
 
 
@@ -90,7 +93,9 @@ class CodecProcesses:
             reply = self._ask(Request(self._cpu_ms(0), needed + reserved), body)
         if isinstance(reply, Failure):
             return reply
-        page = EncodedPage(body, (reply.width, reply.height), reply.is_plain_jpeg, reply.decode_bytes)
+        size_px = (reply.width, reply.height)
+        times = max(1, min(reply.decode_times, _MOST_TIMES))
+        page = EncodedPage(body, size_px, reply.is_plain_jpeg, reply.decode_bytes, times)
         check_size(page.size_px, self._limits)
         if page.decode_bytes > self._budget.most:
             message = f"decoding the image takes {page.decode_bytes} bytes; allowed are {self._budget.most}"
@@ -124,7 +129,8 @@ class CodecProcesses:
         width, height = page.size_px
         pixels = width * height
         length = pixels * WORD_BYTES
-        request = Request(self._cpu_ms(pixels), page.decode_bytes + length, begin * WORD_BYTES, length, page.page)
+        cpu_ms = page.decode_times * self._cpu_ms(pixels)
+        request = Request(cpu_ms, page.decode_bytes + length, begin * WORD_BYTES, length, page.page)
         with self._budget.held(page.decode_bytes):
             reply = self._ask(request, page.body, memory.descriptor)
         if isinstance(reply, Failure):

@@ -15,7 +15,8 @@ from quintet.engine.weights import NetworkStore, Source
 from quintet.errors import Code, Failure
 from quintet.pixels.codec_processes import EncodedPage
 from quintet.pixels.decoder import AnyPage, Body, Decoder, aligned_pixels
-from quintet.pixels.documents.pages import is_document, is_tiff
+from quintet.pixels.documents.pages import is_document
+from quintet.pixels.formats import is_tiff
 from quintet.pixels.settings import ImageSettings
 from quintet.tensors.records import Images
 

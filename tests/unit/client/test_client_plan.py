@@ -16,6 +16,7 @@ from quintet_client.output.ledger import Ledger, Row, UnusableLedgerError
 from quintet_client.run.plan import make_plan
 from quintet_client.run.settings import ReadSettings
 
+from tests.unit.client.made_shards import tar_of
 from tests.unit.documents.made_documents import drawn, encrypted_pdf, pdf_of, tiff_of
 
 
@@ -32,17 +33,18 @@ class Reading:
         (self.folder / name).parent.mkdir(exist_ok=True)
         (self.folder / name).write_bytes(content)
 
-    def plan(self, **changes):
+    def plan(self, passwords=(), **changes):
         settings = replace(self.settings, **changes)
         with self.output.claim():
-            plan = make_plan(find_sources(settings.input_path), self.output, settings)
+            files = find_sources(settings.input_path, settings.selection)
+            plan = make_plan(files, self.output, settings, passwords)
         with Ledger.open(self.output.ledger) as ledger:
             ledger.add_input(str(settings.input_path))
         return plan
 
-    def run(self, **changes):
+    def run(self, passwords=(), **changes):
         """Plan, and bring all pages to the end they would have; gives the ids that were to be read."""
-        plan = self.plan(**changes)
+        plan = self.plan(passwords, **changes)
         assert plan.inputs == len(plan.todo) + plan.skipped_ok + plan.skipped_failed
         for source in plan.todo:
             if not source.code:
@@ -260,7 +262,51 @@ def test_nothing_is_pruned_where_input_is_empty(reading):
     reading.put("a.png", b"image")
     reading.run()
     (reading.folder / "a.png").unlink()
-    assert (reading.plan(prune=True).vanished, reading.answers()) == (0, {"a.png"})
+    with pytest.raises(UsageError, match="nothing to read"):
+        reading.plan(prune=True)
+    assert reading.answers() == {"a.png"}
+
+
+def test_what_a_run_leaves_out_by_name_has_not_vanished(reading):
+    for name in ("a.png", "b.jpg", "drafts/c.png", ".hidden/d.png"):
+        reading.put(name, b"image")
+    reading.put("shard.tar", tar_of([("x.jpg", b"image"), (".y.jpg", b"image")]))
+    reading.put("letter", pdf_of(scans(2)))
+    reading.run(hidden=True)
+    (reading.folder / "drafts" / "c.png").unlink()
+    left = reading.known()
+    for narrower in ({}, {"exclude": ("drafts",), "hidden": True}, {"include": ("*.jpg",)}):
+        assert reading.plan(prune=True, **narrower).vanished == 0
+        assert set(reading.known()) == set(left)
+    (reading.folder / "letter").unlink()
+    reading.plan(prune=True, hidden=True)
+    assert set(left) - set(reading.known()) == {"drafts/c.png", "letter%.pdf#1", "letter%.pdf#2"}
+
+
+def test_without_shards_patterns_keep_what_they_leave_out_and_the_rest_vanishes(reading):
+    for name in ("a.png", "b.jpg", "c.jpg", "drafts/d.jpg"):
+        reading.put(name, b"image")
+    reading.run()
+    for name in ("a.png", "c.jpg", "drafts/d.jpg"):
+        (reading.folder / name).unlink()
+    assert reading.plan(include=("*.jpg",), exclude=("drafts",), prune=True).inputs == 1
+    assert set(reading.known()) == {"a.png", "b.jpg", "drafts/d.jpg"}
+
+
+def test_a_locked_pdf_is_opened_again_when_there_are_passwords(reading):
+    reading.put("a.pdf", encrypted_pdf(scans(2), "secret"))
+    assert reading.run() == ["a.pdf"]
+    assert reading.run() == []
+    assert reading.run(passwords=("wrong",)) == []
+    assert reading.run(passwords=("wrong", "secret")) == ["a.pdf#1", "a.pdf#2"]
+    assert reading.run() == []
+
+
+def test_pages_of_pdfs_in_tars_are_of_one_resolution_too(reading):
+    reading.put("a.tar", tar_of([("x.pdf", pdf_of(scans(1)))]))
+    reading.run(dpi=100)
+    with pytest.raises(UsageError, match="--dpi 100"):
+        reading.plan(dpi=200)
 
 
 def test_a_file_that_is_called_like_a_page_has_an_id_of_its_own(reading):

@@ -83,9 +83,9 @@ def test_of_members_with_one_name_the_last_counts_and_what_is_no_regular_file_is
         link = tarfile.TarInfo("link.jpg")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         opened.addfile(link)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         assert read(tar) == {"a/x": b"second"}
-    assert "2 members of tars that are no regular files" in caplog.text
+    assert f"left out of INPUT: 1 not_regular ({tar}/link.jpg), 1 repeated ({tar}/x.jpg)" in caplog.text
 
 
 def test_a_document_in_a_tar_has_its_extension_in_its_id_and_is_rendered(tmp_path):
@@ -270,13 +270,14 @@ def test_in_a_folder_parquet_files_without_images_are_left_out_and_damaged_ones_
     put(tmp_path, "damaged.parquet", images_parquet([b"a"])[:-20])
     put(tmp_path, "empty.parquet", b"")
     (tmp_path / "pipe.tar").symlink_to("nowhere")
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         assert read(tmp_path) == {
             "00000/good": b"good",
             "damaged.parquet": "SHARD_DAMAGED",
             "empty.parquet": "SHARD_DAMAGED",
             "pipe.tar": "UNREADABLE_FILE",
         }
+    assert "2 no_images (" in caplog.text
     assert "00000.parquet" in caplog.text
     assert "part.parquet" in caplog.text
 

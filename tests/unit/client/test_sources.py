@@ -71,9 +71,9 @@ def test_folders_that_link_to_each_other_give_each_page_once(tmp_path, caplog):
     for name in names:
         for other in names:
             (tmp_path / name / f"to-{other}").symlink_to(f"../{other}")
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         assert ids(tmp_path) == [f"{name}/page.jpg" for name in names]
-    assert "64 links" in caplog.text
+    assert "64 folder_read_anyway" in caplog.text
 
 
 def test_a_folder_keeps_its_own_name_whatever_links_lead_to_it(tmp_path):
@@ -88,11 +88,11 @@ def test_a_folder_keeps_its_own_name_whatever_links_lead_to_it(tmp_path):
 def test_what_reading_wrote_below_input_is_left_out_and_named(tmp_path, caplog, place):
     put(tmp_path, "page.jpg", "deep/page.jpg", "pages/page.jpg" if place != "." else "other/page.jpg")
     output = results_of_a_run(tmp_path / place)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         found = ids(tmp_path, output)
     assert "exports/pdf/a.jpg.pdf" not in str(found)
     assert len(found) == 3
-    assert str(output / "exports") in caplog.text
+    assert os.path.relpath(output / "exports", tmp_path) in caplog.text
 
 
 def test_results_of_another_run_are_left_out_too_and_those_whose_ledger_is_gone(tmp_path):
@@ -124,7 +124,7 @@ def test_a_list_that_names_results_goes_without_them(tmp_path, caplog):
         f"{output}/exports/pdf/a.jpg.pdf",
     ]
     (tmp_path / "list.txt").write_text("\n".join(names))
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         assert ids(tmp_path / "list.txt", output) == ["nul%00/page.jpg", "page.jpg"]
     assert "out/exports" in caplog.text
 
@@ -137,7 +137,7 @@ def test_searchable_pdfs_beside_their_originals_are_left_out_and_named_wherever_
         (tmp_path / name).write_bytes(ours)
     os.mkfifo(tmp_path / "pipe.ocr.pdf")
     kept = ["letter.pdf", "others.ocr.pdf", "pipe.ocr.pdf", "renamed.pdf", "short.ocr.pdf", "sub/scan.png"]
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         assert ids(tmp_path) == kept
         assert "letter.ocr.pdf" in caplog.text
     names = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))

@@ -153,10 +153,18 @@ def test_a_png_loses_its_words_and_what_was_transparent(tmp_path):
     assert (pixels(found) == 255).all()
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "AVIF"])
 def test_each_format_stays_what_it_was(tmp_path, form):
     made = Image.open(io.BytesIO(redacted(tmp_path, encoded(textured(), form), photo_answer())))
     assert (made.format, made.size) == (form, SIZE)
+
+
+def test_what_cannot_be_written_in_its_own_format_is_said(tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    target = io.BytesIO()
+    pillow_heif.from_pillow(textured().convert("RGB")).save(target)
+    with pytest.raises(ExportError, match="HEIF cannot be written"):
+        redacted(tmp_path, target.getvalue(), photo_answer())
 
 
 NUMBER = st.floats(-400, 800, allow_nan=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,15 @@ from quintet.pixels.page_memory import PageMemory
 
 from tests.conftest import draw_page, encode
 from tests.family import processes_below
-from tests.fuzz.bombs import jpeg_of_scans, png_of_chunks, tiff_of_one_tile, tiff_of_strips, webp_of_canvas
+from tests.fuzz.bombs import (
+    gif_of_screen,
+    jpeg_of_scans,
+    png_of_chunks,
+    tiff_of_one_tile,
+    tiff_of_strips,
+    webp_of_canvas,
+)
+from tests.heif import heif_of
 
 SETTINGS = Settings()
 CHILD = "quintet.pixels.codec_child"
@@ -41,7 +50,23 @@ KINDS = {
     "lab": encode(PAGE.resize((130, 90)).convert("LAB"), "TIFF"),
     "webp": encode(PAGE, "WEBP"),
     "bmp": encode(PAGE, "BMP"),
+    "gif": encode(PAGE, "GIF"),
+    "jpeg 2000": encode(PAGE, "JPEG2000"),
+    "jpeg 2000, 16 bits": encode(DEEP, "JPEG2000"),
+    "avif": encode(PAGE, "AVIF"),
+    "avif, turned": encode(PAGE, "AVIF", exif=TURNED.tobytes()),
+    "heif": heif_of(PAGE),
+    "heif, turned": heif_of(PAGE, exif=TURNED.tobytes()),
 }
+
+
+def declared(body: bytes, box: bytes, form: str, side_px: int) -> bytes:
+    """An image that says that its sides are so long, in all boxes of a kind."""
+    changed, at = bytearray(body), body.index(box)
+    while at >= 0:
+        struct.pack_into(form, changed, at + len(box), side_px, side_px)
+        at = body.find(box, at + 1)
+    return bytes(changed)
 
 
 def processes(max_bytes: int = 1 << 31, decode_s: float = 20.0) -> CodecProcesses:
@@ -94,12 +119,19 @@ def test_pages_stand_one_behind_the_other_in_the_memory_of_their_batch(codecs: C
         (jpeg_of_scans((9_990, 9_990), 300), Code.IMAGE_TOO_COMPLEX),
         (tiff_of_one_tile(20_000), Code.IMAGE_TOO_LARGE),
         (webp_of_canvas(16_000), Code.IMAGE_TOO_LARGE),
+        (gif_of_screen(60_000), Code.IMAGE_TOO_LARGE),
+        (declared(KINDS["jpeg 2000"], b"ihdr", ">II", 20_000), Code.IMAGE_TOO_LARGE),
+        (declared(KINDS["jpeg 2000"], b"ihdr", ">II", 6_000), Code.IMAGE_DECODE_FAILED),
+        (declared(KINDS["jpeg 2000"], b"\xff\x51", ">xxxxII", 9_000), Code.IMAGE_DECODE_FAILED),
+        (declared(KINDS["avif"], b"ispe", ">xxxxII", 16_000), Code.IMAGE_TOO_LARGE),
+        (declared(KINDS["heif"], b"ispe", ">xxxxII", 20_000), Code.IMAGE_TOO_LARGE),
+        (declared(KINDS["heif"], b"ispe", ">xxxxII", 9_000), Code.IMAGE_DECODE_FAILED),
         (b"", Code.EMPTY_BODY),
         (b"no image", Code.UNSUPPORTED_FORMAT),
         (KINDS["png"][:3000], Code.IMAGE_DECODE_FAILED),
         (encode(Image.new("L", (1, 1))), Code.IMAGE_TOO_SMALL),
     ],
-    ids=["a scan too many", "300 scans", "large tile", "large canvas", "empty", "no image", "cut", "small"],
+    ids=range(15),
 )
 def test_a_bad_image_has_its_own_code_and_the_next_one_is_read(codecs: CodecProcesses, body: bytes, code: Code) -> None:
     found = read(codecs, body)
@@ -127,6 +159,11 @@ def test_an_image_that_takes_more_than_all_may_take_together_is_refused_before_i
     found = processes(max_bytes=1 << 20).open(KINDS["png"])
     assert isinstance(found, Failure)
     assert found.code is Code.IMAGE_TOO_LARGE
+
+
+def test_slow_formats_have_three_times_as_long_as_others(codecs: CodecProcesses) -> None:
+    opened = [codecs.open(KINDS[kind]) for kind in ("png", "gif", "jpeg 2000", "avif", "heif")]
+    assert [page.decode_times for page in opened if isinstance(page, EncodedPage)] == [1, 1, 3, 3, 3]
 
 
 def test_a_process_that_was_killed_costs_no_page() -> None:

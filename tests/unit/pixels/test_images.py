@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from quintet.errors import Code, PageError
 from quintet.pages.settings import Settings
+from quintet.pixels.formats import FORMATS, HEAD_BYTES, format_of, is_image
 from quintet.pixels.images import decode_image
 
 from tests.conftest import draw_page, encode
+from tests.fuzz.bombs import gif_of_screen
+from tests.heif import heif_of
 
 SETTINGS = Settings()
 PAGE = draw_page(["codec"], (200, 120))
@@ -27,9 +31,11 @@ def declared_png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP", "BMP"])
+@pytest.mark.parametrize("form", FORMATS)
 def test_each_format_gives_the_page(form: str) -> None:
-    image = decode_image(encode(PAGE, form), SETTINGS)
+    body = heif_of(PAGE) if form == "HEIF" else encode(PAGE, form)
+    assert (format_of(body[:HEAD_BYTES]), is_image(body)) == (form, True)
+    image = decode_image(body, SETTINGS)
     assert image.mode == "RGB"
     assert np.abs(np.asarray(image, float) - np.asarray(PAGE, float)).mean() < 4
 
@@ -39,7 +45,9 @@ def test_each_format_gives_the_page(form: str) -> None:
     [
         (b"", Code.EMPTY_BODY),
         (b"no image at all", Code.UNSUPPORTED_FORMAT),
-        (encode(PAGE, "GIF"), Code.UNSUPPORTED_FORMAT),
+        (b"%PDF-1.7 and so on", Code.UNSUPPORTED_FORMAT),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isomiso2", Code.UNSUPPORTED_FORMAT),
+        (gif_of_screen(60_000), Code.IMAGE_TOO_LARGE),
         (encode(PAGE, "JPEG")[:700], Code.IMAGE_DECODE_FAILED),
         (encode(PAGE, "PNG")[:300], Code.IMAGE_DECODE_FAILED),
         (b"\xff\xd8\xff\xe0 garbage", Code.IMAGE_DECODE_FAILED),
@@ -47,7 +55,7 @@ def test_each_format_gives_the_page(form: str) -> None:
         (encode(Image.new("RGB", (1, 1))), Code.IMAGE_TOO_SMALL),
         (encode(Image.new("RGB", (1, 2000))), Code.IMAGE_TOO_SMALL),
     ],
-    ids=["empty", "text", "gif", "cut jpeg", "cut png", "jpeg garbage", "bomb", "one pixel", "one column"],
+    ids=["empty", "text", "pdf", "film", "screen", "cut jpeg", "cut png", "garbage", "bomb", "one pixel", "one column"],
 )
 def test_a_bad_body_has_its_own_code(body: bytes, code: Code) -> None:
     with pytest.raises(PageError) as error:
@@ -64,6 +72,12 @@ CODINGS = {
     "webp": ("WEBP", {}),
     "lossless": ("WEBP", {"lossless": True}),
     "bmp": ("BMP", {}),
+    "gif": ("GIF", {}),
+    "jpeg 2000": ("JPEG2000", {}),
+    "tiles": ("JPEG2000", {"tile_size": (64, 64)}),
+    "codestream": ("JPEG2000", {"no_jp2": True}),
+    "avif": ("AVIF", {}),
+    "heif": ("HEIF", {}),
 }
 
 
@@ -71,7 +85,7 @@ CODINGS = {
 @pytest.mark.parametrize("coding", CODINGS)
 def test_a_cut_image_is_a_failure_wherever_it_is_cut_and_never_a_page_with_an_empty_rest(coding: str) -> None:
     form, options = CODINGS[coding]
-    body = encode(PAGE, form, **options)
+    body = heif_of(PAGE) if form == "HEIF" else encode(PAGE, form, **options)
     for percent in range(5, 95, 5):
         with pytest.raises(PageError) as error:
             decode_image(body[: len(body) * percent // 100], SETTINGS)
@@ -103,6 +117,39 @@ def test_exif_orientation_is_applied() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     assert decode_image(encode(PAGE, "JPEG", exif=exif), SETTINGS).size == (120, 200)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["AVIF", "HEIF"])
+def test_what_irot_and_imir_turn_is_turned_once(form: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    corner = Image.new("RGB", (80, 120), "white")
+    corner.paste("black", (0, 0, 20, 30))
+    told = exif.tobytes()  # the encoders take it out, and write irot and imir instead
+    body = heif_of(corner, exif=told) if form == "HEIF" else encode(corner, form, exif=told)
+    turned = ImageOps.exif_transpose(Image.open(io.BytesIO(encode(corner, exif=told))))
+    found = decode_image(body, SETTINGS)
+    assert found.size == turned.size
+    assert np.abs(np.asarray(found, float) - np.asarray(turned, float)).mean() < 8
+
+
+def test_a_heif_without_its_library_is_refused_with_the_name_of_what_is_missing(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(PageError, match=r"pip install 'quintet\[heic\]'") as error:
+        decode_image(heif_of(PAGE), SETTINGS)
+    assert error.value.failure.code is Code.UNSUPPORTED_FORMAT
+
+
+def test_a_pdf_that_is_taken_for_an_image_is_told_what_to_do() -> None:
+    with pytest.raises(PageError, match=r"it is a PDF: give its file the extension \.pdf"):
+        decode_image(b"%PDF-1.7", SETTINGS)
+
+
+def test_of_an_animation_the_first_frame_is_the_page() -> None:
+    for form in ("GIF", "AVIF"):
+        body = encode(PAGE, form, save_all=True, append_images=[Image.new("RGB", PAGE.size)])
+        assert np.asarray(decode_image(body, SETTINGS)).mean() > 180
 
 
 def test_transparency_lies_on_white() -> None:

@@ -12,6 +12,7 @@ from quintet.pixels.images import most_decode_bytes, open_image
 from quintet.pixels.worker_memory import WorkerMemory
 
 from tests.conftest import encode
+from tests.heif import heif_of
 
 GB = 1_000_000_000
 OPERATIONS = Path(__file__).resolve().parents[3] / "docs" / "operations.md"
@@ -51,12 +52,17 @@ KINDS = [
     *(("TIFF", mode) for mode in ("1", "L", "P", "RGB", "RGBA", "CMYK", "I;16")),
     *(("WEBP", mode) for mode in ("L", "RGB", "RGBA")),
     *(("BMP", mode) for mode in ("1", "L", "P", "RGB")),
+    *(("GIF", mode) for mode in ("L", "P", "RGBA")),
+    *(("JPEG2000", mode) for mode in ("L", "RGB", "RGBA", "I;16")),
+    *(("AVIF", mode) for mode in ("L", "RGBA")),
+    *(("HEIF", mode) for mode in ("L", "RGBA")),
 ]
 
 
 @pytest.mark.parametrize(("form", "mode"), KINDS)
 def test_the_largest_page_of_every_kind_fits_what_decoding_has(form: str, mode: str) -> None:
     page = Image.new("L", (1000, 400), 255)
-    body = encode(page.convert("I").convert("I;16") if mode == "I;16" else page.convert(mode), form)
+    page = page.convert("I").convert("I;16") if mode == "I;16" else page.convert(mode)
+    body = heif_of(page) if form == "HEIF" else encode(page, form)
     limits = Settings(max_page_pixels=400_000, max_body_bytes=len(body))
     assert open_image(body, limits).decode_bytes <= most_decode_bytes(limits)

@@ -8,6 +8,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 from PIL import Image
+from quintet.pixels.formats import FORMATS
 from quintet_client.input.originals import Originals
 from quintet_client.input.page_ids import page_id_of
 from quintet_client.input.regular_files import MAX_FILE_BYTES
@@ -17,6 +18,7 @@ from quintet_client.viewer.thumbnails import KEPT, SIDE_PX, Thumbnails
 
 from tests.client.made_runs import make_run
 from tests.conftest import encode
+from tests.heif import heif_of
 from tests.unit.documents.made_documents import drawn, pdf_of, tiff_of
 
 
@@ -62,9 +64,10 @@ def test_what_is_larger_than_the_client_reads_or_is_gone_is_a_reason(tmp_path):
 
 
 @pytest.mark.parametrize("turn_deg", [0, 90, 180, 270])
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "WEBP", "BMP"])
+@pytest.mark.parametrize("form", FORMATS)
 def test_a_thumbnail_stands_upright(turn_deg, form):
-    shown = opened(thumbnail(encode(corner(turn_deg), form), turn_deg, 60))
+    body = heif_of(corner(turn_deg)) if form == "HEIF" else encode(corner(turn_deg), form)
+    shown = opened(thumbnail(body, turn_deg, 60))
     assert shown.size == (40, 60)
     assert shown.getpixel((4, 4)) < 60
     assert min(shown.getpixel(at) for at in ((35, 4), (4, 55), (35, 55))) > 200
@@ -83,6 +86,12 @@ def test_exif_is_applied_before_the_page_is_turned():
 def test_a_browser_gets_what_it_can_show_as_it_is(form, kind):
     body = encode(corner(), form)
     assert for_browser(body) == (kind, body)
+
+
+@pytest.mark.parametrize("body", [heif_of(corner()), encode(corner(), "JPEG2000")], ids=["heif", "jpeg 2000"])
+def test_what_browsers_do_not_show_becomes_a_png(body):
+    kind, shown = for_browser(body)
+    assert (kind, opened(shown).size) == ("image/png", (80, 120))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "I;16", "CMYK", "RGBA", "P"])

@@ -4,21 +4,16 @@ img2pdf 0.6.3 was tried in its place: it decodes JPEG of TIFFs (2.6 MB became 5.
 """
 
 import io
-import sys
 from dataclasses import dataclass
 
 import pikepdf
 from pikepdf import Dictionary, Matrix, Name
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
-from quintet.pixels.images import load_image, open_image
+from quintet.pixels.images import load_image, opened
 
 from quintet_client.exports.pdf.samples import Samples, fax, flate, samples_of
 from quintet_client.exports.pdf.tiff import size_of
-from quintet_client.service.page import Limits
-
-# The service has held pages against its own limits.
-_ANY_SIZE = Limits(max_page_pixels=sys.maxsize, min_page_side_px=1)
 
 # Below 100 dpi a file says 72 or 96 because its writer did not know; nothing reads a page printed at more than 2400.
 _PLAUSIBLE_DPI = (100.0, 2400.0)
@@ -69,7 +64,7 @@ def page_image(body: bytes, number: int) -> PageImage:
         EOFError: it has no such image.
         OSError, PageError: it is no image, or cannot be decoded.
     """
-    with open_image(body, _ANY_SIZE._replace(max_body_bytes=len(body))).image as image:
+    with opened(body) as image:
         image.seek(number - 1)
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1), _TURNS[1])
         size_px, dpi = size_of(image), image.info.get("dpi", (0, 0))

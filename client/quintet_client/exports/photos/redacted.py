@@ -37,6 +37,9 @@ _SAVED: dict[str, dict[str, Any]] = {
     "WEBP": {"quality": 95},
     "TIFF": {"compression": "tiff_adobe_deflate"},
     "BMP": {},
+    "GIF": {},
+    "JPEG2000": {},
+    "AVIF": {"quality": 90},
 }
 
 _BoxInPx = tuple[int, int, int, int]
@@ -48,6 +51,8 @@ def render(document: Document) -> bytes:
         raise ExportError("it is a document of several pages; give photos as images")
     photo = photo_of(parsed(document.pages[0].answer))
     shown, form = _decoded(original_body(document), photo)
+    if form not in _SAVED:
+        raise ExportError(f"{form} cannot be written; read the photo in another format")
     redacted = Image.new("RGB", shown.size)  # and none of the metadata that Pillow carries along
     redacted.paste(shown)
     hide(redacted, photo)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import quintet.errors
 from quintet.errors import Code
+from quintet.pixels.formats import is_tiff
 
 from quintet_client.errors import PageError
 from quintet_client.input.documents.codes import DocumentCode
@@ -37,12 +38,14 @@ class Shelf:
     def __init__(self) -> None:
         self._held: tuple[str, FileStamp, Pages] | None = None
 
-    def answer(self, path: str, page: int, dpi: int, limits: Sequence[int] = USUAL_LIMITS) -> Answer:
+    def answer(
+        self, path: str, page: int, dpi: int, limits: Sequence[int] = USUAL_LIMITS, passwords: Sequence[str] = ()
+    ) -> Answer:
         """Number a document's pages (for page 0), or render one of them within the service's limits."""
         stamp = UNKNOWN
         try:
             file, stamp = open_regular(path)
-            pages = self._open(path, file, stamp)
+            pages = self._open(path, file, stamp, passwords)
             if not page:
                 return Answer(stamp, pages=pages.numbers(MOST_PAGES + 1))
             from quintet_client.input.documents.encoding import encoded_page  # noqa: PLC0415 - needs Pillow
@@ -56,14 +59,14 @@ class Shelf:
         except (OSError, ValueError) as error:
             return Answer(stamp, code=DocumentCode.UNREADABLE_FILE, message=why_not(error))
 
-    def _open(self, path: str, file: BinaryIO, stamp: FileStamp) -> "Pages":
+    def _open(self, path: str, file: BinaryIO, stamp: FileStamp, passwords: Sequence[str]) -> "Pages":
         """Take a document that has just been opened, unless it is the one at hand."""
         if self._held and self._held[:2] == (path, stamp):
             file.close()
             return self._held[2]
         self.let_go()
         try:
-            pages = _opened(file, path)
+            pages = _opened(file, path, passwords)
         except BaseException:
             file.close()
             raise
@@ -77,16 +80,21 @@ class Shelf:
             self._held = None
 
 
-def _opened(file: BinaryIO, path: str) -> "Pages":
+def _opened(file: BinaryIO, path: str, passwords: Sequence[str]) -> "Pages":
     """Open a document as what it is: a link called .pdf may lead to a TIFF. What is only called so is no document."""
     try:
-        from quintet.pixels.documents.pages import is_tiff, open_pages  # noqa: PLC0415 - Pillow may not be installed
+        from quintet.pixels.documents.pages import open_pages  # noqa: PLC0415 - Pillow may not be installed
 
         begins_as_tiff = is_tiff(file.read(4))
         file.seek(0)
         if not begins_as_tiff and path.lower().endswith(TIFF_EXTENSIONS):
             raise PageError(Code.DOCUMENT_DAMAGED, "the file is no TIFF")
-        return open_pages(file)
+        return open_pages(file, passwords)
+    except quintet.errors.PageError as error:
+        if error.failure.code is not Code.DOCUMENT_ENCRYPTED:
+            raise
+        how = "none of those in --password-file opens it" if passwords else "give it to `quintet read --password-file`"
+        raise PageError(Code.DOCUMENT_ENCRYPTED, f"the PDF needs a password: {how}") from None
     except ModuleNotFoundError as error:
         message = f"documents need {error.name}, which is not installed: pip install 'quintet[bulk]', then run again"
         raise PageError(DocumentCode.RENDERER_MISSING, message) from error

@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from typing import IO, cast
+from collections.abc import Sequence
+from typing import IO, Any, cast
 
 from quintet_client.errors import ServerUnreachableError
 from quintet_client.input.documents.codes import SHARD_HAS_CHANGED, DocumentCode
@@ -54,6 +55,7 @@ class Renderer:
         memory_bytes: int = MEMORY_BYTES,
         limits: Limits = USUAL_LIMITS,
         copies: Copies | None = None,
+        passwords: Sequence[str] = (),
     ) -> None:
         """Prepare.
 
@@ -62,7 +64,9 @@ class Renderer:
             memory_bytes: address space that the process has.
             limits: of the service, which the images keep to.
             copies: where documents of stores and tars become files.
+            passwords: of PDFs, tried in turn; the process is told them with each request, over its pipe.
         """
+        self._passwords = passwords
         self._copies = copies or Copies()
         self._limits = limits
         self._page_s = page_s
@@ -112,14 +116,15 @@ class Renderer:
         stamp = stamp_of(path)
         if self._stalls[path] >= _STALLS_A_DOCUMENT:
             return Answer(stamp, code=DocumentCode.RENDERER_STALLED, message="earlier pages stalled the renderer")
-        answer = self._answer({"path": path, "page": page, "dpi": dpi, "limits": self._limits})
+        asked = {"path": path, "page": page, "dpi": dpi, "limits": self._limits, "passwords": self._passwords}
+        answer = self._answer(asked)
         if answer.code == DocumentCode.RENDERER_STALLED:
             self._stalls[path] += 1
         if answer.code in _NOT_THE_FILES_FAULT:
             return answer._replace(stamp=UNKNOWN)
         return answer if answer.stamp != UNKNOWN else answer._replace(stamp=stamp)
 
-    def _answer(self, request: dict[str, str | int | Limits]) -> Answer:
+    def _answer(self, request: dict[str, Any]) -> Answer:
         """Ask, once more if the process dies; what did not survive is replaced."""
         how = ""
         for _ in range(_TRIES):

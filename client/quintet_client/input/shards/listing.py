@@ -5,12 +5,15 @@ import posixpath
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from quintet_client.errors import UsageError
 from quintet_client.input.addresses import Address, is_address, place_of
 from quintet_client.input.documents.codes import DocumentCode
-from quintet_client.input.page_ids import folder_id, page_id_of, page_id_within
+from quintet_client.input.finding.left_out import LeftOut, Reason
+from quintet_client.input.finding.selection import USUAL, Selection
+from quintet_client.input.page_ids import folder_id, page_id_of, page_id_within, path_of
 from quintet_client.input.regular_files import open_regular, why_not
 from quintet_client.input.shards.parquet import Columns, UnreadableParquetError, columns_of, open_parquet, rows_of
 from quintet_client.input.shards.tar import DamagedTarError, Member, Read, members
@@ -40,20 +43,22 @@ class Listed(NamedTuple):
     """What a shard holds, or a manifest names; or why it has no images."""
 
     items: list[Source]
-    irregular: int = 0  # members of a tar that are no regular files
+    left_out: LeftOut = LeftOut()
     is_manifest: bool = False  # the items are files, or shards
     fault: str = ""  # why a Parquet file has neither
 
 
-def list_shards(shards: Sequence[Source]) -> list[Listed]:
+def list_shards(shards: Sequence[Source], selection: Selection = USUAL) -> list[Listed]:
     """List shards, in order. What cannot be read is an item with a code, after those that can.
+
+    Patterns are held against the shard's path with the item's name behind it, as if the shard were a folder.
 
     Raises:
         UsageError: a manifest names what cannot be used, or one id twice.
         ServerUnreachableError: a store was away for longer than is waited.
     """
     with ThreadPoolExecutor(_SHARDS_AT_A_TIME) as threads:
-        return list(threads.map(_listed, shards))
+        return list(threads.map(_listed, shards, repeat(selection)))
 
 
 def items_id(shard: Source) -> str:
@@ -62,13 +67,13 @@ def items_id(shard: Source) -> str:
     return folder_id(shard.page_id[: -len(TAR_EXTENSION)] if is_tar else shard.page_id)
 
 
-def _listed(shard: Source) -> Listed:
+def _listed(shard: Source, selection: Selection) -> Listed:
     name = shard.path.lower()
     if name.endswith(COMPRESSED_TAR_EXTENSIONS):
         message = "members of a compressed tar cannot be read one by one; unpack it to .tar"
         return Listed([_failed(shard, DocumentCode.SHARD_UNSUPPORTED, message)])
     try:
-        return _parquet(shard) if name.endswith(PARQUET_EXTENSION) else _tar(shard)
+        return _parquet(shard, selection) if name.endswith(PARQUET_EXTENSION) else _tar(shard, selection)
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in a name from a list
         return Listed([_failed(shard._replace(stamp=UNKNOWN), DocumentCode.UNREADABLE_FILE, why_not(error))])
     except UnreadableParquetError as error:
@@ -79,35 +84,56 @@ def _failed(shard: Source, code: str, message: str) -> Source:
     return shard._replace(code=code, message=message)
 
 
-def _tar(shard: Source) -> Listed:
+def _tar(shard: Source, selection: Selection) -> Listed:
     if is_address(shard.path):
-        return _tar_members(shard, _Pieces(Address.of(shard.path), shard.stamp).read)
+        return _tar_members(shard, _Pieces(Address.of(shard.path), shard.stamp).read, selection)
     file, stamp = open_regular(shard.path)
     with file:
-        return _tar_members(shard._replace(stamp=stamp), lambda offset, length: os.pread(file.fileno(), length, offset))
+        read = lambda offset, length: os.pread(file.fileno(), length, offset)  # noqa: E731 - it has one line
+        return _tar_members(shard._replace(stamp=stamp), read, selection)
 
 
-def _tar_members(shard: Source, read: Read) -> Listed:
+def _tar_members(shard: Source, read: Read, selection: Selection) -> Listed:
     """The images of a tar by their keys; of members with one name the last counts, as for those who unpack it."""
-    found, irregular, faults = dict[str, Member](), 0, list[Source]()
+    found, left_out, faults = dict[str, Member](), LeftOut(), list[Source]()
     try:
         for member in members(read, shard.stamp.size_bytes):
-            name = os.fsdecode(member.name)
-            if not member.is_regular:
-                irregular += 1
-            elif name.lower().endswith(PAGE_EXTENSIONS) and not posixpath.basename(name).startswith("."):
-                found["/".join(part for part in name.split("/") if part not in {"", "."})] = member._replace(name=b"")
-                if len(found) > MOST_ITEMS:
-                    message = f"it holds more than {MOST_ITEMS} images; the others were not listed: split it"
-                    faults.append(_failed(shard, DocumentCode.SHARD_UNSUPPORTED, message))
-                    break
+            name = "/".join(part for part in os.fsdecode(member.name).split("/") if part not in {"", "."})
+            reason = _why_not_listed(name, member, selection)
+            if reason is None:
+                reason = Reason.REPEATED if name in found else None
+                found[name] = member._replace(name=b"")
+            if reason is not None and not member.is_folder:
+                left_out.add(reason, f"{shard.path}/{name}")
+            if len(found) > MOST_ITEMS:
+                message = f"it holds more than {MOST_ITEMS} images; the others were not listed: split it"
+                faults.append(_failed(shard, DocumentCode.SHARD_UNSUPPORTED, message))
+                break
     except DamagedTarError as error:
         faults.append(_failed(shard, DocumentCode.SHARD_DAMAGED, str(error)))
-    return Listed([*_named(shard, found), *faults], irregular)
+    items = [item for name, item in _named(shard, found) if not _is_excluded(shard, name, selection, left_out)]
+    return Listed([*items, *faults], left_out)
 
 
-def _named(shard: Source, found: dict[str, Member]) -> Iterator[Source]:
-    """Images under `shard/key`, with their extensions where several have one key; documents always with theirs."""
+def _why_not_listed(name: str, member: Member, selection: Selection) -> Reason | None:
+    if not member.is_regular:
+        return Reason.NOT_REGULAR
+    return selection.hides(name) or (None if name.lower().endswith(PAGE_EXTENSIONS) else Reason.OTHER_FORMAT)
+
+
+def _is_excluded(shard: Source, name: str, selection: Selection, left_out: LeftOut) -> bool:
+    """Whether patterns leave an item out, which is then counted."""
+    reason = selection.is_narrow and selection.excludes(f"{path_of(shard.page_id)}/{name}")
+    if reason:
+        left_out.add(reason, f"{shard.path}/{name}")
+    return bool(reason)
+
+
+def _named(shard: Source, found: dict[str, Member]) -> Iterator[tuple[str, Source]]:
+    """Images under `shard/key`, with their extensions where several have one key; documents always with theirs.
+
+    By their names; which ids they have does not depend on what patterns leave out.
+    """
     before = items_id(shard)
     keys = Counter(map(_key_of, found))
     for name, member in found.items():
@@ -115,12 +141,13 @@ def _named(shard: Source, found: dict[str, Member]) -> Iterator[Source]:
         shown = name if keys[key] > 1 or name.lower().endswith(_DOCUMENTS) else key
         part = Part(member.offset, member.length)
         stamp = stamp_of_part(shard.stamp, part, member.length)
-        yield Source(page_id_within(before, shown), shard.path, stamp, part=part)
+        yield name, Source(page_id_within(before, shown), shard.path, stamp, part=part)
 
 
 def _key_of(name: str) -> str:
     folder, slash, last = name.rpartition("/")
-    return folder + slash + last.partition(".")[0]
+    dots = last[: len(last) - len(last.lstrip("."))]  # of a hidden file
+    return folder + slash + dots + last.lstrip(".").partition(".")[0]
 
 
 class _Pieces:
@@ -144,7 +171,7 @@ class _Pieces:
         return self._piece[offset - self._begin :][:length]
 
 
-def _parquet(shard: Source) -> Listed:
+def _parquet(shard: Source, selection: Selection) -> Listed:
     with open_parquet(shard.path) as (file, stamp):
         columns = columns_of(file.schema_arrow)
         if columns.is_ambiguous:
@@ -155,10 +182,11 @@ def _parquet(shard: Source) -> Listed:
         rows = rows_of(file, names)
         if columns.uri:
             return Listed(_manifest(shard, rows), is_manifest=True)
-        return Listed(list(_images(shard._replace(stamp=stamp), rows, columns)))
+        left_out, images = LeftOut(), _images(shard._replace(stamp=stamp), rows, columns)
+        return Listed([item for key, item in images if not _is_excluded(shard, key, selection, left_out)], left_out)
 
 
-def _images(shard: Source, rows: Iterator[tuple[Part, list[Any]]], columns: Columns) -> Iterator[Source]:
+def _images(shard: Source, rows: Iterator[tuple[Part, list[Any]]], columns: Columns) -> Iterator[tuple[str, Source]]:
     """The images of rows under `file/id`; where an id is missing, or not the only one of its kind, the row's number."""
     parts, ids = list[Part](), list[str]()
     for number, (part, values) in enumerate(rows):
@@ -166,8 +194,9 @@ def _images(shard: Source, rows: Iterator[tuple[Part, list[Any]]], columns: Colu
         ids.append(_text(values[0]) if columns.key else str(number))
     unique = columns.key == "" or (all(ids) and len(set(map(page_id_of, ids))) == len(ids))
     for number, part in enumerate(parts):
-        page_id = page_id_within(items_id(shard), ids[number] if unique else str(number))
-        yield Source(page_id, shard.path, stamp_of_part(shard.stamp, part, -1), part=part)
+        key = ids[number] if unique else str(number)
+        stamp = stamp_of_part(shard.stamp, part, -1)
+        yield key, Source(page_id_within(items_id(shard), key), shard.path, stamp, part=part)
 
 
 def _manifest(shard: Source, rows: Iterator[tuple[Part, list[Any]]]) -> list[Source]:

@@ -13,7 +13,7 @@ MOST_HEADER_BYTES = 1024 * 1024
 # A path that Linux takes; a member with a longer name is none that anybody unpacked.
 MOST_NAME_BYTES = 4096
 _REGULAR, _CONTIGUOUS, _PAX, _PAX_GLOBAL = b"0", b"7", b"x", b"g"
-_LONG_NAME, _LONG_LINK, _SPARSE = b"L", b"K", b"S"
+_LONG_NAME, _LONG_LINK, _SPARSE, _FOLDER = b"L", b"K", b"S", b"5"
 _WITHOUT_DATA = frozenset((b"1", b"2", b"3", b"4", b"5", b"6"))
 _ASCII = re.compile(rb"[\x00-\x7f]+")
 _USTAR = b"ustar\0"
@@ -34,6 +34,7 @@ class Member(NamedTuple):
     offset: int  # of its bytes, which lie within the tar
     length: int
     is_regular: bool  # a file whose bytes stand there as they are: no link, no folder, not sparse
+    is_folder: bool = False
 
 
 class _Extended(NamedTuple):
@@ -73,7 +74,8 @@ def members(read: Read, size_bytes: int) -> Iterator[Member]:
                 raise DamagedTarError(f"the member at byte {offset} has {length} bytes, which end beyond the tar's end")
             name = extended.name or _name_of(header)
             regular = kind in {_REGULAR, _CONTIGUOUS, b"\0"} and not extended.is_sparse and not name.endswith(b"/")
-            yield Member(name, data, length, regular and len(name) <= MOST_NAME_BYTES)
+            is_folder = kind == _FOLDER or name.endswith(b"/")
+            yield Member(name, data, length, regular and len(name) <= MOST_NAME_BYTES, is_folder)
             extended = _Extended()
         offset = data + -(-length // BLOCK) * BLOCK
 

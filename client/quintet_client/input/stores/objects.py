@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from hashlib import sha256
@@ -17,6 +18,9 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from quintet_client.errors import NotAuthorisedError, QuintetError, ServerUnreachableError, UsageError
 from quintet_client.input.addresses import Address
+from quintet_client.input.finding.left_out import LeftOut, Reason
+from quintet_client.input.finding.selection import Selection, is_read_by_name
+from quintet_client.input.source import SHARD_EXTENSIONS
 from quintet_client.service.page import UNKNOWN, FileStamp
 
 if TYPE_CHECKING:
@@ -49,12 +53,15 @@ _ROLES = "169.254.169.254"
 class Found(NamedTuple):
     """An object that is there."""
 
+    relative: str  # its key below the prefix that was listed
     key: str
     stamp: FileStamp
 
 
-def list_objects(address: Address, extensions: tuple[str, ...]) -> list[Found]:
-    """List the objects below a prefix whose keys end so, or the one object that the address is.
+def list_objects(address: Address, selection: Selection) -> tuple[list[Found], LeftOut]:
+    """List the objects below a prefix that are read, or the one object that the address is; and what is left out.
+
+    An object is known by its name alone: its first bytes would be a request.
 
     Raises:
         UsageError: there is nothing, or the store cannot be asked for it.
@@ -64,20 +71,39 @@ def list_objects(address: Address, extensions: tuple[str, ...]) -> list[Found]:
     need_obstore()
     import obstore  # noqa: PLC0415 - only addresses need it
 
+    prefix = address.key.rstrip("/")
     try:
-        if address.name.lower().endswith(extensions):
+        if is_read_by_name(address.name):
             (stamp,) = stamps_of([address])
             if stamp != UNKNOWN:
-                return [Found(address.key, stamp)]
-        found, empty = [], True
-        for chunk in obstore.list(store_of(address.scheme, address.bucket), address.key.rstrip("/"), chunk_size=1000):
+                return _chosen([Found(address.name, address.key, stamp)], replace(selection, hidden=True))
+        found, left_out, empty = list[Found](), LeftOut(), True
+        for chunk in obstore.list(store_of(address.scheme, address.bucket), prefix, chunk_size=1000):
             empty = False
-            found += [Found(meta["path"], _stamp(meta)) for meta in chunk if meta["path"].lower().endswith(extensions)]
+            keys = [(meta["path"], _stamp(meta)) for meta in chunk]
+            listed = [Found(key.removeprefix(prefix).removeprefix("/"), key, stamp) for key, stamp in keys]
+            chosen, others = _chosen(listed, selection)
+            found += chosen
+            left_out.merge(others)
     except (ValueError, obstore.exceptions.BaseError) as error:
         raise fault(error, address) from None
     if empty:
         raise UsageError(f"{address} does not exist: there is no object of that name, and none below it")
-    return found
+    return found, left_out
+
+
+def _chosen(listed: Sequence[Found], selection: Selection) -> tuple[list[Found], LeftOut]:
+    """Those objects that are read by their names."""
+    found, left_out = list[Found](), LeftOut()
+    for each in listed:
+        is_shard = each.key.lower().endswith(SHARD_EXTENSIONS)
+        reason = selection.hides(each.relative) or (None if is_read_by_name(each.key) else Reason.OTHER_FORMAT)
+        reason = reason or selection.excludes(each.relative, is_shard=is_shard)
+        if reason is None:
+            found.append(each)
+        else:
+            left_out.add(reason, each.key)
+    return found, left_out
 
 
 def stamps_of(addresses: Sequence[Address]) -> list[FileStamp]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from quintet_client.errors import OutputUnwritableError
 from quintet_client.input.addresses import Address
-from quintet_client.input.sources import LEDGER
+from quintet_client.input.finding.walk import LEDGER
 from quintet_client.input.stores.apart import apart
 from quintet_client.output.folder import Output, locked, writing
 from quintet_client.output.ledger import Ended, Row, UnusableLedgerError

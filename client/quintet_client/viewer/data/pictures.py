@@ -10,6 +10,9 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from quintet.errors import PageError
+from quintet.pixels.formats import FORMATS, format_of
+
 from quintet_client.errors import QuintetError
 from quintet_client.input.documents.renderer import Renderer
 from quintet_client.input.originals import NoOriginalError, Originals
@@ -24,8 +27,7 @@ if TYPE_CHECKING:
 SCREEN_DPI = 150
 # What the service refuses to read is not worth a gigabyte of memory to look at either.
 MAX_PIXELS = 100_000_000
-FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
-_AS_IT_IS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "BMP": "image/bmp", "GIF": "image/gif"}
+_AS_IT_IS = {form: f"image/{form.lower()}" for form in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "AVIF")}
 _EXIF_ORIENTATION = 0x0112
 PILLOW_MISSING = "images need Pillow, which is not installed: pip install 'quintet[view]'"
 
@@ -93,21 +95,25 @@ def for_browser(body: bytes) -> tuple[str, bytes]:
 
 
 @contextmanager
-def _decoding(reason: str = "the image is damaged or truncated") -> Iterator[None]:
+def _decoding() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # Pillow's codecs raise many types on damaged input; each is this page's own failure.
-        raise NoPictureError(reason) from error
+        raise NoPictureError("the image is damaged or truncated") from error
 
 
 def open_picture(body: bytes) -> "Image.Image":
     """Open an image, its pixels not decoded; raises NoPictureError if its header says that it cannot be shown."""
     try:
-        from PIL import Image  # noqa: PLC0415 - the client alone is installed without it
+        import PIL  # noqa: F401, PLC0415 - the client alone is installed without it
+        from quintet.pixels.images import opened  # noqa: PLC0415 - needs it
     except ModuleNotFoundError as error:
         raise NoPictureError(PILLOW_MISSING) from error
-    with _decoding("the file is no image, or a damaged one"):  # or Pillow refuses it for its number of pixels
-        image = Image.open(io.BytesIO(body), formats=FORMATS)
+    try:
+        image = opened(body)
+    except PageError as error:
+        is_known = format_of(body) in FORMATS
+        raise NoPictureError(error.failure.message if is_known else "the file is no image, or a damaged one") from error
     if image.width * image.height > MAX_PIXELS:
         raise NoPictureError(f"the image has {image.width} x {image.height} pixels; at most {MAX_PIXELS} are shown")
     return image

@@ -1,12 +1,13 @@
 """What a document is, and the one way to open it. Needs Pillow; PDFs need pypdfium2."""
 
+from collections.abc import Sequence
 from typing import BinaryIO, Protocol
 
 from PIL import Image
 
-from quintet.pixels.images import ImageLimits, is_image
+from quintet.pixels.formats import is_image, is_tiff
+from quintet.pixels.images import ImageLimits
 
-_TIFF_MARKS = (b"II*\0", b"II+\0", b"MM\0*", b"MM\0+")
 _PDF_MARK = b"%PDF-"
 # PDFium looks as far for the mark.
 _PDF_HEAD_BYTES = 1024
@@ -41,21 +42,18 @@ class Pages(Protocol):
         """Let go of it, and of its file."""
 
 
-def is_tiff(head: bytes) -> bool:
-    """Whether a file that begins like this is a TIFF."""
-    return head.startswith(_TIFF_MARKS)
-
-
 def is_document(body: bytes) -> bool:
     """Whether bytes may be several pages, by how they begin: a TIFF may be one image too."""
     return is_tiff(body) or (_PDF_MARK in body[:_PDF_HEAD_BYTES] and not is_image(body))
 
 
-def open_pages(file: BinaryIO) -> Pages:
+def open_pages(file: BinaryIO, passwords: Sequence[str] = ()) -> Pages:
     """Open a document as what it is, whatever it is called; what is no TIFF is taken for a PDF.
 
+    A PDF that needs a password is opened with the first of `passwords` that fits.
+
     Raises:
-        PageError: it is damaged, needs a password or has no pages.
+        PageError: it is damaged, needs another password or has no pages.
         ModuleNotFoundError: there is nothing to open a PDF with.
     """
     begins_as_tiff = is_tiff(file.read(4))
@@ -66,4 +64,4 @@ def open_pages(file: BinaryIO) -> Pages:
         return TiffPages(file)
     from quintet.pixels.documents.pdf import PdfPages  # noqa: PLC0415 - may not be installed
 
-    return PdfPages(file)
+    return PdfPages(file, passwords)

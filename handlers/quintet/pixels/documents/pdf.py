@@ -4,7 +4,7 @@ PDFium serves one thread, and hostile files may bring it down.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import BinaryIO
 
@@ -24,17 +24,14 @@ class PdfPages:
 
     has_dpi = True
 
-    def __init__(self, file: BinaryIO) -> None:
-        """Open it.
+    def __init__(self, file: BinaryIO, passwords: Sequence[str] = ()) -> None:
+        """Open it, without a password, else with the first that fits.
 
         Raises:
-            PageError: it is damaged, needs a password or has no pages.
+            PageError: it is damaged, needs another password or has no pages.
         """
-        # PDFium keeps the error of an earlier document when this one opens. A path that is none leaves one behind that
-        # no open file can have: it still stands where a document was opened, and has no pages.
-        pypdfium2.raw.FPDF_LoadDocument(b"", None)
         try:
-            self._pdf = pypdfium2.PdfDocument(file, autoclose=True)
+            self._pdf = _opened(file, [None, *passwords])
             self._pdf.init_forms()  # before any page, so that fields are drawn
         except pypdfium2.PdfiumError as error:
             raise _not_opened(error) from error
@@ -90,6 +87,25 @@ def _one_page(number: int) -> Iterator[None]:
         yield
     except (pypdfium2.PdfiumError, ValueError, IndexError, ArithmeticError) as error:
         raise PageError(Code.PAGE_NOT_RENDERED, f"page {number} cannot be rendered: {error}") from error
+
+
+def _opened(file: BinaryIO, passwords: Sequence[str | None]) -> pypdfium2.PdfDocument:
+    """Try passwords in turn, as long as that is what is wrong; raises PdfiumError."""
+    *others, last = passwords
+    for password in others:
+        try:
+            return _opened_with(file, password)
+        except pypdfium2.PdfiumError as error:
+            if error.err_code != pypdfium2.raw.FPDF_ERR_PASSWORD:
+                raise
+    return _opened_with(file, last)
+
+
+def _opened_with(file: BinaryIO, password: str | None) -> pypdfium2.PdfDocument:
+    # PDFium keeps the error of an earlier document when this one opens. A path that is none leaves one behind that
+    # no open file can have: it still stands where a document was opened, and has no pages.
+    pypdfium2.raw.FPDF_LoadDocument(b"", None)
+    return pypdfium2.PdfDocument(file, password=password, autoclose=True)
 
 
 def _not_opened(error: pypdfium2.PdfiumError) -> PageError:
