@@ -27,7 +27,7 @@ SUM_photos    := benchmarks.demo_photos
 # What chaos, soak and cost-curve read with another chain than pages: a folder.
 ITEMS ?= build/samples-photos
 
-.PHONY: help setup models archive serve stop demo demo-missing test test-parts test-whole test-all test-all-parts test-all-whole chaos fuzz bench bench-gpu gpu-budget cost-curve soak audit sbom check format lock clean
+.PHONY: help setup models archive serve stop demo demo-missing test test-parts test-whole test-all test-all-unit test-all-chain chaos fuzz bench bench-gpu gpu-budget cost-curve soak audit sbom check format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the tasks
@@ -84,11 +84,13 @@ test-parts test-whole: model_store/quintet.mar
 
 test-all: build/peers/.installed ## every test: peers, photos, chaos, fuzz, browser, proxy and benchmarks too
 	@$(MAKE) --no-print-directory archive CHAIN="pages photos"
-	@$(MAKE) --no-print-directory -j2 -Otarget test-all-parts test-all-whole
+	@$(MAKE) --no-print-directory -j2 -Otarget test-all-unit test-all-chain
+	$(PY) -m pytest --durations=25 $(PARTS:%=--ignore %)
 
-# Likewise two halves, of about equal length: most tests of the second wait for something.
-test-all-parts test-all-whole:
-	$(PY) -m pytest --durations=25 -p no:cacheprovider $(if $(filter test-all-parts,$@),tests/unit tests/chain,--ignore tests/unit --ignore tests/chain)
+# Parts side by side; services are tried by themselves, as some of their tests hold times against limits.
+PARTS := tests/unit tests/chain
+test-all-unit test-all-chain:
+	$(PY) -m pytest --durations=25 -p no:cacheprovider $(@:test-all-%=tests/%)
 
 # Of pages the frame is what is tried, with a cheap chain: hundreds of kills in the time that networks take to load.
 chaos: $(if $(OTHERS),$(ITEMS) archive) $(VENV)/.installed ## kill workers, servers and clients while pages are read: make chaos CHAOS="--rounds 5 --seed 1", CHAIN=photos
