@@ -135,5 +135,5 @@ def test_what_is_made_to_cost_much_costs_its_neighbour_no_more_than_a_page_of_it
     sys.stdout.write(f"peak {peak:.0f} MB, then {rest:.0f} MB\n")
     assert outcome in OUTCOMES[name]
     assert neighbour == "ok"
-    assert took < (12.0 if outcome == "ok" else 6.0)
+    assert took < (12.0 if outcome == "ok" else 8.0)  # what is refused took 3 to 7 s beside other work
     assert worker.peak_bytes < WorkerMemory.planned(Settings(), len(os.sched_getaffinity(0))).total
