@@ -103,8 +103,8 @@ def test_a_step_that_fails_or_crashes_costs_no_more_than_its_own_row(
 
 
 def test_a_step_that_hangs_is_ended_with_all_that_it_has_started(tmp_path: Path) -> None:
-    document = run_steps(tmp_path, own("hang"), own("found", "base"), arguments=("--step-s", "15"))
-    assert document["left_out"] == ["hang: not done after 15 s"]
+    document = run_steps(tmp_path, own("hang"), own("found", "base"), arguments=("--step-s", "5"))
+    assert document["left_out"] == ["hang: not done after 5 s"]
     assert document["cleaned"] is True
     assert not psutil.pid_exists(document["pid"]) or psutil.Process(document["pid"]).status() == psutil.STATUS_ZOMBIE
     assert len(document["variants"]) == 1

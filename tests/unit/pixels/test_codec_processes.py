@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -191,7 +192,10 @@ def test_the_system_has_the_memory_back_when_nobody_looks_at_the_pixels_any_more
     assert resident_bytes() - before > 90_000_000
     del found
     assert resident_bytes() - before < 10_000_000
-    assert all(one.memory_info().rss < 150_000_000 for one in ours())
+    deadline = time.monotonic() + 10  # a codec lets go of its memory when it has answered
+    while (held := max(one.memory_info().rss for one in ours())) >= 150_000_000 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert held < 150_000_000
 
 
 def resident_bytes() -> int:
