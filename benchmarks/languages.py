@@ -1,4 +1,4 @@
-"""How well languages are read: `python -m benchmarks.languages [--fonts DIR]`, a table of rows for docs/languages.md.
+"""How well languages are read: `python -m benchmarks.languages [--fonts DIR]`, as a table.
 
 The first article of the Universal Declaration of Human Rights is drawn with every font that has its letters, upright
 and undamaged, at three sizes, and read by the chain of pages. Beside the share of characters that are right stand

@@ -13,12 +13,10 @@ from quintet_client.cluster.passes import Passes
 from quintet_client.cluster.settings import BatchSettings
 from quintet_client.errors import ModelMismatchError, UsageError
 from quintet_client.input.addresses import Address
-from quintet_client.input.finding.left_out import LeftOut
 from quintet_client.input.source import Source
-from quintet_client.input.sources import find_sources
 from quintet_client.output.ledger import Row
 from quintet_client.output.parts.output import PartsOutput
-from quintet_client.run.account import Account
+from quintet_client.run.account import Account, inputs_of
 from quintet_client.run.events import Events
 from quintet_client.run.plan import Plan
 from quintet_client.run.progress import Progress
@@ -47,14 +45,7 @@ def batch_all(settings: BatchSettings, cancellation: Cancellation, events: Event
     clock = Clock()
     digest = archive_digest(settings.archive_path)
     output = _parts_of(settings.output_path)
-    left_out = LeftOut()
-    files = find_sources(
-        settings.input_path,
-        settings.selection,
-        null_names=settings.null_names,
-        output=output.folder,
-        left_out=left_out,
-    )
+    files, left_out = inputs_of(settings, output)
     with output.claim():
         plan, account = Account.open(files, output, settings, clock, events, left_out=left_out)
         run = output.begin(forked=True)

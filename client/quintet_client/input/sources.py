@@ -18,7 +18,7 @@ from quintet_client.input.finding.selection import USUAL, Selection, is_read_by_
 from quintet_client.input.finding.walk import Met, Results, Walk, place_of_folder
 from quintet_client.input.own_pdfs import lies_beside_input
 from quintet_client.input.page_ids import page_id_of, with_extension
-from quintet_client.input.source import EXTENSIONS, SHARD_EXTENSIONS, Source
+from quintet_client.input.source import SHARD_EXTENSIONS, Source
 from quintet_client.input.stores.apart import Aside, apart
 from quintet_client.input.stores.objects import list_objects
 from quintet_client.input.unpacking import unpacked, with_stamps
@@ -150,4 +150,6 @@ def _listed(input_path: Path, end: bytes) -> Iterator[Met]:
 
 def names_files(place: Path) -> bool:
     """Whether a path is that of a file or a list, by its name: INPUT may be gone."""
-    return place.name == STANDARD_INPUT.name or place.name.lower().endswith((LIST_EXTENSION, *EXTENSIONS))
+    return (
+        place.name == STANDARD_INPUT.name or place.name.lower().endswith(LIST_EXTENSION) or is_read_by_name(place.name)
+    )

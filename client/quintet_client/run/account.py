@@ -11,6 +11,7 @@ from quintet_client.errors import ExitCode, QuintetError
 from quintet_client.exports.exporter import ExportTally
 from quintet_client.input.finding.left_out import LeftOut
 from quintet_client.input.source import Source
+from quintet_client.input.sources import find_sources
 from quintet_client.output.folder import Output
 from quintet_client.output.ledger import Ledger, Row
 from quintet_client.run.events import Events
@@ -19,6 +20,16 @@ from quintet_client.run.report import Clock, Report, Tally
 from quintet_client.run.settings import RunSettings
 
 _log = logging.getLogger(__name__)
+
+
+def inputs_of(settings: RunSettings, output: Output) -> tuple[list[Source], LeftOut]:
+    """Find what a run into OUTPUT is to read, and what of INPUT is no input; raises as `find_sources`."""
+    left_out = LeftOut()
+    null_names, folder = settings.null_names, output.folder
+    files = find_sources(
+        settings.input_path, settings.selection, null_names=null_names, output=folder, left_out=left_out
+    )
+    return files, left_out
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,12 @@ from quintet_client.errors import QuintetError, ServerUnreachableError, UsageErr
 from quintet_client.exports.during_run import RunExports
 from quintet_client.input.documents.codes import DocumentCode
 from quintet_client.input.documents.passwords import read_passwords
-from quintet_client.input.finding.left_out import LeftOut
 from quintet_client.input.loader import PageLoader
-from quintet_client.input.sources import find_sources
 from quintet_client.output.folder import Output
 from quintet_client.output.ledger import Ended, Row
 from quintet_client.output.ledger_writer import LedgerWriter
 from quintet_client.output.opening import open_output
-from quintet_client.run.account import Account
+from quintet_client.run.account import Account, inputs_of
 from quintet_client.run.events import Events
 from quintet_client.run.plan import Plan
 from quintet_client.run.progress import Progress
@@ -70,14 +68,8 @@ def read_all(
         raise UsageError(
             "--formats writes beside a file a page, and OUTPUT is of parts: leave it out, then `quintet export`"
         )
-    passwords, left_out = read_passwords(settings.password_file), LeftOut()
-    files = find_sources(
-        settings.input_path,
-        settings.selection,
-        null_names=settings.null_names,
-        output=output.folder,
-        left_out=left_out,
-    )
+    passwords = read_passwords(settings.password_file)
+    files, left_out = inputs_of(settings, output)
     with output.claim():
         plan, account = Account.open(files, output, settings, clock, events, left_out=left_out, passwords=passwords)
         output.begin(forked=True)

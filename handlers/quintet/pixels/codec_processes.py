@@ -20,7 +20,7 @@ from pathlib import Path
 from quintet.errors import Code, Failure, PageError
 from quintet.pixels import codec_messages
 from quintet.pixels.codec_messages import NO_PAGES, PageHead, PageRange, Reply, Request
-from quintet.pixels.images import WORD_BYTES, ImageLimits, check_size
+from quintet.pixels.images import SLOW_TIMES, WORD_BYTES, ImageLimits, check_size
 from quintet.pixels.page_memory import PageMemory
 
 # What reading a header may take: Pillow keeps what stands before the pixels, WebP's decoder reserves two canvases.
@@ -32,8 +32,6 @@ _DOCUMENT_BYTES = 256 << 20
 _DOCUMENT_PIXEL_BYTES = 20
 # The largest page has all of `decode_s`, smaller ones as much as they are smaller, none and no header less than this.
 _LEAST_SHARE = 0.1
-# What a process that an image has taken over may say that the image takes.
-_MOST_TIMES = 3
 # How much longer than its time of a CPU a page may take, on a machine that does other work.
 _WALL_TIMES, _WALL_SPARE_S = 10, 60
 # A process that dies may have been the system's choice when memory was short: the page has another try.
@@ -94,7 +92,8 @@ class CodecProcesses:
         if isinstance(reply, Failure):
             return reply
         size_px = (reply.width, reply.height)
-        times = max(1, min(reply.decode_times, _MOST_TIMES))
+        # A process that an image has taken over may say anything.
+        times = max(1, min(reply.decode_times, SLOW_TIMES))
         page = EncodedPage(body, size_px, reply.is_plain_jpeg, reply.decode_bytes, times)
         check_size(page.size_px, self._limits)
         if page.decode_bytes > self._budget.most:

@@ -33,7 +33,7 @@ _SMALL_MODES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16
 # 4:4:4 they take 11 in all, HEIF with 10 bits 20.
 _CODEC_PIXEL_BYTES = {"JPEG": 8, "MPO": 8, "TIFF": 8, "WEBP": 12, "GIF": 4, "JPEG2000": 20, "AVIF": 16, "HEIF": 16}
 # Noise without loss takes 1 s of a CPU for 2.1 megapixels (JPEG 2000), 4.1 (HEIF) and 9.9 (AVIF); PNG takes 30.
-_SLOW_FORMATS, _SLOW_TIMES = {"JPEG2000", "AVIF", "HEIF"}, 3
+_SLOW_FORMATS, SLOW_TIMES = {"JPEG2000", "AVIF", "HEIF"}, 3
 _OF_PILLOW = tuple(form for form in FORMATS if form != "HEIF")
 # What Pillow may be built without, by its own words.
 _LIBRARIES = {"AVIF": "avif", "JPEG2000": "jpg_2000", "WEBP": "webp"}
@@ -85,7 +85,7 @@ class Opened:
     @property
     def decode_times(self) -> int:
         """How many times as long as another image of its size it may take."""
-        return _SLOW_TIMES if self.image.format in _SLOW_FORMATS else 1
+        return SLOW_TIMES if self.image.format in _SLOW_FORMATS else 1
 
 
 def most_decode_bytes(limits: ImageLimits) -> int:
