@@ -172,7 +172,7 @@ def test_formats_that_need_originals_are_made_while_reading_and_later_from_the_s
     (folder / "0.tar").write_bytes(tar_of([("x.png", (folder / "part0/page00.png").read_bytes())]))
     (folder / "1.parquet").write_bytes(images_parquet([(folder / "part0/page00.png").read_bytes()]))
     store.put_folder(folder, "scans")
-    made = {f"pdf/{name}.pdf" for name in ("part0/page00.png", "a.pdf", "0/x", "1.parquet/0")}
+    made = {f"pdf/{name}" for name in ("part0/page00.png.pdf", "a.pdf", "0/x.ocr.pdf", "1.parquet/0.ocr.pdf")}
     with ScriptedServer(two_words) as server:
         assert read_address(store, ADDRESS, output, server.url, "--formats", "pdf", *PIXEL_BY_PIXEL)[0] == 0
         assert set(exported(output)) == made
