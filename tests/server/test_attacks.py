@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -92,32 +93,37 @@ def read_together(service: torchserve.Service, bodies: list[bytes]) -> list[str]
     return [page.get("error", {}).get("code", "ok") for page in pages]
 
 
+def least_growth(rests: list[int]) -> int:
+    """What each request leaves behind; what only some do is glibc's arenas, up to as much as they ever held."""
+    return min(after - before for before, after in itertools.pairwise(rests))
+
+
 def test_a_request_of_six_largest_pages_stays_within_the_ceiling_and_leaves_nothing_behind(
     service: torchserve.Service, worker: Worker
 ) -> None:
-    largest, rests = [png((9_990, 9_990))] * 6, []
-    for _ in range(2):
+    largest, rests = png((9_990, 9_990)), []
+    for pages in (6, 2, 2, 2):
         with worker.watched():
             begin = time.monotonic()
-            assert read_together(service, largest) == ["ok"] * 6
+            assert read_together(service, [largest] * pages) == ["ok"] * pages
             seconds = time.monotonic() - begin
         rests.append(worker.memory_bytes())
         peak = worker.peak_bytes / MB
-        sys.stdout.write(f"\nsix pages: {seconds:.1f} s, peak {peak:.0f} MB, then {rests[-1] / MB:.0f} MB\n")
+        sys.stdout.write(f"\n{pages} pages: {seconds:.1f} s, peak {peak:.0f} MB, then {rests[-1] / MB:.0f} MB\n")
         assert worker.peak_bytes < WorkerMemory.planned(Settings(), len(os.sched_getaffinity(0))).total
-    assert rests[1] - rests[0] < 200 * MB
+    assert least_growth(rests) < 50 * MB
 
 
 def test_what_large_bodies_take_goes_back_to_the_system(service: torchserve.Service, worker: Worker) -> None:
     body, rests = bytes(50 * MB), []
-    for _ in range(2):
+    for _ in range(3):
         with worker.watched(), ThreadPoolExecutor(5) as threads:
             statuses = [answer.status_code for answer in threads.map(service.read, [body] * 5)]
         assert set(statuses) <= {400, 503}  # no image, or more bytes than the front end takes at once
         time.sleep(1)
         rests.append(worker.memory_bytes())
         sys.stdout.write(f"\nfive bodies: peak {worker.peak_bytes / MB:.0f} MB, then {rests[-1] / MB:.0f} MB\n")
-    assert rests[1] - rests[0] < 50 * MB
+    assert least_growth(rests) < 50 * MB
 
 
 @pytest.mark.parametrize("name", BOMBS)
