@@ -122,6 +122,15 @@ def test_an_archive_that_cannot_be_loaded_ends_the_run_with_words(batch, tmp_pat
     assert "Traceback" not in said
 
 
+def test_a_stage_that_cannot_be_left_out_ends_the_run_with_words_and_no_part(batch, archive, tmp_path, output):
+    write(tmp_path / "in", 3)
+    running = batch(archive, "--leave-out", "layout")
+    assert running.wait() == 2
+    assert "--leave-out: 'layout' cannot be left out; nothing can be" in running.said()
+    assert "pack it again" not in running.said()
+    assert parts(output) == []
+
+
 def test_a_ray_of_its_own_listens_on_loopback_alone_and_nothing_of_it_is_left(archive, tmp_path, output):
     write(tmp_path / "in", 2000)
     running = Batch(tmp_path / "in", output, archive, "--block", 8)

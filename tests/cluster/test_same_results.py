@@ -29,11 +29,13 @@ def _fill(folder):
         shutil.copy(receipt, folder)
 
 
-def test_the_service_and_ray_give_equal_results(service, model_store, tmp_path):
+@pytest.mark.parametrize("options", [(), ("--leave-out", "layout,words")], ids=["all stages", "some left out"])
+def test_the_service_and_ray_give_equal_results(service, model_store, tmp_path, options):
     _fill(tmp_path / "in")
     where = (service.inference_url, "--token-file", service.token_file)
-    assert read(tmp_path / "in", tmp_path / "read", *where) == 3
-    assert Batch(tmp_path / "in", tmp_path / "batch", model_store / "quintet.mar", "--actors", 2).wait(600) == 3
+    assert read(tmp_path / "in", tmp_path / "read", *where, *options) == 3
+    archive = model_store / "quintet.mar"
+    assert Batch(tmp_path / "in", tmp_path / "batch", archive, "--actors", 2, *options).wait(600) == 3
     served, batched = rows(tmp_path / "read"), ends(tmp_path / "batch")
     assert served.keys() == batched.keys()
     told = ("state", "code", "message", "tries", "size_bytes", "mtime_ns", "output_bytes")

@@ -112,6 +112,7 @@ class _Starter:
             archive=settings.archive_path,
             digest=self._digest,
             parts=self._output.place,
+            leave_out=settings.leave_out,
             dpi=settings.dpi,
             stall_s=settings.stall_s,
             address=settings.ray,

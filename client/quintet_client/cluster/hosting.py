@@ -7,16 +7,20 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 import yaml
+from quintet.errors import Failure
 from quintet.frame.chain import Chain, find_chain
+from quintet.frame.choices import Choices
+from quintet.frame.frames import LEAVE_OUT_HEADER
 from quintet.frame.settings import FrameSettings
 
+from quintet_client.errors import UsageError
 from quintet_client.service.page import Limits
 
 _CONFIG = "model-config.yaml"
@@ -33,18 +37,23 @@ class Hosted(NamedTuple):
     pages_per_batch: int  # most bodies of a call
 
 
-def host_chain(folder: Path, device_index: int | None) -> Hosted:
-    """Load the chain of an unpacked archive, as the service does.
+def host_chain(folder: Path, device_index: int | None, leave_out: Sequence[str] = ()) -> Hosted:
+    """Load the chain of an unpacked archive, as the service does, without the stages that are left out.
 
     Raises:
         SettingsError, WeightsError: as the service at its start.
+        UsageError: the chain cannot do without one of the stages.
     """
     config = yaml.safe_load((folder / _CONFIG).read_text("utf-8"))
     options = dict(config["handler"])
     frame = FrameSettings.taken_from(options, {})
     # Last: the archive's copy of a package counts where it is not installed.
     sys.path.append(str(folder))
-    chain = find_chain(options.pop("chain")).from_options(options, folder, device_index)
+    choices = Choices(find_chain(options.pop("chain")).from_options(options, folder, device_index))
+    choice = choices.asked_for({LEAVE_OUT_HEADER.lower(): ",".join(leave_out)})
+    if isinstance(choice, Failure):
+        raise UsageError(f"--leave-out: {choice.message}")
+    chain = choices.chain(choice)
     known = {name: value for name, value in chain.limits.items() if name in Limits._fields}
     return Hosted(chain, Limits(**{"max_request_bytes": frame.max_request_bytes, **known}), frame.pages_per_batch)
 

@@ -19,6 +19,7 @@ class Setup(NamedTuple):
         archive: the chain's, on the machine that starts the run.
         digest: its SHA-256, in hexadecimal.
         parts: where results go.
+        leave_out: stages that pages are read without.
         dpi: pixels an inch that pages of PDFs are rendered at.
         stall_s: see `BatchSettings`.
         address: of the cluster; None is one of this machine alone.
@@ -30,6 +31,7 @@ class Setup(NamedTuple):
     archive: Path
     digest: str
     parts: PartsPlace
+    leave_out: tuple[str, ...]
     dpi: int
     stall_s: float
     address: str | None

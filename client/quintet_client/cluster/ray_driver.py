@@ -144,6 +144,8 @@ def _start_here(setup: Setup, archive_bytes: int) -> None:
 def _describe(setup: Setup, share: Share, archive: list[Any]) -> Facts | Trouble:
     try:
         hosted = hosted_here(setup, share, archive)
+    except QuintetError as error:
+        return Trouble.of(error)
     except Exception as error:  # noqa: BLE001 - the process's outermost boundary: said in the command's
         text = f"the chain of {setup.archive} cannot be loaded ({type(error).__name__}: {error}): pack it again"
         return Trouble.of(UsageError(text))

@@ -76,7 +76,8 @@ def hosted_here(setup: Setup, share: Share, archive: Sequence[Any]) -> Hosted:
     if not share.gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks: those of the machine are not this actor's
     gpus = [int(number) for number in ray.get_gpu_ids()]
-    return host_chain(unpack_archive(folder, setup.digest, lambda: ray.get(archive[0])), visible_gpu(gpus))
+    place = unpack_archive(folder, setup.digest, lambda: ray.get(archive[0]))
+    return host_chain(place, visible_gpu(gpus), setup.leave_out)
 
 
 class BlockReader:

@@ -16,6 +16,7 @@ from quintet_client.commands.terminal import coloured
 from quintet_client.errors import ExitCode, InterruptedRunError, QuintetError
 from quintet_client.input.addresses import Address
 from quintet_client.input.sources import STANDARD_INPUT
+from quintet_client.output.formats import split_names
 from quintet_client.run.events import Events
 from quintet_client.run.report import Report
 
@@ -37,6 +38,7 @@ def add_places(parser: argparse.ArgumentParser, output: str) -> None:
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `RunSettings`, and `--json`."""
     add = parser.add_argument
+    add("--leave-out", type=split_names, metavar="S,…", help="stages to read pages without, such as layout")
     add("--dpi", type=int, metavar="N", help="pixels an inch that pages of PDFs are rendered at")
     add("--limit", type=int, metavar="N", help="read only the first N pages")
     add("--retry-failed", action="store_true", help="read pages again that failed earlier")

@@ -9,7 +9,8 @@ import zipfile
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quintet_client.cluster.hosting import node_folder, unpack_archive, visible_gpu
+from quintet.frame.chain import Chain
+from quintet_client.cluster.hosting import host_chain, node_folder, unpack_archive, visible_gpu
 from quintet_client.cluster.messages import Share, packed, unpacked
 from quintet_client.cluster.settings import BatchSettings
 from quintet_client.cluster.shares import Node, share_out
@@ -166,3 +167,25 @@ def test_a_block_crosses_to_an_actor_as_it_is():
     ]
     assert packed(block).isascii()
     assert unpacked(packed(block)) == block
+
+
+class StagedChain(Chain):
+    optional_stages = ("layout", "words")
+    fingerprint = "whole"
+
+    @classmethod
+    def from_options(cls, options, model_store, device_index=None):
+        return cls()
+
+    def without(self, stages):
+        other = type(self)()
+        other.fingerprint = f"without {sorted(stages)}"
+        return other
+
+
+def test_a_chain_is_hosted_without_the_stages_that_are_left_out_and_with_all_others(tmp_path):
+    (tmp_path / "model-config.yaml").write_text(f"handler: {{chain: '{__name__}:StagedChain'}}")
+    assert host_chain(tmp_path, None).chain.fingerprint == "whole"
+    assert host_chain(tmp_path, None, ("words", "layout")).chain.fingerprint == "without ['layout', 'words']"
+    with pytest.raises(UsageError, match="--leave-out: 'recognition' cannot be left out; layout, words can be"):
+        host_chain(tmp_path, None, ("recognition",))
