@@ -43,7 +43,7 @@ def batch_all(settings: BatchSettings, cancellation: Cancellation, events: Event
         QuintetError: the run could not begin.
     """
     clock = Clock()
-    digest = archive_digest(settings.archive_path)
+    digest = archive_digest(settings.archive)
     output = _parts_of(settings.output_path)
     files, left_out = inputs_of(settings, output)
     with output.claim():
@@ -109,7 +109,7 @@ class _Starter:
     def _setup(self) -> Setup:
         settings = self._settings
         return Setup(
-            archive=settings.archive_path,
+            archive=settings.archive,
             digest=self._digest,
             parts=self._output.place,
             leave_out=settings.leave_out,

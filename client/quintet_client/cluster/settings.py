@@ -6,7 +6,6 @@ from pathlib import Path
 from quintet_client.errors import UsageError
 from quintet_client.run.settings import RunSettings, at_least
 
-MODEL_STORE = Path("model_store")
 # How often an item may end its process, or make the chain raise, alone.
 TRIES = 3
 _CLIENT_SCHEME = "ray://"
@@ -17,7 +16,7 @@ class BatchSettings(RunSettings):
     """The settings of one run, beside those of any.
 
     Attributes:
-        archive: what TorchServe serves: settings, weights and the chain's package; None is that of `model`.
+        archive: what TorchServe serves: settings, weights and the chain's package.
         ray: address of a running cluster's head, or `auto`; None starts Ray on this machine, for this run.
         actors: how many read at a time; None is one a GPU, or one a node without GPUs.
         gpus_per_actor: GPUs of an actor, or a share of one; None is one where nodes have any.
@@ -25,7 +24,7 @@ class BatchSettings(RunSettings):
         stall_s: seconds that a call of the chain may take: so long for one item, twice that for 64.
     """
 
-    archive: Path | None = None
+    archive: Path = Path()
     ray: str | None = None
     actors: int | None = None
     gpus_per_actor: float | None = None
@@ -44,11 +43,6 @@ class BatchSettings(RunSettings):
             raise UsageError(
                 f"--ray is an address of Ray's client ({_CLIENT_SCHEME}): start the run on a node, with --ray auto"
             )
-
-    @property
-    def archive_path(self) -> Path:
-        """The archive's file."""
-        return (self.archive or MODEL_STORE / f"{self.model}.mar").absolute()
 
 
 def call_s(stall_s: float, items: int) -> float:

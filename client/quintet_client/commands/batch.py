@@ -9,6 +9,7 @@ from pathlib import Path
 from quintet_client.cluster.settings import BatchSettings
 from quintet_client.commands import Subparsers
 from quintet_client.commands.runs import add_places, add_run_options, cancelled_by_signals, reported
+from quintet_client.commands.service import MODEL_STORE, add_model_store, model_store_of
 from quintet_client.commands.terminal import Help
 from quintet_client.errors import UsageError
 from quintet_client.run.events import Events
@@ -25,7 +26,9 @@ examples:
 
 exit codes:
   0 every page ok, 1 unexpected error, 2 wrong usage, 3 finished but some pages failed, 4 cluster or store unreachable,
-  5 not authorised, 6 output cannot be written, 130 interrupted (run again to go on)"""
+  5 not authorised, 6 output cannot be written, 130 interrupted (run again to go on)
+
+"""
 
 
 def add_to(commands: Subparsers) -> None:
@@ -34,7 +37,7 @@ def add_to(commands: Subparsers) -> None:
         "batch",
         help="the same with Ray, on this machine or a cluster, without a service",
         description="Read every page of INPUT into parts below OUTPUT, with Ray. Run it again to do what is missing.",
-        epilog=_EPILOG,
+        epilog=_EPILOG + MODEL_STORE,
         formatter_class=Help,
     )
     add_places(parser, "folder or address for parts, in Parquet")
@@ -42,7 +45,8 @@ def add_to(commands: Subparsers) -> None:
     parser.set_defaults(**asdict(BatchSettings(Path(), Path())))
     add = parser.add_argument
     add("--model", default=os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL, metavar="NAME", help="whose archive")
-    add("--archive", type=Path, metavar="F", help="what TorchServe serves; model_store/NAME.mar if not given")
+    add_model_store(parser)
+    add("--archive", type=Path, default=None, metavar="F", help="what TorchServe serves; else the store's NAME.mar")
     add("--ray", metavar="ADDRESS", help="a running cluster: auto, or HOST:PORT; not given, Ray starts here")
     add("--actors", type=int, metavar="N", help="how many read at a time; not given, one a GPU, or one a node")
     add("--gpus-per-actor", type=float, metavar="F", help="GPUs of an actor, or a share of one; 0 for none")
@@ -59,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _batch(options: argparse.Namespace, events: Events) -> Report:
+    options.archive = (options.archive or model_store_of(options) / f"{options.model}.mar").absolute()
     settings = BatchSettings(**{field.name: getattr(options, field.name) for field in fields(BatchSettings)})
     for package in ("ray", "pyarrow"):
         if find_spec(package) is None:

@@ -8,15 +8,17 @@ from pathlib import Path
 from subprocess import CalledProcessError
 
 from quintet.errors import ServiceError, SettingsError, WeightsError
+from quintet.operations.locations import model_store
 
 from quintet_client.commands import Subparsers
 from quintet_client.errors import ExitCode, InterruptedRunError, QuintetError, UsageError
 
 _CHAIN = "pages, photos, or module:Class of a package on the path; may be repeated (default: pages)"
-_FOLDERS = """\
+MODEL_STORE = """\
 folders:
   networks and archives   --model-store, else QUINTET_MODEL_STORE, else model_store/ of the checkout or the working
-                          directory, else ~/.cache/quintet/models
+                          directory, else ~/.cache/quintet/models"""
+_FOLDERS = f"""{MODEL_STORE}
   tokens and logs         QUINTET_RUN_DIR, else build/serve of the checkout, else ~/.local/state/quintet/serve"""
 _SERVE = """\
 examples:
@@ -69,18 +71,29 @@ def _parser(commands: Subparsers, name: str, words: str, epilog: str) -> argpars
 
 def _add_chain_and_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--chain", action="append", metavar="NAME", help=_CHAIN)
+    add_model_store(parser)
+
+
+def add_model_store(parser: argparse.ArgumentParser) -> None:
+    """Add `--model-store`, which the text `MODEL_STORE` is about."""
     parser.add_argument("--model-store", type=Path, metavar="DIR", help="see below")
+
+
+def model_store_of(options: argparse.Namespace) -> Path:
+    """The folder of networks and archives."""
+    given: Path | None = options.model_store
+    return given or model_store()
 
 
 def _serve(options: argparse.Namespace) -> int:
     with _service_side("serve"):
-        from quintet.operations import commands, locations  # noqa: PLC0415 - what the light install has not
+        from quintet.operations import commands  # noqa: PLC0415 - what the light install has not
 
         asked = commands.ServeOptions(
             port=options.port, workers=options.workers, device=options.device, foreground=options.foreground,
             host=options.host, token_file=options.token_file,
         )  # fmt: skip
-        commands.serve(_chains(options), options.model_store or locations.model_store(), asked)
+        commands.serve(_chains(options), model_store_of(options), asked)
     return ExitCode.OK
 
 
@@ -94,9 +107,9 @@ def _stop(options: argparse.Namespace) -> int:
 
 def _models(options: argparse.Namespace) -> int:
     with _service_side("models"):
-        from quintet.operations import commands, locations  # noqa: PLC0415
+        from quintet.operations import commands  # noqa: PLC0415
 
-        store = options.model_store or locations.model_store()
+        store = model_store_of(options)
         for chain in _chains(options):
             sys.stdout.write(commands.make(chain, store, options.wheels, options.files))
     return ExitCode.OK

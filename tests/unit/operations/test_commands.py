@@ -119,3 +119,18 @@ def test_the_device_of_the_environment_counts_more_than_that_of_the_archive(envi
     options = {"chain": "x:Y", "device": "auto"}
     FrameSettings.taken_from(options, environment)
     assert options["device"] == device
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), "models/quintet.mar"),
+        (("--model", "photos"), "models/photos.mar"),
+        (("--model-store", "elsewhere"), "elsewhere/quintet.mar"),
+        (("--model-store", "elsewhere", "--archive", "mine.mar"), "mine.mar"),
+    ],
+)
+def test_quintet_batch_looks_for_its_archive_where_quintet_serve_does(options, expected, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    assert main(["batch", "in", "out", *options]) == 2
+    assert f"the archive {tmp_path / expected} cannot be read" in caplog.text
