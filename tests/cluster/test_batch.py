@@ -1,5 +1,6 @@
 """`quintet batch` on a real Ray: every item has one end, whatever dies, and nothing is left behind."""
 
+import re
 import signal
 import zlib
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from tests.cluster.batching import Batch, ends, named, parts, ray_cluster, report, session_of, wait_for
 from tests.server.echo_service import pack_echo
+from tests.unit.documents.made_documents import drawn, encrypted_pdf
 
 pytestmark = pytest.mark.slow  # Ray takes seconds to start, and an actor of it as many
 
@@ -84,15 +86,16 @@ def test_a_run_goes_on_when_its_actors_are_killed(batch, archive, tmp_path, outp
     running = batch(archive, "--actors", 2, "--block", 8)
     for number in (1, 6):
         wait_for(lambda least=number: len(parts(output)) >= least)
-        actors = [process for process in psutil.process_iter(["cmdline"]) if _reads(process)]
-        actors[0].kill()
+        actors()[0].kill()
     assert running.wait() == 0
     assert_read(ends(output), bodies)
     assert report(output)["ok"] == 200
 
 
-def _reads(process):
-    return "MapWorker(MapBatches(BlockReader))" in " ".join(process.info["cmdline"] or [])
+def actors():
+    """The processes that read."""
+    reads = "MapWorker(MapBatches(BlockReader))"
+    return [one for one in psutil.process_iter(["cmdline"]) if reads in " ".join(one.info["cmdline"] or [])]
 
 
 def test_a_command_that_is_killed_is_run_again_and_reads_what_is_missing(batch, archive, tmp_path, output):
@@ -120,6 +123,40 @@ def test_an_archive_that_cannot_be_loaded_ends_the_run_with_words(batch, tmp_pat
     assert "cannot be loaded" in said
     assert "nonsense" in said
     assert "Traceback" not in said
+
+
+def test_locked_pdfs_are_read_with_passwords_that_ray_is_not_told(cluster, batch, archive, tmp_path, output):
+    bodies = write(tmp_path / "in", 100)
+    (tmp_path / "in" / "locked.pdf").write_bytes(encrypted_pdf([drawn("a"), drawn("b")], "secret-word"))
+    (tmp_path / "passwords").touch(0o600)
+    (tmp_path / "passwords").write_text("wrong-word\nsecret-word\n")
+    running = batch(archive, "--password-file", "passwords", "--block", 8)
+    wait_for(lambda: parts(output))
+    told = [
+        Path(f"/proc/{process.pid}/{what}").read_bytes()
+        for process in [psutil.Process(running.pid), *named(running.pid, "ray"), *actors()]
+        for what in ("cmdline", "environ")
+    ]
+    assert running.wait() == 0
+    found = ends(output)
+    assert_read(found, bodies)
+    assert [found[f"locked.pdf#{number}"]["state"] for number in (1, 2)] == ["ok", "ok"]
+    folders = (Path(cluster[0]["TMPDIR"]), output, running.cache)
+    told += [path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert len(told) > 20
+    assert not any(b"-word" in content for content in (*told, running.said().encode()))
+
+
+def test_a_node_without_the_file_of_passwords_ends_the_run(batch, archive, tmp_path, output):
+    write(tmp_path / "in", 200)
+    (tmp_path / "passwords").touch(0o600)
+    (tmp_path / "passwords").write_text("secret-word\n")
+    running = batch(archive, "--password-file", "passwords")
+    wait_for(lambda: "0 done earlier" in running.said())  # the command has read it
+    (tmp_path / "passwords").unlink()
+    assert running.wait() == 2
+    assert re.search(r"on node \S+: --password-file \S+/passwords cannot be read", running.said())
+    assert parts(output) == []
 
 
 def test_a_stage_that_cannot_be_left_out_ends_the_run_with_words_and_no_part(batch, archive, tmp_path, output):

@@ -13,6 +13,7 @@ from quintet_client.cluster.passes import Passes
 from quintet_client.cluster.settings import BatchSettings
 from quintet_client.errors import ModelMismatchError, UsageError
 from quintet_client.input.addresses import Address
+from quintet_client.input.documents.passwords import read_passwords
 from quintet_client.input.source import Source
 from quintet_client.output.ledger import Row
 from quintet_client.output.parts.output import PartsOutput
@@ -44,10 +45,11 @@ def batch_all(settings: BatchSettings, cancellation: Cancellation, events: Event
     """
     clock = Clock()
     digest = archive_digest(settings.archive)
+    passwords = read_passwords(settings.password_file)
     output = _parts_of(settings.output_path)
     files, left_out = inputs_of(settings, output)
     with output.claim():
-        plan, account = Account.open(files, output, settings, clock, events, left_out=left_out)
+        plan, account = Account.open(files, output, settings, clock, events, left_out=left_out, passwords=passwords)
         run = output.begin(forked=True)
 
         def enter(rows: Sequence[Row]) -> None:
@@ -114,6 +116,7 @@ class _Starter:
             parts=self._output.place,
             leave_out=settings.leave_out,
             dpi=settings.dpi,
+            password_file=settings.password_file.absolute() if settings.password_file else None,
             stall_s=settings.stall_s,
             address=settings.ray,
             actors=settings.actors,

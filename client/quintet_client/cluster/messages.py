@@ -21,6 +21,7 @@ class Setup(NamedTuple):
         parts: where results go.
         leave_out: stages that pages are read without.
         dpi: pixels an inch that pages of PDFs are rendered at.
+        password_file: of PDFs, on every node: Ray would store what it is handed, and may log it.
         stall_s: see `BatchSettings`.
         address: of the cluster; None is one of this machine alone.
         actors: see `BatchSettings`, like the next.
@@ -33,6 +34,7 @@ class Setup(NamedTuple):
     parts: PartsPlace
     leave_out: tuple[str, ...]
     dpi: int
+    password_file: Path | None
     stall_s: float
     address: str | None
     actors: int | None

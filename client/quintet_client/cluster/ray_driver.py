@@ -19,7 +19,7 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from quintet_client.cluster.messages import BlockRead, Facts, Pass, PassEnded, Setup, Share, Trouble, packed
-from quintet_client.cluster.reader import BlockReader, Task, hosted_here
+from quintet_client.cluster.reader import BlockReader, Task, hosted_here, passwords_here
 from quintet_client.cluster.shares import Node, share_out
 from quintet_client.cluster.witness import Witness
 from quintet_client.errors import QuintetError, ServerUnreachableError, UsageError
@@ -143,6 +143,7 @@ def _start_here(setup: Setup, archive_bytes: int) -> None:
 @ray.remote(max_calls=1)  # what the chain holds of a GPU goes with its process
 def _describe(setup: Setup, share: Share, archive: list[Any]) -> Facts | Trouble:
     try:
+        passwords_here(setup)
         hosted = hosted_here(setup, share, archive)
     except QuintetError as error:
         return Trouble.of(error)

@@ -7,6 +7,7 @@ smaller blocks; one that holds the chain for too long has its process end itself
 import faulthandler
 import logging
 import os
+import platform
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,9 +29,10 @@ from quintet_client.cluster.hosting import (
 )
 from quintet_client.cluster.messages import Setup, Share, Trouble, unpacked
 from quintet_client.cluster.settings import TRIES, call_s
-from quintet_client.errors import ModelMismatchError, QuintetError, ServerUnreachableError
+from quintet_client.errors import ModelMismatchError, QuintetError, ServerUnreachableError, UsageError
 from quintet_client.input.bodies import Bodies
 from quintet_client.input.documents.codes import DocumentCode
+from quintet_client.input.documents.passwords import read_passwords
 from quintet_client.input.source import Source
 from quintet_client.input.stores.copies import Copies
 from quintet_client.output.ledger import Ended, Row
@@ -80,6 +82,14 @@ def hosted_here(setup: Setup, share: Share, archive: Sequence[Any]) -> Hosted:
     return host_chain(place, visible_gpu(gpus), setup.leave_out)
 
 
+def passwords_here(setup: Setup) -> tuple[str, ...]:
+    """The passwords of PDFs, out of this node's file; raises UsageError if that cannot be read."""
+    try:
+        return read_passwords(setup.password_file)
+    except UsageError as error:
+        raise UsageError(f"on node {platform.node()}: {error}") from error
+
+
 class BlockReader:
     """One actor."""
 
@@ -89,10 +99,15 @@ class BlockReader:
         self._hosted = hosted_here(task.setup, task.share, task.archive)
         make_ready(self._hosted.chain)
         found = self._hosted.chain.fingerprint
-        self._mismatch = None if found == task.model else Trouble.of(_mismatch(found, task.model))
+        self._unfit = None if found == task.model else Trouble.of(_mismatch(found, task.model))
+        passwords: Sequence[str] = ()
+        try:
+            passwords = passwords_here(task.setup)
+        except UsageError as error:
+            self._unfit = Trouble.of(error)
         local = task.setup.folder if task.setup.address is None else None
         copies = Copies(folder=str(node_folder(local)))
-        self._bodies = Bodies(task.setup.dpi, self._hosted.limits, copies)
+        self._bodies = Bodies(task.setup.dpi, self._hosted.limits, copies, passwords)
         self._ahead = ThreadPoolExecutor(1, "bodies")
 
     def __call__(self, blocks: Mapping[str, Any]) -> Iterator[dict[str, list[Any]]]:
@@ -101,7 +116,7 @@ class BlockReader:
         grouped = [groups_of(unpacked(str(block))) for block in blocks["block"]]
         pages = self._pages([group for groups in grouped for group in groups])
         for number, groups in zip(numbers, grouped, strict=True):
-            kind, message = self._mismatch or self._tried(number, [next(pages) for _ in groups]) or ("", "")
+            kind, message = self._unfit or self._tried(number, [next(pages) for _ in groups]) or ("", "")
             yield {"number": [number], "kind": [kind], "message": [message]}
 
     def _pages(self, groups: Sequence[Sequence[Source]]) -> Iterator[list[Page]]:

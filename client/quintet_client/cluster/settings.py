@@ -39,6 +39,10 @@ class BatchSettings(RunSettings):
             raise UsageError(f"--gpus-per-actor is {self.gpus_per_actor}; give GPUs from 0, such as 1 or 0.5")
         if not 0 < self.stall_s < float("inf"):
             raise UsageError(f"--stall-s is {self.stall_s}; give seconds above 0")
+        if self.password_file is not None and self.password_file.exists() and not self.password_file.is_file():
+            raise UsageError(
+                f"--password-file {self.password_file} is no file, and every node reads it: give one that all have"
+            )
         if self.ray is not None and self.ray.startswith(_CLIENT_SCHEME):
             raise UsageError(
                 f"--ray is an address of Ray's client ({_CLIENT_SCHEME}): start the run on a node, with --ray auto"

@@ -13,3 +13,13 @@ def place(text: str) -> Path | Address:
         return place_of(text)
     except UsageError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def add_password_file(parser: argparse.ArgumentParser) -> None:
+    """Add `--password-file`."""
+    parser.add_argument(
+        "--password-file",
+        type=Path,
+        metavar="F",
+        help="passwords of PDFs, one a line; a file that only you may read",
+    )

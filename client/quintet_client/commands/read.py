@@ -91,5 +91,4 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add("--shared-memory", action="store_true", help="decode here, into memory that a service on this machine reads")
     add("--shared-memory-mb", type=int, metavar="N", help="how much memory, in MiB")
     add("--formats", type=split_names, metavar="F,…", help=f"export as well, as {','.join(NAMES)}")
-    add("--password-file", type=Path, metavar="F", help="passwords of PDFs, one a line; a file that only you may read")
     add_run_options(parser)

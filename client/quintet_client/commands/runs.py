@@ -11,7 +11,7 @@ from types import FrameType
 
 from quintet_client.cancellation import Cancellation
 from quintet_client.commands.connection import Gathered
-from quintet_client.commands.places import place
+from quintet_client.commands.places import add_password_file, place
 from quintet_client.commands.terminal import coloured
 from quintet_client.errors import ExitCode, InterruptedRunError, QuintetError
 from quintet_client.input.addresses import Address
@@ -47,6 +47,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add("--include", action=Gathered, metavar="GLOB", help="read only what matches; a name at any depth, or a path")
     add("--exclude", action=Gathered, metavar="GLOB", help="leave out what matches, folders with what is in them")
     add("--hidden", action="store_true", help="read hidden files too, and those that macOS writes beside others")
+    add_password_file(parser)
     add("-0", "--null", dest="null_names", action="store_true", help="names in a list end with NUL, as of find -print0")
     add("--json", action="store_true", help="progress on standard output, one JSON object a line")
 

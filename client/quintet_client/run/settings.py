@@ -43,6 +43,7 @@ class RunSettings:
         include: patterns of what is read, see `Selection`, like the next two.
         exclude: patterns of what is left out.
         hidden: read hidden files as well.
+        password_file: of the passwords that PDFs are opened with, one a line.
     """
 
     input_path: Path | Address
@@ -58,6 +59,7 @@ class RunSettings:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     hidden: bool = False
+    password_file: Path | None = None
 
     def __post_init__(self) -> None:
         if not LEAST_DPI <= self.dpi <= MOST_DPI:
@@ -98,7 +100,6 @@ class ReadSettings(RunSettings):
         shared_memory: decode pages in the loader's processes, into memory that a service on this machine reads.
         shared_memory_mb: MiB of it.
         formats: what to export pages as when they come to their end; see `output.formats`.
-        password_file: of the passwords that PDFs are opened with, one a line.
     """
 
     servers: tuple[str, ...] = (DEFAULT_SERVER,)
@@ -114,7 +115,6 @@ class ReadSettings(RunSettings):
     shared_memory: bool = False
     shared_memory_mb: int = 1024
     formats: tuple[str, ...] = ()
-    password_file: Path | None = None
 
     def __post_init__(self) -> None:
         RunSettings.__post_init__(self)  # slots: super() does not find this class

@@ -78,6 +78,12 @@ def test_settings_out_of_range_are_refused(tmp_path):
             BatchSettings(tmp_path, tmp_path, **wrong)
 
 
+def test_passwords_out_of_a_pipe_are_refused_since_every_node_reads_them(tmp_path):
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    with pytest.raises(UsageError, match=r"--password-file .*pipe is no file.* every node"):
+        BatchSettings(tmp_path, tmp_path, password_file=tmp_path / "pipe")
+
+
 def _archive(text):
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:

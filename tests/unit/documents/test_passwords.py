@@ -62,7 +62,7 @@ def test_the_first_password_that_fits_opens_a_pdf_of_any_kind(put, revision, pas
 
 def test_without_a_password_that_fits_the_failure_names_the_option_and_no_password(put):
     path = str(put("locked.pdf", encrypted_pdf([drawn("a")], "secret")))
-    for passwords, words in (((), "`quintet read --password-file`"), (("wrong", "false"), "none of those in")):
+    for passwords, words in (((), "give it with --password-file"), (("wrong", "false"), "none of those in")):
         with closing(Renderer(passwords=passwords)) as renderer:
             answer = renderer.count(path)
         assert (answer.code, words in answer.message) == ("DOCUMENT_ENCRYPTED", True), answer.message

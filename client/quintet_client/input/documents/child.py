@@ -93,7 +93,7 @@ def _opened(file: BinaryIO, path: str, passwords: Sequence[str]) -> "Pages":
     except quintet.errors.PageError as error:
         if error.failure.code is not Code.DOCUMENT_ENCRYPTED:
             raise
-        how = "none of those in --password-file opens it" if passwords else "give it to `quintet read --password-file`"
+        how = "none of those in --password-file opens it" if passwords else "give it with --password-file"
         raise PageError(Code.DOCUMENT_ENCRYPTED, f"the PDF needs a password: {how}") from None
     except ModuleNotFoundError as error:
         message = f"documents need {error.name}, which is not installed: pip install 'quintet[bulk]', then run again"
