@@ -19,6 +19,8 @@ from quintet_client.service.documents import PAGE_SCHEMA
 from reading import CLIENT_ROOT, answers, read, report, rows
 from scripted_server import ScriptedServer
 
+from tests.unit.documents.made_documents import drawn, encrypted_pdf
+
 ALL = ",".join(form.name for form in FORMATS if form.schema in {PAGE_SCHEMA, ""})
 
 
@@ -51,6 +53,21 @@ def test_exports_during_a_run_are_those_made_afterwards(folder, output):
     assert counts == {"exported": 12, "unread": 0, "pending": 0, "failed_outputs": 0, "ended_early": ""}
     assert len(during) == 12 * 5 + 8
     assert export(output, ALL) == 0
+    assert exported(output) == during
+
+
+def test_locked_pdfs_are_exported_with_their_passwords_while_they_are_read_and_later(folder, output, tmp_path):
+    (folder / "locked.pdf").write_bytes(encrypted_pdf([drawn("a"), drawn("b")], "secret"))
+    passwords = tmp_path / "passwords"
+    passwords.touch(0o600)
+    passwords.write_text("secret\n")
+    with ScriptedServer(two_words) as server:
+        assert read(folder, output, server.url, "--formats", "pdf", "--password-file", passwords) == 0
+    during = exported(output)
+    assert list(during) == ["pdf/locked.pdf"]
+    assert export(output, "pdf") == 7
+    (output / "exports" / "pdf" / "locked.pdf").unlink()
+    assert export(output, "pdf", "--password-file", passwords) == 0
     assert exported(output) == during
 
 

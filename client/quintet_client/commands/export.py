@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from quintet_client.commands import Subparsers
-from quintet_client.commands.places import place
+from quintet_client.commands.places import add_password_file, place
 from quintet_client.commands.runs import cancelled_by_signals
 from quintet_client.errors import ExitCode
 from quintet_client.exports.exporter import ExportSettings, export_results
@@ -27,6 +27,7 @@ def add_to(commands: Subparsers) -> None:
     add("--input", dest="input_path", type=place, default=None, metavar="INPUT", help="where the files are, if moved")
     add("--into", type=Path, default=None, metavar="FOLDER", help="for exports/ of an OUTPUT at an address")
     add("--beside-input", action="store_true", help="write beside the files that were read, not into exports/")
+    add_password_file(parser)
     add("--writers", type=int, default=4, metavar="N", help="threads that export")
     parser.set_defaults(run=run)
 

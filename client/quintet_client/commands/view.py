@@ -9,9 +9,10 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from quintet_client.commands import Subparsers
-from quintet_client.commands.places import place
+from quintet_client.commands.places import add_password_file, place
 from quintet_client.errors import ExitCode, UsageError
 from quintet_client.input.addresses import Address
+from quintet_client.input.documents.passwords import read_passwords
 from quintet_client.viewer.data.run import Run
 from quintet_client.viewer.data.summary import shown
 from quintet_client.viewer.report import DEFAULT_SAMPLE, write_report
@@ -52,6 +53,11 @@ def _add_folders(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--input", type=place, default=None, metavar="INPUT", dest="input_path", help="where its INPUT is now, if moved"
     )
+    add_password_file(command)
+
+
+def _run_of(parsed: argparse.Namespace) -> Run:
+    return Run(parsed.output_path, parsed.input_path, read_passwords(parsed.password_file))
 
 
 def _view(parsed: argparse.Namespace) -> int:
@@ -60,7 +66,7 @@ def _view(parsed: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     with (
         suppress(KeyboardInterrupt),
-        closing(Site(Run(parsed.output_path, parsed.input_path))) as site,
+        closing(Site(_run_of(parsed))) as site,
         Server(site, parsed.port) as server,
     ):
         sys.stdout.write(f"{server.url}\n")
@@ -79,7 +85,7 @@ def _report(parsed: argparse.Namespace) -> int:
     target = parsed.html or parsed.output_path / "report.html"
     if parsed.sample < 0:
         raise UsageError(f"--sample is {parsed.sample}; the least allowed is 0")
-    with closing(Run(parsed.output_path, parsed.input_path)) as run:
+    with closing(_run_of(parsed)) as run:
         size = write_report(run, target, parsed.sample)
     sys.stdout.write(f"{shown(target)} ({size / 1e6:.2f} MB)\n")
     return ExitCode.OK

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -47,6 +47,7 @@ class Document:
     original_bytes: int = -1  # its size when it was read, -1 if unknown
     original_mtime_ns: int = -1  # the time of its last change then, -1 if unknown
     read_at: str = ""  # when the last of its pages was read (ISO 8601, UTC)
+    passwords: Sequence[str] = field(default=(), repr=False)  # of PDFs, for one that needs one
 
     @property
     def has_pages_of_its_own(self) -> bool:

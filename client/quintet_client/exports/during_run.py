@@ -28,12 +28,19 @@ class RunExports:
     again makes what is missing. The exports end when the run is cancelled, and never cancel it.
     """
 
-    def __init__(self, output: Output, names: Sequence[str], sources: Sequence[Source], run: Cancellation) -> None:
+    def __init__(
+        self,
+        output: Output,
+        names: Sequence[str],
+        sources: Sequence[Source],
+        run: Cancellation,
+        passwords: Sequence[str] = (),
+    ) -> None:
         """Start no thread yet; raises UsageError if a format is unknown or lacks its packages."""
         self.tally = ExportTally()
         originals = Originals((), sources)
         self._names = {source.page_id for source in sources}
-        self._exporter = Exporter(output, choose(names), originals, self.tally, run)
+        self._exporter = Exporter(output, choose(names), originals, self.tally, run, passwords=passwords)
         self._run = run
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
         self._pool: BoundedPool | None = None

@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +31,7 @@ from quintet_client.exports.documents import (
     load_page,
 )
 from quintet_client.input.addresses import Address
+from quintet_client.input.documents.passwords import read_passwords
 from quintet_client.input.originals import NoOriginalError, Originals, input_of
 from quintet_client.input.source import Source
 from quintet_client.input.stores.copies import MOST_BYTES
@@ -52,6 +53,7 @@ class ExportSettings:
     into: Path | None = None  # folder for the exports, if OUTPUT is an address
     beside_input: bool = False  # write beside the files that were read, not below OUTPUT
     writers: int = 4  # threads
+    password_file: Path | None = None  # of the passwords that PDFs are opened with, one a line
 
     def __post_init__(self) -> None:
         if not choose(self.formats):
@@ -128,6 +130,7 @@ class Exporter:
     tally: ExportTally
     cancellation: Cancellation
     beside: BesideInput | None = None  # where files go instead of OUTPUT
+    passwords: Sequence[str] = field(default=(), repr=False)  # of PDFs
 
     def export(self, document: Rows) -> None:
         """Make a document's files, unless the run is cancelled; a format that fails does so alone."""
@@ -143,7 +146,7 @@ class Exporter:
             self.tally.count("unread")
         else:
             original = self._original(name)
-            found = replace(found, original=self._reader(original))
+            found = replace(found, original=self._reader(original), passwords=self.passwords)
             for form in self.formats:
                 if self.cancellation.cancelled:
                     return
@@ -257,6 +260,7 @@ def export_results(settings: ExportSettings, cancellation: Cancellation) -> Expo
         OutputUnwritableError: a file could not be written, or another client is at work in OUTPUT.
         InterruptedRunError: by a signal.
     """
+    passwords = read_passwords(settings.password_file)
     output = open_results(settings.output_path, settings.into)
     with output.claim():
         with Ledger.open(output.ledger) as ledger:
@@ -266,7 +270,7 @@ def export_results(settings: ExportSettings, cancellation: Cancellation) -> Expo
             raise UsageError(f"INPUT {inputs[-1]} has no folders to write beside; export without --beside-input")
         originals = Originals(inputs)
         beside = BesideInput(output.ledger) if settings.beside_input else None
-        exporter = Exporter(output, choose(settings.formats), originals, ExportTally(), cancellation, beside)
+        exporter = Exporter(output, choose(settings.formats), originals, ExportTally(), cancellation, beside, passwords)
         documents = tqdm(documents_of(output), unit="document", total=count, disable=not sys.stderr.isatty())
         # Decoding, compressing and writing release the GIL.
         with closing(BoundedPool(settings.writers, settings.writers, cancellation, "export")) as pool:

@@ -73,7 +73,7 @@ def read_all(
     with output.claim():
         plan, account = Account.open(files, output, settings, clock, events, left_out=left_out, passwords=passwords)
         output.begin(forked=True)
-        exports = RunExports(output, settings.formats, files, cancellation)
+        exports = RunExports(output, settings.formats, files, cancellation, passwords)
         run = _Run(settings, passwords, cancellation, output, account.tally, clock, events, exports)
         delivery, limit = _delivery(run, transports, plan.model)
         limits = _ask_limits(delivery, cancellation) if plan.todo else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pypdfium2
@@ -24,8 +25,9 @@ def picture(size=SIZE) -> Image.Image:
     return image
 
 
-def searchable(tmp_path, body, *pages) -> bytes:
-    return pdf.render(document(*pages, original=original(tmp_path / "original", body)))
+def searchable(tmp_path, body, *pages, passwords=()) -> bytes:
+    made = document(*pages, original=original(tmp_path / "original", body))
+    return pdf.render(replace(made, passwords=passwords))
 
 
 def text_of(body: bytes) -> str:

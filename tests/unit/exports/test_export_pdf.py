@@ -21,7 +21,7 @@ from quintet_client.exports.layout.words import words_of
 from quintet_client.exports.pdf import searchable as pdf
 from quintet_client.exports.pdf.images import page_image
 
-from tests.unit.documents.made_documents import encrypted_pdf
+from tests.unit.documents.made_documents import encrypted_pdf, pdf_of
 from tests.unit.exports.made_pdfs import SIZE, overlap, picture, searchable, shown, text_of, word_boxes
 from tests.unit.exports.made_results import document, encoded, line, original, page, with_turn
 
@@ -216,8 +216,20 @@ def test_an_original_that_is_not_what_was_read_is_refused(tmp_path):
 
 
 def test_an_original_that_needs_a_password_says_so(tmp_path):
-    with pytest.raises(ExportError, match=r"needs a password.*read a copy without"):
-        searchable(tmp_path, encrypted_pdf([picture()], "secret"), made())
+    for passwords, words in (((), "give it with --password-file"), (("wrong",), "none of those in --password-file")):
+        with pytest.raises(ExportError, match=f"needs a password: {words}") as error:
+            searchable(tmp_path, encrypted_pdf([picture()], "secret"), made(), passwords=passwords)
+        assert "wrong" not in str(error.value)
+
+
+@pytest.mark.parametrize("revision", [2, 3, 4, 6])
+def test_an_original_is_opened_with_the_first_password_that_fits_and_its_export_needs_none(tmp_path, revision):
+    kind = pikepdf.Encryption(owner="owner", user="grün", R=revision, aes=revision > 3, metadata=revision > 3)
+    body = pdf_of([picture()], encryption=kind)
+    for passwords in (("wrong", "grün"), ("owner",)):
+        with pikepdf.open(io.BytesIO(searchable(tmp_path, body, made(), passwords=passwords))) as opened:
+            assert not opened.is_encrypted
+            assert "/Quintet" in opened.pages[0].Resources.Font
 
 
 def test_the_font_has_a_box_for_every_width_and_no_ink(tmp_path):

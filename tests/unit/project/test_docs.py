@@ -148,6 +148,7 @@ def test_every_option_of_quintet_export_is_documented() -> None:
         "--input",
         "--into",
         "--beside-input",
+        "--password-file",
         "--writers",
     }
 

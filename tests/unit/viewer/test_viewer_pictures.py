@@ -19,7 +19,7 @@ from quintet_client.viewer.thumbnails import KEPT, SIDE_PX, Thumbnails
 from tests.client.made_runs import make_run
 from tests.conftest import encode
 from tests.heif import heif_of
-from tests.unit.documents.made_documents import drawn, pdf_of, tiff_of
+from tests.unit.documents.made_documents import drawn, encrypted_pdf, pdf_of, tiff_of
 
 
 def corner(turn_deg=0):
@@ -53,6 +53,15 @@ def test_pages_of_documents_are_rendered_and_what_cannot_be_is_a_reason(tmp_path
         for page_id, reason in (("b.pdf#1", "no document"), ("a.pdf#3", "cannot be rendered"), ("a.tif#3", "missing")):
             with pytest.raises(NoPictureError, match=reason):
                 pictures.get(page_id)
+
+
+def test_a_locked_pdf_is_shown_with_a_password_that_fits(tmp_path):
+    (tmp_path / "a.pdf").write_bytes(encrypted_pdf([drawn("one", (200, 100))], "secret"))
+    with closing(PagePictures(Originals([tmp_path]), ("wrong", "secret"))) as pictures:
+        assert opened(pictures.get("a.pdf#1", 72)).size == (200, 100)
+    without = PagePictures(Originals([tmp_path]))
+    with closing(without), pytest.raises(NoPictureError, match="give it with --password-file"):
+        without.get("a.pdf#1")
 
 
 def test_what_is_larger_than_the_client_reads_or_is_gone_is_a_reason(tmp_path):

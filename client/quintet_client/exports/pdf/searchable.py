@@ -5,6 +5,8 @@ What is made of images is PDF/A.
 """
 
 import io
+from collections.abc import Sequence
+from contextlib import suppress
 
 import pikepdf
 from pikepdf import Dictionary, Matrix, Name
@@ -18,6 +20,7 @@ from quintet_client.exports.pdf.images import PageImage, page_image
 from quintet_client.exports.pdf.notice import notice
 from quintet_client.exports.pdf.pages import displayed_frame, holds_text, settled
 from quintet_client.exports.pdf.text import FONT_NAME, numbers, text_layer
+from quintet_client.input.documents.passwords import password_missing
 from quintet_client.input.own_pdfs import marked
 
 _PDF_MAGIC = b"%PDF-"
@@ -25,18 +28,19 @@ _PDF_MAGIC = b"%PDF-"
 
 def render(document: Document) -> bytes:
     """One PDF a document; raises ExportError if the original is missing, or is not what was read."""
-    builder = _Builder(original_body(document))
+    builder = _Builder(original_body(document), document.passwords)
     for page in document.pages:
         builder.add(page)
     return marked(builder.finished(document.name))
 
 
-def _opened(body: bytes) -> pikepdf.Pdf:
-    try:
-        return pikepdf.Pdf.open(io.BytesIO(body))
-    except pikepdf.PasswordError as error:
-        # A copy has another size than the file that was read, and would be refused.
-        raise ExportError("its file needs a password, and `quintet export` takes none; read a copy without") from error
+def _opened(body: bytes, passwords: Sequence[str]) -> pikepdf.Pdf:
+    """Open a PDF, without a password, else with the first that fits; old ones have theirs in UTF-8 or Latin-1."""
+    coded = [password.encode(code, "replace") for password in passwords for code in ("utf-8", "latin-1")]
+    for password in (b"", *coded):
+        with suppress(pikepdf.PasswordError):
+            return pikepdf.Pdf.open(io.BytesIO(body), password=password)
+    raise ExportError(f"its file needs a password: {password_missing(passwords)}")
 
 
 class _Builder:
@@ -45,11 +49,11 @@ class _Builder:
     An original PDF is kept whole, its outline and links too, and gets text where it has none.
     """
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, passwords: Sequence[str]) -> None:
         self._body = body
         # Viewers, and pypdfium2 with them, accept some bytes before the header.
         self._is_original = _PDF_MAGIC in body[:1024]
-        self._pdf = _opened(body) if self._is_original else pikepdf.Pdf.new()
+        self._pdf = _opened(body, passwords) if self._is_original else pikepdf.Pdf.new()
         self._font = GlyphlessFont()
         self._with_text: list[pikepdf.Page] = []
         self._is_archival = not self._is_original

@@ -19,6 +19,7 @@ from quintet.pixels.formats import is_tiff
 from quintet_client.errors import PageError
 from quintet_client.input.documents.codes import DocumentCode
 from quintet_client.input.documents.messages import MOST_PAGES, Answer, answer_packed, unpacked
+from quintet_client.input.documents.passwords import password_missing
 from quintet_client.input.regular_files import open_regular, why_not
 from quintet_client.input.source import TIFF_EXTENSIONS
 from quintet_client.service.page import UNKNOWN, USUAL_LIMITS, FileStamp, Limits
@@ -93,8 +94,8 @@ def _opened(file: BinaryIO, path: str, passwords: Sequence[str]) -> "Pages":
     except quintet.errors.PageError as error:
         if error.failure.code is not Code.DOCUMENT_ENCRYPTED:
             raise
-        how = "none of those in --password-file opens it" if passwords else "give it with --password-file"
-        raise PageError(Code.DOCUMENT_ENCRYPTED, f"the PDF needs a password: {how}") from None
+        message = f"the PDF needs a password: {password_missing(passwords)}"
+        raise PageError(Code.DOCUMENT_ENCRYPTED, message) from None
     except ModuleNotFoundError as error:
         message = f"documents need {error.name}, which is not installed: pip install 'quintet[bulk]', then run again"
         raise PageError(DocumentCode.RENDERER_MISSING, message) from error

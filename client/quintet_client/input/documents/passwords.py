@@ -1,5 +1,6 @@
 """Passwords of PDFs, out of a file: they are in no command line, no environment, no log and no ledger."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from quintet_client.errors import UsageError
@@ -28,3 +29,8 @@ def read_passwords(path: Path | None) -> tuple[str, ...]:
         most = f"from 1 to {MOST_PASSWORDS} are allowed, one a line"
         raise UsageError(f"--password-file {path} holds {len(passwords)} passwords; {most}")
     return passwords
+
+
+def password_missing(passwords: Sequence[str]) -> str:
+    """What to say of a PDF that none of these opens."""
+    return "none of those in --password-file opens it" if passwords else "give it with --password-file"

@@ -4,7 +4,7 @@ Pages of documents are rendered by a separate process (see `input.documents.rend
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import find_spec
@@ -39,9 +39,10 @@ class NoPictureError(QuintetError):
 class PagePictures:
     """Pages by id as encoded images; safe to share between threads."""
 
-    def __init__(self, originals: Originals) -> None:
+    def __init__(self, originals: Originals, passwords: Sequence[str] = ()) -> None:
+        """Take pages from `originals`; PDFs that need a password are opened with one of `passwords`."""
         self._originals = originals
-        self._renderer = Renderer()
+        self._renderer = Renderer(passwords=passwords)
         # A screen asks whether there is an image, and a moment later for the image.
         self._rendered = lru_cache(1)(self._render)
 

@@ -5,7 +5,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,9 @@ _log = logging.getLogger(__name__)
 class Run:
     """A run, finished or going on."""
 
-    def __init__(self, output_path: Path | Address, input_path: Path | Address | None = None) -> None:
+    def __init__(
+        self, output_path: Path | Address, input_path: Path | Address | None = None, passwords: Sequence[str] = ()
+    ) -> None:
         """Take INPUT from the run itself without `input_path`; raises UsageError if OUTPUT holds no ledger."""
         self.place = output_path.absolute() if isinstance(output_path, Path) else output_path
         self._output = open_results(output_path)
@@ -41,7 +43,7 @@ class Run:
         self._fresh_until = time.monotonic() + _FRESH_S
         self.ledger = LedgerReader(self._output.ledger)
         self.originals = Originals([input_path] if input_path else self._inputs_of_the_run())
-        self.pictures = PagePictures(self.originals)
+        self.pictures = PagePictures(self.originals, passwords)
 
     def refresh(self) -> None:
         """Take in what came to OUTPUT meanwhile, where the ledger does not tell by itself; at most now and then."""
