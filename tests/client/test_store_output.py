@@ -95,6 +95,20 @@ def test_results_of_a_store_are_exported_shown_and_reported(store, folder, outpu
     assert "5 pages = 5 read + 0 failed" in (tmp_path / "report.html").read_text()
 
 
+def test_what_is_pruned_in_a_store_is_in_no_later_export_of_any_machine(store, folder, tmp_path):
+    write_images(folder, 3)
+    export = ("export", OUTPUT, "--to", "txt,jsonl", "--into", tmp_path / "made")
+    with ScriptedServer(two_words) as server:
+        assert quintet(store, *reading(folder, server.url))[0] == 0
+        assert quintet(store, *export)[0] == 0
+        (folder / "part0" / "page02.png").unlink()
+        assert quintet(store, *reading(folder, server.url, "--prune"))[0] == 0
+    store.environment["XDG_CACHE_HOME"] = str(tmp_path / "another-machine")
+    assert quintet(store, *export)[0] == 0
+    made = [path.name for path in (tmp_path / "made" / "exports").rglob("*") if path.is_file()]
+    assert sorted(made) == ["page00.png.txt", "page01.png.txt", "pages.jsonl"]
+
+
 def test_a_client_that_is_killed_leaves_whole_parts_and_the_next_reads_what_is_in_none(store, folder):
     pages = write_pages(folder, 1600)
     killed = threading.Event()

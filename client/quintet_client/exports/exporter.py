@@ -270,6 +270,8 @@ def export_results(settings: ExportSettings, cancellation: Cancellation) -> Expo
             raise UsageError(f"INPUT {inputs[-1]} has no folders to write beside; export without --beside-input")
         originals = Originals(inputs)
         beside = BesideInput(output.ledger) if settings.beside_input else None
+        for name in output.gone_documents():
+            output.remove_exports(name)
         exporter = Exporter(output, choose(settings.formats), originals, ExportTally(), cancellation, beside, passwords)
         documents = tqdm(documents_of(output), unit="document", total=count, disable=not sys.stderr.isatty())
         # Decoding, compressing and writing release the GIL.

@@ -146,6 +146,10 @@ class Output:
                     remove_file(self.folder, _export_path(form, name))
                 self._remove_earlier(form, name)
 
+    def gone_documents(self) -> list[str]:
+        """Documents that were held, and whose exports may be there still; in a folder they go with the results."""
+        return []
+
     def _remove_earlier(self, form: Format, name: str) -> None:
         """Remove the file that an earlier version made under another name; one that is marked is another document's."""
         path = f"exports/{form.earlier_path_of(name)}"

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 from quintet_client.errors import OutputUnwritableError
+from quintet_client.output.formats import choose
 from quintet_client.output.ledger import Ended, Ledger, Row
 from quintet_client.output.opening import open_output
 from quintet_client.output.parts.output import PartsOutput
@@ -107,14 +108,21 @@ def test_what_output_shall_not_hold_is_gone_for_every_reader(tmp_path, monkeypat
     with output.claim():
         output.sync()
         output.begin()
-        output.write(ended("a"), lambda row: None)
-        output.write(ended("b"), lambda row: None)
+        for page_id in ("a", "b", "c.pdf#1", "c.pdf#2"):
+            output.write(ended(page_id), lambda row: None)
         output.flush()
         output.sync()
+        (text,) = choose(["txt"])
+        for name in ("a", "b", "c.pdf"):
+            output.write_export(text, name, b"text")
         output.remove_page("a")
+        output.remove_page("c.pdf#2")
         assert output.begin() == 2
+    assert [output.has_export(text, name) for name in ("a", "b", "c.pdf")] == [False, True, False]
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
-    assert set(rows_of(opened(tmp_path))) == {"b"}
+    other = opened(tmp_path)
+    assert set(rows_of(other)) == {"b", "c.pdf#1"}
+    assert other.gone_documents() == ["a"]
 
 
 @pytest.mark.parametrize("damage", ["removed", "replaced", "ledger"])

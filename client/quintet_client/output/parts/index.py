@@ -42,6 +42,14 @@ class PartsLedger(Ledger):
         found = self._connection.execute("SELECT part, number FROM places WHERE page_id = ?", (page_id,)).fetchone()
         return Place(*found) if found else None
 
+    def gone_documents(self) -> list[str]:
+        """Documents that parts hold, and whose pages are all gone."""
+        found = self._connection.execute("""
+            SELECT document(page_id) FROM places WHERE page_id NOT IN (SELECT page_id FROM pages)
+            EXCEPT SELECT document(page_id) FROM pages
+        """)
+        return [str(name) for (name,) in found]
+
     def take_in(self, name: str, tag: str, rows: Sequence[IndexRow]) -> None:
         """Enter the rows of a part, but for items that a part with a later name holds."""
         known = self._known(rows)

@@ -18,6 +18,7 @@ import pyarrow as pa
 from quintet_client.errors import OutputUnwritableError
 from quintet_client.input.addresses import Address
 from quintet_client.input.finding.walk import LEDGER
+from quintet_client.input.page_ids import document_of
 from quintet_client.input.stores.apart import apart
 from quintet_client.output.folder import Output, locked, writing
 from quintet_client.output.ledger import Ended, Row, UnusableLedgerError
@@ -128,8 +129,17 @@ class PartsOutput(Output):
             self._writer.flush()
 
     def remove_page(self, page_id: str) -> None:
-        """Note that OUTPUT shall not hold a page any more, from the next `begin` on."""
+        """Note that OUTPUT shall not hold a page any more, from the next `begin` on; remove the exports that show it.
+
+        Where those of an OUTPUT at an address are is not known here: the next export removes them.
+        """
+        self.remove_exports(document_of(page_id))
         self._gone.append(page_id)
+
+    def gone_documents(self) -> list[str]:
+        """Documents that parts hold, and OUTPUT no more."""
+        with PartsLedger.open(self.ledger) as ledger:
+            return ledger.gone_documents()
 
     def write_account(self, report: bytes, failed: bytes) -> None:
         """Write report.json and failed.jsonl."""
