@@ -84,12 +84,13 @@ test-parts test-whole: model_store/quintet.mar
 
 test-all: build/peers/.installed ## every test: peers, photos, chaos, fuzz, browser, proxy and benchmarks too
 	@$(MAKE) --no-print-directory archive CHAIN="pages photos"
-	@$(MAKE) --no-print-directory -j2 -Otarget test-all-unit test-all-chain
+	@$(MAKE) --no-print-directory -j3 -Otarget $(PARTS:tests/%=test-all-%)
 	$(PY) -m pytest --durations=25 $(PARTS:%=--ignore %)
 
-# Parts side by side; services are tried by themselves, as some of their tests hold times against limits.
-PARTS := tests/unit tests/chain
-test-all-unit test-all-chain:
+# Parts side by side, as the client's mostly wait; services are tried by themselves, as some of their tests hold times
+# against limits.
+PARTS := tests/unit tests/chain tests/client
+$(PARTS:tests/%=test-all-%):
 	$(PY) -m pytest --durations=25 -p no:cacheprovider $(@:test-all-%=tests/%)
 
 # Of pages the frame is what is tried, with a cheap chain: hundreds of kills in the time that networks take to load.
