@@ -27,7 +27,7 @@ SUM_photos    := benchmarks.demo_photos
 # What chaos, soak and cost-curve read with another chain than pages: a folder.
 ITEMS ?= build/samples-photos
 
-.PHONY: help setup models archive serve stop demo demo-missing test test-parts test-whole test-all test-all-unit test-all-chain chaos fuzz bench bench-gpu gpu-budget cost-curve soak audit sbom check format lock clean
+.PHONY: help setup models archive serve stop demo demo-missing test test-parts test-whole test-all test-all-unit test-all-chain test-all-client chaos fuzz bench bench-gpu gpu-budget cost-curve soak audit sbom check format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the tasks
