@@ -27,7 +27,7 @@ SUM_photos    := benchmarks.demo_photos
 # What chaos, soak and cost-curve read with another chain than pages: a folder.
 ITEMS ?= build/samples-photos
 
-.PHONY: help setup models archive serve stop demo demo-missing test test-parts test-whole test-all test-all-unit test-all-chain chaos fuzz bench bench-gpu gpu-budget cost-curve soak audit sbom check format lock clean
+.PHONY: help setup models archive serve stop demo demo-missing test test-parts test-whole test-all test-all-unit test-all-chain test-all-client chaos fuzz bench bench-gpu gpu-budget cost-curve soak audit sbom check format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the tasks
@@ -84,12 +84,13 @@ test-parts test-whole: model_store/quintet.mar
 
 test-all: build/peers/.installed ## every test: peers, photos, chaos, fuzz, browser, proxy and benchmarks too
 	@$(MAKE) --no-print-directory archive CHAIN="pages photos"
-	@$(MAKE) --no-print-directory -j2 -Otarget test-all-unit test-all-chain
+	@$(MAKE) --no-print-directory -j3 -Otarget $(PARTS:tests/%=test-all-%)
 	$(PY) -m pytest --durations=25 $(PARTS:%=--ignore %)
 
-# Parts side by side; services are tried by themselves, as some of their tests hold times against limits.
-PARTS := tests/unit tests/chain
-test-all-unit test-all-chain:
+# Parts side by side, as the client's mostly wait; services are tried by themselves, as some of their tests hold times
+# against limits.
+PARTS := tests/unit tests/chain tests/client
+$(PARTS:tests/%=test-all-%):
 	$(PY) -m pytest --durations=25 -p no:cacheprovider $(@:test-all-%=tests/%)
 
 # Of pages the frame is what is tried, with a cheap chain: hundreds of kills in the time that networks take to load.

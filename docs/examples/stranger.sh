@@ -4,7 +4,7 @@
 #   docs/examples/stranger.sh INFERENCE_URL MANAGEMENT_URL METRICS_URL KEY_FILE
 #
 # Exits with 0 if everything was refused that is marked so. The management token in KEY_FILE is used for two calls that
-# have to be refused even to its owner. docs/security.md shows the output; tests/server/test_stranger.py runs it.
+# have to be refused even to its owner. docs/security.md shows the output; tests/server/limits/test_stranger.py runs it.
 set -uo pipefail
 inference=$1 management=$2 metrics=$3 key_file=$4
 key() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]]["key"])' "$key_file" "$1"; }

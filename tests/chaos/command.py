@@ -25,7 +25,7 @@ from tests.chaos.cluster.faults import CLUSTER_FAULTS
 from tests.chaos.cluster.stage import NODES, ClusterRound, ClusterStage
 from tests.chaos.faults import FAULTS, OF_THE_CHEAP_CHAIN, SHORT
 from tests.chaos.stage import Round, Server, Stage, wait_until
-from tests.client.s3 import serving
+from tests.client.stores.s3 import serving
 from tests.cluster.nodes import ray_nodes
 from tests.conftest import ROOT
 

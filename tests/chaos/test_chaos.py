@@ -11,8 +11,8 @@ from benchmarks.sample_photos import write_photos
 from tests.chaos.command import play, table
 from tests.chaos.faults import FAULTS
 
-# A stalled worker is tried in tests/client/test_read_workers.py, two servers in test_several_services.py; a server that
-# is away longer teaches nothing new.
+# A stalled worker is tried in tests/client/runs/test_read_workers.py, two servers in test_several_services.py; a server
+# that is away longer teaches nothing new.
 LEFT_OUT = {"page that stalls its worker", "server gone for a while", "one of two servers killed"}
 
 

@@ -1,7 +1,8 @@
 """What `quintet read` is given in most of these tests: a folder to fill, and a place for what comes of it."""
 
 import pytest
-from s3 import serving
+
+from tests.client.stores.s3 import serving
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import os
 import signal
 import sqlite3
 import tempfile
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -80,12 +80,11 @@ def wait_until(condition, timeout_s: float = 60) -> None:
 
 def once_workers_load(script: Callable[[Request], Reply] = page_answer) -> Callable[[Request], Reply]:
     """Script: no answer before a client here has workers that load; until then it reads the first pages itself."""
-    there = threading.Event()
+    # Watched from now on: where its first request is late, they may have loaded all there is and ended.
+    watched = ThreadPoolExecutor(1).submit(wait_until, _workers_load)
 
     def answer(request: Request) -> Reply:
-        if not there.is_set():
-            wait_until(_workers_load)
-            there.set()
+        watched.result()
         return script(request)
 
     return answer

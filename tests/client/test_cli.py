@@ -16,8 +16,9 @@ import pytest
 from quintet_client import __version__, cli
 from quintet_client.cluster.settings import BatchSettings
 from quintet_client.run.settings import ReadSettings
-from reading import CLIENT_ROOT, answers, assert_adds_up, read, report, write_pages
-from scripted_server import ScriptedServer, our_error, page_answer
+
+from tests.client.reading import CLIENT_ROOT, answers, assert_adds_up, read, report, write_pages
+from tests.client.scripted_server import ScriptedServer, our_error, page_answer
 
 QUINTET = [sys.executable, "-m", "quintet_client.cli"]
 

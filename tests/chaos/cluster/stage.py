@@ -19,7 +19,7 @@ from quintet_client.output.ledger import Ended, Row
 from quintet_client.output.parts.place import PartsPlace
 
 from tests.chaos.stage import wait_until
-from tests.client.s3 import BUCKET, Store
+from tests.client.stores.s3 import BUCKET, Store
 from tests.cluster.batching import Batch, ends, session_of
 from tests.cluster.nodes import RayNodes
 from tests.server.echo_service import pack_echo

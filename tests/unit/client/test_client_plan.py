@@ -16,8 +16,8 @@ from quintet_client.output.ledger import Ledger, Row, UnusableLedgerError
 from quintet_client.run.plan import make_plan
 from quintet_client.run.settings import ReadSettings
 
-from tests.unit.client.made_shards import tar_of
 from tests.unit.documents.made_documents import drawn, encrypted_pdf, pdf_of, tiff_of
+from tests.unit.input.made_shards import tar_of
 
 
 class Reading:

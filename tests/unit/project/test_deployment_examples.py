@@ -21,7 +21,7 @@ from quintet.operations.running import DRAINS_WITHIN_S
 from quintet_client.cli import command_parser
 
 from tests.conftest import ROOT
-from tests.server.dockerfile import steps_of
+from tests.server.operations.dockerfile import steps_of
 
 EXAMPLES = ROOT / "docs" / "examples"
 CONTAINER, CLUSTER = EXAMPLES / "container", EXAMPLES / "kubernetes"

@@ -16,7 +16,7 @@ from quintet_client.viewer.data.search import Index
 from quintet_client.viewer.data.summary import summarise
 from quintet_client.viewer.report import report_page
 
-from tests.client.made_runs import make_run
+from tests.client.viewer.made_runs import make_run
 
 
 @pytest.fixture

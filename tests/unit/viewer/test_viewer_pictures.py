@@ -16,7 +16,7 @@ from quintet_client.viewer.data.pictures import NoPictureError, PagePictures, fo
 from quintet_client.viewer.data.run import Run
 from quintet_client.viewer.thumbnails import KEPT, SIDE_PX, Thumbnails
 
-from tests.client.made_runs import make_run
+from tests.client.viewer.made_runs import make_run
 from tests.conftest import encode
 from tests.heif import heif_of
 from tests.unit.documents.made_documents import drawn, encrypted_pdf, pdf_of, tiff_of

@@ -19,7 +19,7 @@ from quintet_client.viewer.data.speed import sittings_of
 from quintet_client.viewer.data.summary import summarise
 from quintet_client.viewer.drawing import Amount, bars, clock, speed_chart
 
-from tests.client.made_runs import answer, make_run, write_answer, write_ledger
+from tests.client.viewer.made_runs import answer, make_run, write_answer, write_ledger
 
 SVG_TEXT = "{http://www.w3.org/2000/svg}text"
 ROUND_S = {1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400}

@@ -7,7 +7,7 @@ from quintet_client.output.ledger import Ledger, Row
 from quintet_client.viewer.data.run import Run
 from quintet_client.viewer.data.search import Index, fts_query, parts_of, terms_of, words_of
 
-from tests.client.made_runs import answer, write_answer, write_ledger
+from tests.client.viewer.made_runs import answer, write_answer, write_ledger
 
 
 def hits(text, query):
