@@ -19,7 +19,6 @@ from quintet_client.service.documents import PAGE_SCHEMA
 from tests.client.exports.exporting import export, exported, failing, texts, two_words, write_images
 from tests.client.reading import CLIENT_ROOT, answers, read, report, rows
 from tests.client.scripted_server import ScriptedServer
-
 from tests.unit.documents.made_documents import drawn, encrypted_pdf
 
 ALL = ",".join(form.name for form in FORMATS if form.schema in {PAGE_SCHEMA, ""})
