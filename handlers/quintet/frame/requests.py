@@ -100,7 +100,7 @@ def parse_request(
     if isinstance(choice, Failure):
         return Request(request_id, refusal=choice)
     if not frames.is_packed(content_type):
-        whole = forms.body_of(body, content_type) if forms.is_form(content_type) else bytes(body)
+        whole = forms.body_of(body, content_type or "") if forms.is_form(content_type) else bytes(body)
         return _unpacked(whole, request_id, choice, open_document)
     try:
         return Request(request_id, tuple(_items(body, buffers, limits)), packed=True, choice=choice)
