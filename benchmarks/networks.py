@@ -118,8 +118,8 @@ def wrapped_networks(wrap: Callable[[str, Shrinking], Shrinking]) -> Iterator[No
     """Engines made within run what `wrap` makes of each network's name and of what runs it."""
     original = Engine._load
 
-    def load(engine: Engine, *arguments: Any) -> dict[str, Shrinking]:  # noqa: ANN401 - passed on as they are
-        return {name: wrap(name, run) for name, run in original(engine, *arguments).items()}
+    def load(engine: Engine, *arguments: Any) -> Shrinking:  # noqa: ANN401 - passed on as they are, the name last
+        return wrap(arguments[-1], original(engine, *arguments))
 
     with patch.object(Engine, "_load", load):
         yield

@@ -26,9 +26,6 @@ from ts.metrics.metric_type_enum import MetricTypes
 # What so many bytes of bodies leave free in the heap is not filled again soon: several times what a usual batch has.
 _BURST_BYTES = 128 << 20
 
-# What TorchServe calls a body, and the fields of forms that one may come in.
-_BODY_NAMES = ("body", "data", "file")
-
 logger = logging.getLogger(__name__)
 
 
@@ -81,7 +78,7 @@ class ChainHandler:
         headers = {name.lower(): value for name, value in context.get_all_request_header(number).items()}
         request_id = headers.get("x-request-id") or context.get_request_id(number)
         # Out of the server's hands: the pages of a frame are copies of it.
-        body = next((request.pop(name) for name in _BODY_NAMES if name in request), b"")
+        body = request.pop("body", b"")
         choice, asked = self._choices.asked_for(headers), DocumentOptions.asked_for(headers)
         if isinstance(asked, Failure):
             return Request(request_id, refusal=asked)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from quintet.engine.networks import OpenVino
 from quintet.frame.chain import HasOptionalStages
 from quintet.pages.chain import PageChain
 from quintet.pages.settings import OPTIONAL_STAGES, Settings
@@ -52,6 +53,16 @@ def test_a_request_gets_what_the_setting_gives(
         assert ours["left_out"] == theirs["left_out"] == list(stages)
     assert results(chain(BODIES)) == whole
     assert not any("left_out" in page for page in whole)
+
+
+def test_networks_of_stages_that_a_setting_has_off_are_not_loaded(
+    model_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, load = [], OpenVino.network
+    monkeypatch.setattr(OpenVino, "network", lambda on, path, *rest: loaded.append(path.stem) or load(on, path, *rest))
+    off = dict.fromkeys(OPTIONAL_STAGES, False)
+    PageChain(Settings.from_options({"device": "cpu", "engine": "openvino", **off}), model_store)
+    assert sorted(loaded) == ["recognition", "text_detection"]
 
 
 def test_without_layout_there_are_no_regions_and_all_of_the_text(chain: PageChain, whole: list[dict[str, Any]]) -> None:

@@ -6,7 +6,7 @@ import time
 import zlib
 
 import numpy as np
-from quintet.errors import Code, Failure, PageError
+from quintet.errors import Code, Failure, PageError, WeightsError
 from quintet.frame.chain import Chain, ChainEngine
 from quintet.pixels.images import decode_image
 from quintet.pixels.raw_pictures import read_raw
@@ -70,6 +70,16 @@ class PlacedChain(SteadyChain):
     def __call__(self, bodies):
         said = self._place | {"frozen": gc.get_freeze_count() > 10_000}
         return [answer if isinstance(answer, Failure) else answer | said for answer in super().__call__(bodies)]
+
+
+class FailingChain(EchoChain):
+    """Cannot be loaded, as one whose weights are wrong, or that has not enough memory."""
+
+    @classmethod
+    def from_options(cls, options, model_store, device_index=None):
+        if options:
+            raise MemoryError
+        raise WeightsError("a network is not what was pinned")
 
 
 class PixelChain(EchoChain):

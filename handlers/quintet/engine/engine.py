@@ -8,6 +8,7 @@ of a stage: in turn on CUDA, one a core on a CPU.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from typing import TypeVar
 
 import numpy as np
@@ -53,7 +54,7 @@ class Engine:
         openvino_options: Options | None = None,
         classes: Classes | None = None,
     ) -> None:
-        """Verify the weights against their hashes and put the networks on the device.
+        """Verify the weights against their hashes; each network is put on the device when it is first asked for.
 
         Args:
             settings: of the engine.
@@ -78,7 +79,8 @@ class Engine:
         self.host_copies = 0
         self.waits = 0
         self._workers = _one_threaded_workers(self.threads) if self.device.type == "cpu" else None
-        self._networks = self._load(settings.dtype, store, openvino_options or {}, classes or {})
+        openvino = OpenVino(self.threads, settings.dtype) if self.name == "openvino" else None
+        self._loaded = cache(partial(self._load, store, openvino, openvino_options or {}, classes or {}))
         # Only where told: what recorded launches bring has not been measured yet.
         self._recorder = Recorder(self.device, self.dtype) if settings.graphs == "captured" else None
         self.fills_calls = self.device.type == "cuda" or self._recorder is not None
@@ -90,7 +92,7 @@ class Engine:
         What `shrink` makes of the outputs at once is for outputs so large that keeping them costs: it may look at
         them, but not return or keep them.
         """
-        run = self._networks[name]
+        run = self._loaded(name)
         return lambda batch: run(batch, shrink)
 
     def plan(
@@ -230,15 +232,13 @@ class Engine:
         allocated, reserved = torch.cuda.memory_allocated(self.device), torch.cuda.memory_reserved(self.device)
         return {"allocated": allocated, "reserved": reserved, "used": total - free, "total": total}
 
-    def _load(self, dtype: str, store: NetworkStore, options: Options, classes: Classes) -> dict[str, Shrinking]:
-        openvino = OpenVino(self.threads, dtype) if self.name == "openvino" else None
-        return {
-            name: openvino.network(path, options.get(name, {}), classes.get(name))
-            # What OpenVINO cannot read runs in PyTorch beside it.
-            if openvino and (path := store.openvino_path(name))
-            else torch_network(store.load(name, classes.get(name)), self.device, self.dtype)
-            for name in store.names
-        }
+    def _load(
+        self, store: NetworkStore, openvino: OpenVino | None, options: Options, classes: Classes, name: str
+    ) -> Shrinking:
+        """One network; what OpenVINO cannot read runs in PyTorch beside it."""
+        if openvino and (path := store.openvino_path(name)):
+            return openvino.network(path, options.get(name, {}), classes.get(name))
+        return torch_network(store.load(name, classes.get(name)), self.device, self.dtype)
 
 
 def _choose_device(asked: str, index: int | None) -> torch.device:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from quintet.errors import HTTP_STATUS, Code, Failure
-from quintet.frame import frames
+from quintet.frame import forms, frames
 from quintet.frame.chain import Body, Outcome
 from quintet.frame.choices import EVERYTHING, Choice
 from quintet.frame.documents import SCHEMA, Document
@@ -22,9 +22,6 @@ _JSON = "application/json"
 MOST_DOCUMENT_BYTES = 42 << 20
 _TOO_LONG = Failure(
     Code.DOCUMENT_TOO_LONG, f"the answer has {MOST_DOCUMENT_BYTES} bytes before this page: ask for fewer pages"
-)
-_NO_BYTES = Failure(
-    Code.UNSUPPORTED_FORMAT, "the body was sent as JSON or text: send it as application/octet-stream or as a frame"
 )
 
 
@@ -86,7 +83,7 @@ class Reply:
 
 
 def parse_request(
-    body: object,
+    body: bytes | bytearray,
     content_type: str | None,
     request_id: str,
     buffers: SharedBuffers,
@@ -97,15 +94,14 @@ def parse_request(
 ) -> Request:
     """Look into one request; what cannot be read becomes its refusal.
 
-    The body is bytes, or whatever else the server made of one that was not sent as bytes; slices are looked up in the
-    buffers, and who asks is told the limits. A body that is a document is its pages.
+    Of a form the body is a field; slices are looked up in the buffers, and who asks is told the limits. A body that is
+    a document is its pages.
     """
     if isinstance(choice, Failure):
         return Request(request_id, refusal=choice)
-    if not isinstance(body, bytes | bytearray):
-        return Request(request_id, refusal=_NO_BYTES)
     if not frames.is_packed(content_type):
-        return _unpacked(bytes(body), request_id, choice, open_document)
+        whole = forms.body_of(body, content_type or "") if forms.is_form(content_type) else bytes(body)
+        return _unpacked(whole, request_id, choice, open_document)
     try:
         return Request(request_id, tuple(_items(body, buffers, limits)), packed=True, choice=choice)
     except frames.FrameError as error:
@@ -113,9 +109,9 @@ def parse_request(
 
 
 def _unpacked(
-    body: bytes, request_id: str, choice: Choice, open_document: Callable[[bytes], Document | Failure | None]
+    body: bytes | Failure, request_id: str, choice: Choice, open_document: Callable[[bytes], Document | Failure | None]
 ) -> Request:
-    match open_document(body):
+    match body if isinstance(body, Failure) else open_document(body):
         case None:
             return Request(request_id, (body,), choice=choice)
         case Failure() as refusal:

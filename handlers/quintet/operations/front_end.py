@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,7 +31,10 @@ from quintet.operations.tokens import Tokens
 READY_WITHIN_S = 300
 STOPS_WITHIN_S = 60
 LEAST_JAVA = 11
-_LOAD_FAILED = "Load model failed"
+# What is logged of a worker that raised while it loaded, and of any that died twice: it is started again for ever.
+_NO_WORKER = re.compile("Load model failed|Failed to load model|OOM, exception|Auto recovery failed")
+# How long what a worker said last may be on its way into the log.
+_WORDS_TRAVEL_S = 1.0
 _LONGEST_SOCKET = 107  # bytes of a path, in Linux
 _LISTENERS = ("inference", "management", "metrics")
 # Classes, code and threads of an idle front end take 60 MB of the old generation.
@@ -215,9 +219,9 @@ class FrontEnd:
         deadline = time.monotonic() + READY_WITHIN_S
         while set(service.workers()) != {"READY"}:
             log = self._console.read_text(errors="replace")
-            # A worker that cannot load is started again and again: its first failure is the reason to tell.
-            if self._has_ended() or _LOAD_FAILED in log or time.monotonic() > deadline:
-                raise ServiceError("\n".join(["the service did not start:", *log.splitlines()[-40:]]))
+            if self._has_ended() or _NO_WORKER.search(log) or time.monotonic() > deadline:
+                time.sleep(_WORDS_TRAVEL_S)
+                raise ServiceError(_end_of(self._console.read_text(errors="replace")))
             time.sleep(0.25)
         page = io.BytesIO()
         Image.new("RGB", (320, 320), "white").save(page, "PNG")
@@ -225,6 +229,15 @@ class FrontEnd:
             answer = service.read(page.getvalue(), model=model)
             if not (answer.ok or (model != DEFAULT_MODEL and _is_refused_body(answer))):
                 raise ServiceError(f"{model} answered a blank page with {answer.status_code}: {answer.text[:500]}")
+
+
+def _end_of(log: str) -> str:
+    """The last lines of a log, and behind them what a worker raised, but not what it adds for TorchServe."""
+    words = re.findall("MODEL_LOG - (.*)", log)
+    behind = [word for before, word in pairwise(words) if before.startswith(" ")]
+    raised = [word for word in behind if not re.match(" |RuntimeError: 50", word)]
+    reason = raised[-1] if raised else "a worker died, or did not come: the log says how far it was"
+    return "\n".join([*log.splitlines()[-40:], f"the service did not start: {reason}"])
 
 
 def properties_for(port: int | None, workers: int | None, host: str | None = None) -> dict[str, str]:

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import h11
 
 from quintet.errors import HTTP_STATUS, Code
+from quintet.frame import forms
 from quintet.operations.tokens import Tokens
 
 # Connections of one address. Each has two pieces in its buffers at most: 1,024 of them stay below 300 MB.
@@ -43,8 +44,11 @@ SERVICE_PATH = b"/service"
 _RETRY_AFTER = (b"Retry-After", b"1")
 # In the form of TorchServe's own errors, since it is not there to say it.
 _NOT_READY = {"code": 502, "type": "NotReadyException", "message": "TorchServe is starting: send this again later"}
-# What curl calls any body: TorchServe would take it apart.
-_FORM, _BYTES = b"application/x-www-form-urlencoded", b"application/octet-stream"
+# TorchServe would take forms apart, an object for each part; what curl calls any body is none.
+_FORMS = {
+    b"multipart/form-data": forms.MEDIA_TYPE.encode(),
+    b"application/x-www-form-urlencoded": b"application/octet-stream",
+}
 _HOP_BY_HOP = {b"connection", b"expect", b"keep-alive", b"proxy-connection", b"te", b"upgrade"}
 _WRONG_TOKEN = "no token, or a wrong one: send the inference key as Authorization: Bearer"  # noqa: S105 - no token itself
 T = TypeVar("T")
@@ -234,7 +238,7 @@ class _Exchange:
 
     async def _pass_request(self, upstream: _Peer) -> None:
         kept = [pair for pair in self._request.headers.raw_items() if pair[0].lower() not in _HOP_BY_HOP]
-        kept = [(name, _BYTES if _is_form(name, value) else value) for name, value in kept]
+        kept = [(name, _in_one_piece(value) if name.lower() == b"content-type" else value) for name, value in kept]
         if self._door.tokens is not None:  # with its own, since it takes no other
             kept = [pair for pair in kept if pair[0].lower() != b"authorization"]
             kept += [(b"Authorization", f"Bearer {own}".encode())] if (own := self._door.tokens.own()) else []
@@ -294,8 +298,12 @@ class _Exchange:
                 left -= len(event.data) if isinstance(event, h11.Data) else 0
 
 
-def _is_form(name: bytes, value: bytes) -> bool:
-    return name.lower() == b"content-type" and value.lower().startswith(_FORM)
+def _in_one_piece(content_type: bytes) -> bytes:
+    """The type under which TorchServe hands a body on as it is; it knows forms by how their type begins."""
+    for form, other in _FORMS.items():
+        if content_type.lower().startswith(form):
+            return other + content_type[len(form) :]
+    return content_type
 
 
 async def _next_of_answer(upstream: _Peer) -> h11.Event:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from quintet.errors import ServiceError
 from quintet.operations import service as torchserve
 from quintet_client.service.status import ask
 
@@ -60,6 +61,32 @@ def test_a_service_whose_folder_was_removed_starts_again_in_a_new_one(running: t
     wait_until(lambda: running.workers() == ["READY"], 120)
     assert running.read(b"a page").status_code == 200
     assert torchserve.find(running.run_dir) == running
+
+
+@pytest.mark.parametrize(
+    ("options", "torch", "reason"),
+    [
+        ({}, "", "quintet.errors.WeightsError: a network is not what was pinned"),
+        ({"bytes": 1}, "", "MemoryError"),
+        ({}, "raise ImportError('no libcudart')", "ImportError: no libcudart"),
+        ({}, "import os; os._exit(9)", "a worker died, or did not come: the log says how far it was"),
+    ],
+)
+def test_a_service_whose_worker_cannot_load_says_why_and_does_not_wait_for_it(
+    tmp_path: Path, options: dict, torch: str, reason: str
+) -> None:
+    package = tmp_path / "broken" / "torch"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(f"class Tensor: ...\n{torch}")
+    broken = {"PYTHONPATH": str(package.parent)}
+    begin = time.monotonic()
+    with (
+        pytest.raises(ServiceError) as raised,
+        echo_service(tmp_path / "echo", environment=broken, chain="echo_chain:FailingChain", **options),
+    ):
+        pass
+    assert str(raised.value).splitlines()[-1] == f"the service did not start: {reason}"
+    assert time.monotonic() - begin < 60
 
 
 def test_what_a_killed_supervisor_leaves_is_ended_by_the_next_start(

@@ -1,7 +1,6 @@
 """What schemathesis sends as bodies: images, documents and frames, whole and broken. Loaded as its hooks."""
 
 import json
-import re
 
 import schemathesis
 import yaml
@@ -39,12 +38,6 @@ documents = st.sampled_from(DOCUMENTS) | st.sampled_from(BROKEN_DOCUMENTS)
 
 schemathesis.openapi.media_type("application/octet-stream", images | documents)
 schemathesis.openapi.media_type(frames.MEDIA_TYPE, whole_frames | broken_frames | st.binary(max_size=60))
-
-
-@schemathesis.hook
-def filter_body(_context, body):
-    """Leave out forms with a field whose name is empty or blank: TorchServe fails at them, as the description says."""
-    return not isinstance(body, dict) or all(re.fullmatch(r"[\w.-]+", name, flags=re.ASCII) for name in body)
 
 
 def request_schema(name):

@@ -59,11 +59,13 @@ def test_without_a_token_the_answer_is_the_401_that_is_described(
     [
         ("application/x-www-form-urlencoded", b"a=%zz", 400, "UNSUPPORTED_FORMAT"),  # what curl calls any body
         ("multipart/form-data; boundary=x", b"--x--", 400, "EMPTY_BODY"),
+        ("multipart/form-data; boundary=x", b"--x\r\n\r\n\r\n" * 2000, 422, "INVALID_PARAMETER"),
+        ("multipart/form-data", b"--x--", 422, "INVALID_PARAMETER"),
         ("application/json", b'{"a": 1}', 400, "UNSUPPORTED_FORMAT"),
         ("text/plain", b"words", 400, "UNSUPPORTED_FORMAT"),
     ],
 )
-def test_bodies_that_torchserve_parses_are_answered_as_the_description_says(
+def test_bodies_of_other_types_are_answered_as_the_description_says(
     service: torchserve.Service, content_type: str, body: bytes, status: int, word: str
 ) -> None:
     headers = {"Authorization": f"Bearer {service.token('inference')}", "Content-Type": content_type}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from quintet.errors import Code, Failure
-from quintet.frame import frames
+from quintet.frame import forms, frames
 from quintet.frame.choices import EVERYTHING, Choices
 from quintet.frame.frames import BufferSlice
 from quintet.frame.requests import Pace, Request, admit, batches_of, in_order, parse_request, respond
@@ -109,13 +109,13 @@ def test_what_cannot_be_left_out_is_an_error_of_the_whole_request(chain, headers
 def test_a_malformed_frame_is_one_error_and_its_neighbours_are_answered():
     frame = frames.pack_pages([b"a", b"b"])
     broken = parse_request(frame[:-1], frames.MEDIA_TYPE, "broken", NO_BUFFERS, LIMITS)
-    parsed = parse_request({"json": 1}, "application/json", "parsed", NO_BUFFERS, LIMITS)
+    broken_form = parse_request(b"no form", forms.MEDIA_TYPE, "form", NO_BUFFERS, LIMITS)
     good = parse_request(b"a", None, "good", NO_BUFFERS, LIMITS)
-    replies = respond([broken, good, parsed], [{"hex": "61"}], head)
-    assert [reply.status for reply in replies] == [422, 200, 400]
+    replies = respond([broken, good, broken_form], [{"hex": "61"}], head)
+    assert [reply.status for reply in replies] == [422, 200, 422]
     assert json.loads(replies[0].body)["error"]["code"] == "INVALID_PARAMETER"
     assert json.loads(replies[0].body)["error"]["request_id"] == "broken"
-    assert json.loads(replies[2].body)["error"]["code"] == "UNSUPPORTED_FORMAT"
+    assert json.loads(replies[2].body)["error"]["message"] == "the form's Content-Type names no boundary"
 
 
 def test_requests_beyond_what_is_read_at_once_are_sent_away_with_retry_after():
