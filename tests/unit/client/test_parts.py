@@ -150,12 +150,15 @@ def test_a_file_that_is_no_part_is_named(tmp_path):
         opened(tmp_path)
 
 
-def test_starting_anew_leaves_no_part(tmp_path):
+def test_starting_anew_leaves_no_part_and_no_export(tmp_path):
     PartsPlace(tmp_path).begin({})
     commit(tmp_path, 1, "1", 0, [ended("a")])
     output = opened(tmp_path)
+    (text,) = choose(["txt"])
+    output.write_export(text, "a", b"text")
     with output.claim():
         output.start_anew()
+        assert not output.has_export(text, "a")
         assert rows_of(output) == {}
         assert PartsPlace(tmp_path).parts() == {}
         assert output.begin() == 2, "whoever goes on writing an earlier run is stopped"

@@ -95,9 +95,11 @@ class PartsOutput(Output):
         return run
 
     def start_anew(self) -> None:
-        """Remove the earlier results."""
+        """Remove the earlier results, and the exports that show them."""
         self._call(True, PartsPlace.clear)
         with suppress(UnusableLedgerError), PartsLedger.open(self.ledger) as ledger:
+            for row in ledger.rows("ok"):
+                self.remove_exports(document_of(row.page_id))
             ledger.forget()
             return
         self.ledger.unlink(missing_ok=True)
