@@ -19,7 +19,7 @@ from typing import NamedTuple
 from quintet.errors import Code, PageError
 from quintet.pixels.codec_messages import NO_PAGES, PageHead, PageRange, Reply, Request, receive_request, send_reply
 from quintet.pixels.documents.pages import Pages, open_pages
-from quintet.pixels.images import ImageLimits, load_words, open_image
+from quintet.pixels.images import ImageLimits, load_words, open_image, takes_too_much
 
 # A PDF may claim a million pages that it has not.
 _MOST_PAGES = 100_000
@@ -54,14 +54,25 @@ def main(limits: Limits) -> None:
 
 
 def _answer(body: bytes, request: Request, descriptors: list[int], limits: Limits) -> Reply:
-    """What the header says, or the size of what was decoded, or why there is neither."""
+    """What was asked for, or why there is nothing."""
     try:
-        if not descriptors:
-            return _looked_at(body, request.pages, limits)
-        with mmap.mmap(descriptors[0], request.length, offset=request.begin) as shared, memoryview(shared) as memory:
-            return Reply(*_load(body, request.pages, limits, memory))
+        return _asked(body, request, descriptors, limits)
     except PageError as error:
-        return Reply(code=error.failure.code, message=error.failure.message)
+        failure = error.failure
+    except MemoryError:
+        failure = None
+    # Not before: where memory has run out, there is none for words until those that hold it have been left.
+    if failure is None:
+        failure = (takes_too_much() if request.pages == NO_PAGES else _page_takes_too_much()).failure
+    return Reply(code=failure.code, message=failure.message)
+
+
+def _asked(body: bytes, request: Request, descriptors: list[int], limits: Limits) -> Reply:
+    """What the header says, or the size of what was decoded."""
+    if not descriptors:
+        return _looked_at(body, request.pages, limits)
+    with mmap.mmap(descriptors[0], request.length, offset=request.begin) as shared, memoryview(shared) as memory:
+        return Reply(*_load(body, request.pages, limits, memory))
 
 
 def _looked_at(body: bytes, asked: PageRange, limits: ImageLimits) -> Reply:
@@ -106,9 +117,13 @@ def _document(body: bytes) -> Iterator[Pages]:
         with contextlib.closing(open_pages(io.BytesIO(body))) as pages:
             yield pages
     except MemoryError as error:
-        raise PageError(Code.PAGE_NOT_RENDERED, "the page takes more memory than a page may have") from error
+        raise _page_takes_too_much() from error
     except ModuleNotFoundError as error:
         raise PageError(Code.UNSUPPORTED_FORMAT, f"this service lacks {error.name}, which PDFs need") from error
+
+
+def _page_takes_too_much() -> PageError:
+    return PageError(Code.PAGE_NOT_RENDERED, "the page takes more memory than a page may have")
 
 
 @contextlib.contextmanager

@@ -128,7 +128,7 @@ def opened(body: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(body), formats=plugins)
     except MemoryError as error:
-        raise _takes_too_much() from error
+        raise takes_too_much() from error
     except Exception as error:  # as in `_decoding`: damaged headers bring out errors of many types
         raise _not_an_image(body) from error
 
@@ -172,10 +172,10 @@ def _decoding() -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        raise _takes_too_much() from error
+        raise takes_too_much() from error
     except Exception as error:
         if any(words in str(error) for words in _NO_MEMORY):
-            raise _takes_too_much() from error
+            raise takes_too_much() from error
         raise PageError(Code.IMAGE_DECODE_FAILED, "the image is damaged or truncated") from error
 
 
@@ -196,7 +196,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _takes_too_much() -> PageError:
+def takes_too_much() -> PageError:
+    """What to say of an image for which there is not enough memory."""
     return PageError(Code.IMAGE_TOO_LARGE, "decoding takes more memory than an image of this size may have")
 
 

@@ -22,6 +22,7 @@ from tests.family import processes_below
 from tests.fuzz.bombs import (
     gif_of_screen,
     jpeg_of_scans,
+    jpeg_of_segments,
     png_of_chunks,
     tiff_of_one_tile,
     tiff_of_strips,
@@ -147,6 +148,18 @@ def test_an_image_that_takes_longer_than_its_size_allows_is_stopped(body: bytes)
     assert isinstance(found, Failure)
     assert found.code is Code.IMAGE_TOO_COMPLEX
     assert isinstance(read(codecs, KINDS["jpeg"]), np.ndarray)
+
+
+def test_a_process_that_has_no_memory_left_even_for_its_words_says_so_all_the_same() -> None:
+    codecs = processes()
+    assert not isinstance(read(codecs, encode(PAGE, "JPEG")), Failure)
+    before = ours()
+    # Each ends in the middle of another allocation.
+    for count in range(1_000_000, 1_300_000, 50_000):
+        refused = codecs.open(jpeg_of_segments(count))
+        assert isinstance(refused, Failure)
+        assert refused.code is Code.IMAGE_TOO_LARGE
+    assert ours() == before
 
 
 def test_scans_are_those_of_the_image_and_not_what_looks_like_them_elsewhere(codecs: CodecProcesses) -> None:
