@@ -27,7 +27,7 @@ SUM_photos    := benchmarks.demo_photos
 # What chaos, soak and cost-curve read with another chain than pages: a folder.
 ITEMS ?= build/samples-photos
 
-.PHONY: help setup models archive serve stop demo demo-missing test test-parts test-whole test-all test-all-unit test-all-chain test-all-client chaos fuzz bench bench-gpu gpu-budget cost-curve soak audit sbom check format lock clean
+.PHONY: help setup models archive serve stop demo demo-missing test test-parts test-whole test-all chaos fuzz bench bench-gpu gpu-budget cost-curve soak audit sbom check format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the tasks
@@ -90,6 +90,7 @@ test-all: build/peers/.installed ## every test: peers, photos, chaos, fuzz, brow
 # Parts side by side, as the client's mostly wait; services are tried by themselves, as some of their tests hold times
 # against limits.
 PARTS := tests/unit tests/chain tests/client
+.PHONY: $(PARTS:tests/%=test-all-%)
 $(PARTS:tests/%=test-all-%):
 	$(PY) -m pytest --durations=25 -p no:cacheprovider $(@:test-all-%=tests/%)
 

@@ -1,8 +1,9 @@
-"""The processes below another one, told by a word of their command line."""
+"""The processes below another one, told by a word of their command line, and what they took."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 
 import psutil
 
@@ -19,3 +20,8 @@ def processes_below(pid: int, word: str) -> list[psutil.Process]:
                 if word in " ".join(process.cmdline()):
                     found.append(process)
     return found
+
+
+def cpu_s(processes: Iterable[psutil.Process]) -> float:
+    """Time of a CPU that processes have taken since they started."""
+    return sum(sum(process.cpu_times()[:2]) for process in processes)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from quintet.errors import Code, PageError
+from quintet.errors import Code, Failure, PageError
 from quintet.pixels.codec_messages import NO_PAGES, PageHead, PageRange, Reply, Request, receive_request, send_reply
 from quintet.pixels.documents.pages import Pages, open_pages
 from quintet.pixels.images import ImageLimits, load_words, open_image, takes_too_much
@@ -25,6 +25,8 @@ from quintet.pixels.images import ImageLimits, load_words, open_image, takes_too
 _MOST_PAGES = 100_000
 _MOST_MESSAGE_CHARS = 200
 _STATM = Path("/proc/self/statm")
+_NO_MEMORY_FOR_IMAGE = takes_too_much().failure
+_NO_MEMORY_FOR_PAGE = Failure(Code.PAGE_NOT_RENDERED, "the page takes more memory than a page may have")
 
 
 class Limits(NamedTuple):
@@ -55,15 +57,13 @@ def main(limits: Limits) -> None:
 
 def _answer(body: bytes, request: Request, descriptors: list[int], limits: Limits) -> Reply:
     """What was asked for, or why there is nothing."""
+    failure = _NO_MEMORY_FOR_IMAGE if request.pages == NO_PAGES else _NO_MEMORY_FOR_PAGE
     try:
         return _asked(body, request, descriptors, limits)
+    except MemoryError:
+        pass  # nor is there any for words, until what holds it has been left
     except PageError as error:
         failure = error.failure
-    except MemoryError:
-        failure = None
-    # Not before: where memory has run out, there is none for words until those that hold it have been left.
-    if failure is None:
-        failure = (takes_too_much() if request.pages == NO_PAGES else _page_takes_too_much()).failure
     return Reply(code=failure.code, message=failure.message)
 
 
@@ -116,14 +116,8 @@ def _document(body: bytes) -> Iterator[Pages]:
     try:
         with contextlib.closing(open_pages(io.BytesIO(body))) as pages:
             yield pages
-    except MemoryError as error:
-        raise _page_takes_too_much() from error
     except ModuleNotFoundError as error:
         raise PageError(Code.UNSUPPORTED_FORMAT, f"this service lacks {error.name}, which PDFs need") from error
-
-
-def _page_takes_too_much() -> PageError:
-    return PageError(Code.PAGE_NOT_RENDERED, "the page takes more memory than a page may have")
 
 
 @contextlib.contextmanager

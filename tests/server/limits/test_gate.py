@@ -17,7 +17,7 @@ from quintet.frame import frames
 from quintet.operations import service as torchserve
 
 from tests.chaos.stage import wait_until
-from tests.family import WORKER, processes_below
+from tests.family import WORKER, cpu_s, processes_below
 from tests.server.limits.flood import BODY_BYTES, flood, head
 
 SMALL = b"a page" * 10_000
@@ -34,10 +34,6 @@ def status_of(connection: socket.socket) -> int:
 
 def bytes_under_way(service: torchserve.Service) -> int:
     return service.about()["bytes_under_way"]
-
-
-def cpu_s(*processes: psutil.Process) -> float:
-    return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
 def test_a_body_counts_from_its_head_and_what_does_not_fit_is_refused_before_it_is_sent(echo) -> None:
@@ -140,12 +136,13 @@ PART = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n'
 def test_no_body_is_taken_apart_by_torchserve(echo, kind: str, body: bytes, status: int) -> None:
     """It keeps an object for each part: of 60 MB for 16 s and a gigabyte."""
     (worker,) = processes_below(echo.pid, WORKER)
-    before = cpu_s(echo.front_end(), worker)
+    processes = [echo.front_end(), worker]
+    before = cpu_s(processes)
     headers = {"Authorization": f"Bearer {echo.token('inference')}", "Content-Type": kind}
     answer = requests.post(f"{echo.inference_url}/predictions/quintet", data=body, headers=headers, timeout=120)
     assert answer.status_code == status
     assert "INVALID_PARAMETER" in answer.text if status == 422 else answer.json()["bytes"] == len(body)
-    assert cpu_s(echo.front_end(), worker) - before < 1.5
+    assert cpu_s(processes) - before < 1.5
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.family import cpu_s
 from tests.server.echo_service import echo_service
 
 
@@ -23,15 +24,11 @@ def say(line):
     sys.stdout.flush()
 
 
-def cpu_seconds(processes):
-    return sum(sum(process.cpu_times()[:2]) for process in processes)
-
-
 def read_once(service, pages, pack, extra):
     """One run of the client; pages/s, and CPU seconds of client, front end with its gate, and worker."""
     front = [psutil.Process(service.pid), service.front_end()]
     workers = service.front_end().children(recursive=True)
-    before = cpu_seconds(front), cpu_seconds(workers), os.times()
+    before = cpu_s(front), cpu_s(workers), os.times()
     with tempfile.TemporaryDirectory() as output:
         command = [
             *(sys.executable, "-m", "quintet_client.cli", "read", str(pages), output),
@@ -42,7 +39,7 @@ def read_once(service, pages, pack, extra):
         report = json.loads((Path(output) / "report.json").read_text())
     after = os.times()
     client_s = after.children_user + after.children_system - before[2].children_user - before[2].children_system
-    return report, client_s, cpu_seconds(front) - before[0], cpu_seconds(workers) - before[1]
+    return report, client_s, cpu_s(front) - before[0], cpu_s(workers) - before[1]
 
 
 def main():
