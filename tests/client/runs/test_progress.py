@@ -83,13 +83,22 @@ def test_a_server_that_goes_away_is_said_at_once_and_so_is_the_waiting(folder, o
     monkeypatch.setattr("quintet_client.run.progress._LINE_EVERY_S", 0.1)
     caplog.set_level(logging.INFO)
     write_pages(folder, 40)
-    gone, reader = threading.Event(), OneReader()
-    first = ScriptedServer(lambda request: Reply(drop=True) if gone.is_set() else reader(request))
+    gone, closed, reader = threading.Event(), threading.Event(), OneReader()
+
+    def answer(request):
+        if not gone.is_set():
+            return reader(request)
+        closed.wait()
+        return Reply(drop=True)
+
+    first = ScriptedServer(answer)
 
     def restart():
         wait_until(lambda: len(first.seen) > 8)
         gone.set()
+        time.sleep(1)  # all wait for an answer: a connection that is just being made would be reset, not refused
         first.__exit__()
+        closed.set()
         wait_until(lambda: "pages wait for the server" in caplog.text.partition("refused; trying again")[2], 20)
         servers.enter_context(ScriptedServer(reader, first.port))
 
